@@ -1,0 +1,116 @@
+//! The command line: arguments and environment variables become a [`Config`].
+
+use crate::config::Config;
+use clap::{CommandFactory, Parser};
+use log::LevelFilter;
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  chat-server                                everybody on the LAN can come in: nc HOST 12345
+  chat-server --listen 127.0.0.1:0           only this machine, on a free port that is printed
+  chat-server --log-file chat.log            keep a log as well
+
+Every option can also be set by its environment variable, which the command line overrides.";
+
+/// A chat server for a LAN that needs only netcat: start it, and everybody else types `nc HOST 12345`.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Where to listen; can be given several times, and port 0 picks a free port [default: all addresses, port 12345]
+    #[arg(long, value_name = "ADDR", env = "CHAT_LISTEN", value_delimiter = ',', value_parser = address)]
+    listen: Vec<SocketAddr>,
+
+    /// How many clients at once; the next one is told so and closed
+    #[arg(long, value_name = "N", env = "CHAT_MAX_CLIENTS", default_value_t = Config::default().max_clients)]
+    max_clients: usize,
+
+    /// The longest line, in bytes; a longer one is refused with an error, not cut
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", default_value_t = Config::default().max_line, value_parser = max_line)]
+    max_line: usize,
+
+    /// How many bytes may wait for a client that does not read before it is disconnected
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_BACKLOG", default_value_t = Config::default().max_backlog)]
+    max_backlog: usize,
+
+    /// How many seconds a shutdown waits for clients to get what they are owed
+    #[arg(long, value_name = "SECONDS", env = "CHAT_GRACE", default_value = "2", value_parser = seconds)]
+    grace: Duration,
+
+    /// How much to log: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", env = "CHAT_LOG_LEVEL", default_value = "info", value_parser = level)]
+    pub log_level: LevelFilter,
+
+    /// Log to this file too, at its end
+    #[arg(long, value_name = "PATH", env = "CHAT_LOG_FILE")]
+    pub log_file: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Understands the command line, the program's name first.
+    ///
+    /// # Errors
+    /// What clap says to bad arguments; also `--help` and `--version`, which want to be printed instead of obeyed.
+    pub fn parse_from_line(
+        line: impl IntoIterator<Item = OsString>,
+    ) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line)
+    }
+
+    /// What the server needs to know of it.
+    pub fn config(&self) -> Config {
+        Config {
+            listen: self.listen.clone(),
+            max_clients: self.max_clients,
+            max_line: self.max_line,
+            max_backlog: self.max_backlog,
+            grace: self.grace,
+        }
+    }
+}
+
+/// One sentence for bad arguments, in place of clap's paragraphs.
+pub fn sentence(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let lines = rendered
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let what =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let what = what.collect::<Vec<_>>().join(" ");
+    let name = Arguments::command().get_name().to_owned();
+    format!("{}; see {name} --help", what.trim_start_matches("error: "))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let hint =
+        "an address and a port are needed, such as 0.0.0.0:12345, [::1]:12345 or localhost:12345";
+    let mut found = text.to_socket_addrs().map_err(|_| hint.to_owned())?;
+    found.next().ok_or_else(|| hint.to_owned())
+}
+
+fn max_line(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes @ 64..=1_048_576) => Ok(bytes),
+        _ => Err("a number of bytes from 64 to 1048576 is needed".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (0.0..=3600.0).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "a number of seconds from 0 to 3600 is needed".to_owned())
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse()
+        .map_err(|_| "one of off, error, warn, info, debug and trace is needed".to_owned())
+}

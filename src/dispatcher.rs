@@ -1,0 +1,240 @@
+//! The one thread that owns the room and writes to every socket.
+//!
+//! It waits in `select!` for what happens next, takes what else has happened meanwhile, and then sends each client
+//! all that it is owed in one system call. Under load this moves many lines at once; when it is quiet, a line goes
+//! out at once. Nothing here is shared, so nothing is locked: where the Java version needs a lock around every
+//! `PrintWriter`, here one thread owns all writers.
+//!
+//! It never blocks except in `select!`, and it must never panic: it is the only thread that everyone depends on.
+
+use crate::audience::Audience;
+use crate::config::{Config, LINGER};
+use crate::event::{Departure, Event};
+use crate::outbox::Outbox;
+use crate::protocol::ClientId;
+use crate::protocol::nickname::Nickname;
+use crate::protocol::reply::Reply;
+use crate::room::{self, Delivery, Departed, Recipients, Room};
+use crossbeam_channel::{Receiver, after, never, select};
+use log::info;
+use std::collections::HashMap;
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
+const EVENTS_PER_TURN: usize = 256;
+
+/// How many bytes of public lines end a turn early: less than a kernel's buffer, so that a client that keeps up
+/// finds room for all of a turn.
+const BYTES_PER_TURN: usize = 64 * 1024;
+
+/// When to try again to send to those whose kernel buffer was full: soon, and then ever more rarely while none of
+/// them takes anything.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+
+/// The state of the dispatcher's thread.
+#[derive(Debug)]
+pub struct Dispatcher {
+    room: Room,
+    audience: Audience,
+    /// Where each client in the room comes from, and since when it is here: for the log.
+    arrivals: HashMap<ClientId, (SocketAddr, Instant)>,
+    /// How long until the backlogs are tried again.
+    pause: Duration,
+    grace: Duration,
+}
+
+impl Dispatcher {
+    /// A dispatcher for an empty room.
+    pub fn new(config: &Config) -> Dispatcher {
+        Dispatcher {
+            room: Room::default(),
+            audience: Audience::new(config.max_backlog),
+            arrivals: HashMap::new(),
+            pause: SHORTEST_PAUSE,
+            grace: config.grace,
+        }
+    }
+
+    /// Runs the room until `stop` is ready or disconnected, then takes leave of everyone.
+    ///
+    /// Returns when every client's thread has dropped its sender of `events`.
+    pub fn run(mut self, events: &Receiver<Event>, stop: &Receiver<()>) {
+        loop {
+            // 1. Wait. While nobody has a backlog there is no timer, so an idle server does not wake up at all.
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event) => self.take(event),
+                    Err(_) => break,
+                },
+                recv(stop) -> _ => break,
+                recv(self.retry_timer()) -> _ => self.pause = LONGEST_PAUSE.min(self.pause * 2),
+            }
+            // 2. Take what else has happened.
+            for event in events.try_iter().take(EVENTS_PER_TURN) {
+                self.take(event);
+                if self.audience.said() > BYTES_PER_TURN {
+                    break;
+                }
+            }
+            // 3. Send.
+            self.flush();
+        }
+        self.shut_down(events);
+    }
+
+    fn retry_timer(&self) -> Receiver<Instant> {
+        if self.audience.is_owed() {
+            after(self.pause)
+        } else {
+            never()
+        }
+    }
+
+    /// One event becomes lines in outboxes.
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Joined { id, peer, socket } => {
+                info!("client {id} connected from {peer}");
+                self.arrivals.insert(id, (peer, Instant::now()));
+                self.audience.add(id, socket);
+                let deliveries = self.room.join(id);
+                self.deliver(deliveries);
+            }
+            Event::Line {
+                id,
+                line: Ok(command),
+            } => {
+                let deliveries = self.room.act(id, command);
+                self.log(id, &deliveries);
+                self.deliver(deliveries);
+            }
+            Event::Line {
+                id,
+                line: Err(problem),
+            } => self.deliver(vec![room::problem(id, problem)]),
+            Event::Left { id, why } => {
+                self.leave(id, &why);
+                self.audience.dismiss(id);
+            }
+        }
+    }
+
+    fn deliver(&mut self, deliveries: Vec<Delivery>) {
+        for Delivery { to, reply } in deliveries {
+            self.audience.say(to, &reply);
+        }
+    }
+
+    /// Takes a client out of the room and tells the others. Does nothing if it has left already: a client that is
+    /// cut off leaves here first, and then once more when its thread ends.
+    fn leave(&mut self, id: ClientId, why: &Departure) {
+        if let Some(name) = self.depart(id, why) {
+            let to = match why {
+                Departure::Quit(_) => Recipients::Everyone, // Who says goodbye sees that it was heard.
+                _ => Recipients::EveryoneBut(id),
+            };
+            self.audience.say(to, &Reply::Left(name, why.reason()));
+        }
+    }
+
+    /// Sends to everyone what this turn brought. Who turns out to be gone or too slow leaves the room, which is
+    /// news for the others, and so on until there is no more news.
+    fn flush(&mut self) {
+        loop {
+            let flushed = self.audience.flush();
+            if flushed.progress {
+                self.pause = SHORTEST_PAUSE;
+            }
+            if flushed.lost.is_empty() {
+                return;
+            }
+            for (id, why) in flushed.lost {
+                self.leave(id, &why);
+                self.audience.cut_off(id);
+            }
+        }
+    }
+
+    /// Takes a client out of the room, with a line in the log; the name it had, if it was still there.
+    fn depart(&mut self, id: ClientId, why: &Departure) -> Option<Nickname> {
+        let Departed { name, lines } = self.room.leave(id)?;
+        if let Some((peer, arrived)) = self.arrivals.remove(&id) {
+            let stay = arrived.elapsed().as_secs();
+            info!(
+                "client {id} ({name}, {peer}) disconnected: {why}, after {stay} s and {lines} lines"
+            );
+        }
+        Some(name)
+    }
+
+    /// Public lines are logged whole, private ones without their text.
+    fn log(&self, id: ClientId, deliveries: &[Delivery]) {
+        for Delivery { to, reply } in deliveries {
+            match (reply, to) {
+                (Reply::Said(who, text), _) => info!("{who}: {text}"),
+                (Reply::Acted(who, text), _) => info!("* {who} {text}"),
+                (Reply::Renamed { from, to }, _) => info!("client {id} ({from}) is now {to}"),
+                (Reply::Whispered { from, .. }, Recipients::Only(to)) => {
+                    if let Some(to) = self.room.name(*to) {
+                        info!("{from} wrote to {to} privately");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes leave of everyone, waits until all have got what they are owed, but no longer than the grace time, and
+    /// then closes what is still open.
+    fn shut_down(mut self, events: &Receiver<Event>) {
+        for event in events.try_iter().take(events.len()) {
+            self.take(event); // What was accepted before is still said.
+        }
+        self.audience.say(Recipients::Everyone, &Reply::Goodbye);
+        let sockets = self.audience.sockets();
+        for id in self.arrivals.keys().copied().collect::<Vec<_>>() {
+            self.depart(id, &Departure::Shutdown);
+            self.audience.dismiss(id);
+        }
+
+        let grace = after(self.grace);
+        while !self.audience.is_empty() {
+            self.flush();
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event) => turn_away(event),
+                    Err(_) => return,
+                },
+                recv(self.retry_timer()) -> _ => {}
+                recv(grace) -> _ => break,
+            }
+        }
+        // Everyone who keeps up has got everything and sees the end of the conversation; most now close their side.
+        let linger = after(LINGER);
+        loop {
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event) => turn_away(event),
+                    Err(_) => return,
+                },
+                recv(linger) -> _ => break,
+            }
+        }
+        for socket in sockets {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        events.iter().for_each(turn_away);
+    }
+}
+
+/// What happens to an event after the goodbye: nobody hears it. A client that comes this late gets its own goodbye.
+fn turn_away(event: Event) {
+    if let Event::Joined { socket, .. } = event {
+        let mut outbox = Outbox::new(socket, b"");
+        outbox.push(b"", &Reply::Goodbye);
+        let _ = outbox.flush(b"");
+        let _ = outbox.socket().shutdown(Shutdown::Both);
+    }
+}

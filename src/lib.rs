@@ -1,0 +1,18 @@
+//! A chat server for a LAN that needs only netcat: std threads and crossbeam channels.
+
+pub mod admission;
+pub mod audience;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod dispatcher;
+pub mod event;
+pub mod line_reader;
+pub mod logging;
+pub mod outbox;
+pub mod protocol;
+pub mod room;
+pub mod server;
+
+pub use config::Config;
+pub use server::Server;

@@ -1,0 +1,97 @@
+//! The program: understand the arguments, start the log, catch the signals, run the server.
+
+use chat_server::cli::{self, Arguments};
+use chat_server::{Server, logging};
+use log::{Level, info, log_enabled, warn};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::Write;
+use std::process::{ExitCode, exit};
+
+/// The exit code for arguments that make no sense.
+const USAGE: u8 = 2;
+
+/// The exit code after a second Ctrl-C, as a shell reports a program that SIGINT ended: 128 + 2.
+const INTERRUPTED: i32 = 130;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse_from_line(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => return fail(USAGE, cli::sentence(&error)),
+        Err(help_or_version) => {
+            let _ = help_or_version.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    if let Err(error) = logging::start(arguments.log_level, arguments.log_file.as_deref()) {
+        let path = arguments.log_file.unwrap_or_default();
+        return fail(
+            1,
+            format!(
+                "cannot log to {}: {error}; choose another --log-file",
+                path.display()
+            ),
+        );
+    }
+    let ended = serve(&arguments);
+    logging::finish();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => fail(1, sentence),
+    }
+}
+
+/// Runs the server until a signal ends it.
+fn serve(arguments: &Arguments) -> Result<(), String> {
+    raise_descriptor_limit();
+    let server = Server::bind(arguments.config()).map_err(|error| error.to_string())?;
+    let stopper = server.stopper();
+    let mut asked_before = false;
+    ctrlc::set_handler(move || {
+        if asked_before {
+            exit(INTERRUPTED);
+        }
+        asked_before = true;
+        info!("shutting down; a second signal ends the server at once");
+        stopper.stop();
+    })
+    .map_err(|error| format!("cannot catch signals: {error}"))?;
+
+    announce("Chat server started...");
+    for address in server.addresses() {
+        announce(&format!("Listening on {address}"));
+    }
+    server
+        .run()
+        .map_err(|error| format!("the server ended: {error}"))?;
+    announce("Chat server stopped.");
+    Ok(())
+}
+
+/// One descriptor per client: the usual soft limit of 1,024 is for programs that still use `select(2)`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(
+            "cannot raise the limit of open files from {:?}: {error}",
+            limit.current
+        );
+    }
+}
+
+/// Says something that whoever starts the server must see, whatever the log level is.
+fn announce(line: &str) {
+    if log_enabled!(Level::Info) {
+        info!("{line}");
+    } else {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+fn fail(code: u8, sentence: String) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "chat-server: {sentence}");
+    ExitCode::from(code)
+}

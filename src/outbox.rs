@@ -1,0 +1,191 @@
+//! What one client is owed and its kernel has not taken yet.
+//!
+//! An [`Outbox`] is the write half of a client's socket. Only the dispatcher's thread touches it, and it never
+//! waits: `send` with `MSG_DONTWAIT` takes what fits into the kernel's buffer, and the rest stays here. The socket
+//! itself remains a blocking one, because the client's thread waits in `read` on it; both share one descriptor.
+
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+/// The lines on their way to one client.
+///
+/// Most lines are for everyone. The dispatcher renders those of one turn once, into one buffer that all outboxes
+/// read from (`public`), and an outbox copies from it only what it cannot send at once. `heard` says how far into
+/// that buffer this client has been served, so that lines for it alone get their right place between the others.
+#[derive(Debug)]
+pub struct Outbox {
+    socket: Arc<TcpStream>,
+    waiting: VecDeque<u8>,
+    heard: usize,
+}
+
+impl Outbox {
+    /// The outbox of a client that hears what is said from now on, after all that is in `public`.
+    pub fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
+        Outbox {
+            socket,
+            waiting: VecDeque::new(),
+            heard: public.len(),
+        }
+    }
+
+    /// Adds a line for this client alone, after all that is in `public`. `line` comes without its line break.
+    pub fn push(&mut self, public: &[u8], line: &impl Display) {
+        self.catch_up(public);
+        // Writing to memory cannot fail.
+        let _ = writeln!(self.waiting, "{line}");
+    }
+
+    /// Takes over all of `public` that this client has not heard.
+    pub fn catch_up(&mut self, public: &[u8]) {
+        self.waiting
+            .extend(public.get(self.heard..).unwrap_or_default());
+        self.heard = public.len();
+    }
+
+    /// Passes over the end of `public`: a line for everyone else.
+    pub fn skip(&mut self, public: &[u8]) {
+        self.heard = public.len();
+    }
+
+    /// Sends what the kernel takes now, at best all of `public` in one system call, and keeps the rest.
+    ///
+    /// After this, `public` must start afresh.
+    ///
+    /// # Errors
+    /// The connection is broken; nothing that this client is owed can reach it any more.
+    pub fn flush(&mut self, public: &[u8]) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            let news = public.get(self.heard..).unwrap_or_default();
+            let taken = if news.is_empty() {
+                0
+            } else {
+                self.offer(news)?
+            };
+            self.waiting.extend(&news[taken..]);
+        } else {
+            self.catch_up(public);
+            while !self.waiting.is_empty() {
+                let (front, _) = self.waiting.as_slices();
+                let (offered, taken) = (front.len(), self.offer(front)?);
+                self.waiting.drain(..taken);
+                if taken < offered {
+                    break;
+                }
+            }
+            if self.waiting.is_empty() {
+                // Thousands of idle clients would otherwise each keep the room for their largest backlog.
+                self.waiting = VecDeque::new();
+            }
+        }
+        self.heard = 0;
+        Ok(())
+    }
+
+    /// How many bytes the kernel has not taken yet, those of the current turn not counted.
+    pub fn backlog(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The client's socket.
+    pub fn socket(&self) -> &Arc<TcpStream> {
+        &self.socket
+    }
+
+    /// One `send(2)`: how many of the bytes the kernel took, 0 when its buffer is full.
+    fn offer(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            // No SIGPIPE to think about: Rust programs ignore it from the start.
+            match send(&self.socket, bytes, SendFlags::DONTWAIT) {
+                Ok(taken) => return Ok(taken),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN | Errno::NOBUFS) => return Ok(0),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{Shutdown, TcpListener};
+
+    /// An outbox and the far end of its socket.
+    fn connected() -> (Outbox, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        (Outbox::new(Arc::new(near), b""), far)
+    }
+
+    fn received(outbox: Outbox, mut far: TcpStream) -> String {
+        outbox.socket().shutdown(Shutdown::Write).unwrap();
+        let mut text = String::new();
+        far.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn own_lines_keep_their_place_between_public_ones() {
+        let (mut outbox, far) = connected();
+        outbox.push(b"one\n", &"mine");
+        outbox.catch_up(b"one\ntwo\n");
+        outbox.skip(b"one\ntwo\nnot for me\n");
+        outbox.flush(b"one\ntwo\nnot for me\nthree\n").unwrap();
+        outbox.flush(b"four\n").unwrap();
+        assert_eq!(received(outbox, far), "one\nmine\ntwo\nthree\nfour\n");
+    }
+
+    #[test]
+    fn a_newcomer_does_not_hear_what_was_said_before() {
+        let (outbox, far) = connected();
+        let mut outbox = Outbox::new(outbox.socket, b"old\n");
+        outbox.flush(b"old\nnew\n").unwrap();
+        assert_eq!(received(outbox, far), "new\n");
+    }
+
+    #[test]
+    fn a_full_socket_takes_nothing_and_loses_nothing() {
+        let (mut outbox, mut far) = connected();
+        let mut written = String::new();
+        for turn in 0.. {
+            let line = format!("{turn} {}\n", "x".repeat(10_000));
+            outbox.flush(line.as_bytes()).unwrap();
+            written += &line;
+            if outbox.backlog() > 100_000 {
+                break;
+            }
+        }
+        let (full, backlog) = (written.len(), outbox.backlog());
+        outbox.flush(b"").unwrap();
+        assert_eq!(outbox.backlog(), backlog, "a full socket takes no more");
+
+        outbox.push(b"", &"the end");
+        written += "the end\n";
+        let mut read = vec![0; full + "the end\n".len()];
+        let reader = std::thread::spawn(move || far.read_exact(&mut read).map(|()| read));
+        while outbox.backlog() > 0 {
+            outbox.flush(b"").unwrap();
+            std::thread::yield_now();
+        }
+        assert!(reader.join().unwrap().unwrap() == written.as_bytes());
+    }
+
+    #[test]
+    fn a_broken_connection_is_an_error() {
+        let (mut outbox, far) = connected();
+        drop(far);
+        let broken = (0..).find_map(|_| outbox.flush(b"hello?\n").err()).unwrap();
+        assert!(matches!(
+            broken.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        ));
+    }
+}

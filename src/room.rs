@@ -1,0 +1,402 @@
+//! Who is here, and who hears what: the rules of the chat without any network, thread or clock.
+//!
+//! In go the things that clients do; out come [`Delivery`]s, in the order in which they are to be delivered. The
+//! [dispatcher](crate::dispatcher) owns the only `Room` and calls it from its one thread, which is why no lock is
+//! needed to check a name and take it.
+
+use crate::protocol::ClientId;
+use crate::protocol::command::Command;
+use crate::protocol::nickname::Nickname;
+use crate::protocol::reply::{Here, Problem, Reply};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// How many names a newcomer is shown. Everyone's names would make joining cost the square of the room.
+const NAMES_IN_WELCOME: usize = 10;
+
+/// Everybody in the room.
+///
+/// ```
+/// use chat_server::protocol::{ClientId, command::Command, reply::Reply};
+/// use chat_server::room::{Delivery, Recipients, Room};
+///
+/// let mut ids = ClientId::sequence();
+/// let (alice, bob) = (ids.next().unwrap(), ids.next().unwrap());
+/// let mut room = Room::default();
+/// room.join(alice);
+/// room.join(bob);
+///
+/// let deliveries = room.act(alice, Command::Say("hello".to_owned()));
+/// assert_eq!(deliveries[0].to, Recipients::Everyone);
+/// assert_eq!(deliveries[0].reply.to_string(), "<guest1> hello");
+/// ```
+#[derive(Debug, Default)]
+pub struct Room {
+    members: HashMap<ClientId, Member>,
+    /// Who has which name, by [`Nickname::key`], in alphabetical order.
+    names: BTreeMap<Arc<str>, ClientId>,
+}
+
+/// What the room knows of one client.
+#[derive(Debug)]
+struct Member {
+    name: Nickname,
+    /// Do its own lines come back to it?
+    echo: bool,
+    /// Who wrote to it privately last, under which name: for `/reply`, and to say who is gone.
+    last_whisper: Option<(ClientId, Nickname)>,
+    /// How many lines it has said, publicly or privately.
+    lines: u64,
+}
+
+/// Something to be said, and to whom.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Who hears it.
+    pub to: Recipients,
+    /// What they hear.
+    pub reply: Reply,
+}
+
+/// Who hears a [`Delivery`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// All in the room.
+    Everyone,
+    /// All in the room but this one.
+    EveryoneBut(ClientId),
+    /// This one alone.
+    Only(ClientId),
+}
+
+impl Recipients {
+    fn hear(self, reply: Reply) -> Delivery {
+        Delivery { to: self, reply }
+    }
+}
+
+/// A member who has left, for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Departed {
+    /// The name it had last.
+    pub name: Nickname,
+    /// How many lines it said.
+    pub lines: u64,
+}
+
+use Recipients::{Everyone, EveryoneBut, Only};
+
+impl Room {
+    /// A client comes in, as a guest.
+    pub fn join(&mut self, id: ClientId) -> Vec<Delivery> {
+        let name = Nickname::guest(id);
+        self.names.insert(name.key().clone(), id);
+        self.members.insert(
+            id,
+            Member {
+                name: name.clone(),
+                echo: true,
+                last_whisper: None,
+                lines: 0,
+            },
+        );
+        let welcome = Reply::Welcome {
+            you: name.clone(),
+            here: self.here(NAMES_IN_WELCOME),
+        };
+        vec![
+            Only(id).hear(welcome),
+            EveryoneBut(id).hear(Reply::Joined(name)),
+        ]
+    }
+
+    /// A client is gone: its name is free, and it is not heard of again. `None` if it was not here.
+    pub fn leave(&mut self, id: ClientId) -> Option<Departed> {
+        let Member { name, lines, .. } = self.members.remove(&id)?;
+        self.names.remove(name.key());
+        Some(Departed { name, lines })
+    }
+
+    /// The client's current name; `None` if it is not here.
+    pub fn name(&self, id: ClientId) -> Option<&Nickname> {
+        self.members.get(&id).map(|member| &member.name)
+    }
+
+    /// A client does something. Nothing comes of it if the client is not here any more.
+    ///
+    /// [`Command::Quit`] is the only command that is not for the room: the client's thread takes it as the end.
+    pub fn act(&mut self, id: ClientId, command: Command) -> Vec<Delivery> {
+        let Some(member) = self.members.get_mut(&id) else {
+            return Vec::new();
+        };
+        let name = member.name.clone();
+        let to_all = if member.echo {
+            Everyone
+        } else {
+            EveryoneBut(id)
+        };
+        match command {
+            Command::Say(text) => {
+                member.lines += 1;
+                vec![to_all.hear(Reply::Said(name, text))]
+            }
+            Command::Me(text) => {
+                member.lines += 1;
+                vec![to_all.hear(Reply::Acted(name, text))]
+            }
+            Command::Msg { to, text } => match self.names.get(to.key()) {
+                Some(&to) => self.whisper(id, to, text),
+                None => vec![problem(id, Problem::NobodyCalled(to.to_string()))],
+            },
+            Command::Reply(text) => match member.last_whisper.clone() {
+                Some((to, _)) if self.members.contains_key(&to) => self.whisper(id, to, text),
+                Some((_, gone)) => vec![problem(id, Problem::NobodyCalled(gone.to_string()))],
+                None => vec![problem(id, Problem::NobodyToReplyTo)],
+            },
+            Command::Nick(new) => self.rename(id, name, new),
+            Command::List => vec![Only(id).hear(Reply::Here(self.here(usize::MAX)))],
+            Command::Echo(on) => {
+                member.echo = on;
+                vec![Only(id).hear(Reply::Echo(on))]
+            }
+            Command::Help => vec![Only(id).hear(Reply::Help)],
+            Command::Quit(_) => Vec::new(),
+        }
+    }
+
+    /// Both are here. The recipient hears it first, so that the author's copy means that it was delivered.
+    fn whisper(&mut self, from: ClientId, to: ClientId, text: String) -> Vec<Delivery> {
+        let (Some(author), Some(recipient)) = (self.name(from).cloned(), self.name(to).cloned())
+        else {
+            return Vec::new();
+        };
+        if let Some(member) = self.members.get_mut(&to) {
+            member.last_whisper = Some((from, author.clone()));
+        }
+        let mut deliveries = vec![Only(to).hear(Reply::Whispered {
+            from: author,
+            text: text.clone(),
+        })];
+        if let Some(member) = self.members.get_mut(&from) {
+            member.lines += 1;
+            if member.echo {
+                deliveries.push(Only(from).hear(Reply::WhisperSent {
+                    to: recipient,
+                    text,
+                }));
+            }
+        }
+        deliveries
+    }
+
+    fn rename(&mut self, id: ClientId, old: Nickname, new: Nickname) -> Vec<Delivery> {
+        if new.to_string() == old.to_string() {
+            return vec![problem(id, Problem::SameName(old))];
+        }
+        if new.is_a_guests() && new != Nickname::guest(id) {
+            return vec![problem(id, Problem::GuestName(new))];
+        }
+        if self.names.get(new.key()).is_some_and(|&owner| owner != id) {
+            return vec![problem(id, Problem::NameTaken(new))];
+        }
+        self.names.remove(old.key());
+        self.names.insert(new.key().clone(), id);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.name = new.clone();
+        }
+        vec![Everyone.hear(Reply::Renamed { from: old, to: new })]
+    }
+
+    /// Who is here: the first `most` names, and the number of all.
+    fn here(&self, most: usize) -> Here {
+        let names = self
+            .names
+            .values()
+            .take(most)
+            .filter_map(|&id| self.name(id).cloned());
+        Here {
+            count: self.members.len(),
+            names: names.collect(),
+        }
+    }
+}
+
+/// Tells a client what is wrong with what it sent.
+pub fn problem(to: ClientId, problem: Problem) -> Delivery {
+    Only(to).hear(Reply::Problem(problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A room in which alice, bob and carol sit, and a way to type lines into it.
+    struct Stage {
+        room: Room,
+        ids: [ClientId; 3],
+    }
+
+    const ALICE: usize = 0;
+    const BOB: usize = 1;
+    const CAROL: usize = 2;
+
+    impl Stage {
+        fn set() -> Stage {
+            let mut ids = ClientId::sequence();
+            let ids = [(); 3].map(|()| ids.next().unwrap());
+            let mut stage = Stage {
+                room: Room::default(),
+                ids,
+            };
+            for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
+                stage.room.join(ids[who]);
+                stage.types(who, &format!("/nick {name}"));
+            }
+            stage
+        }
+
+        fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
+            let command = Command::parse(line).unwrap().unwrap();
+            let deliveries = self.room.act(self.ids[who], command);
+            deliveries
+                .into_iter()
+                .map(|delivery| (delivery.to, delivery.reply.to_string()))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_newcomer_is_welcomed_and_the_others_are_told() {
+        let mut stage = Stage::set();
+        let dave = ClientId::sequence().nth(3).unwrap();
+        let deliveries = stage.room.join(dave);
+        assert_eq!(deliveries[0].to, Only(dave));
+        assert!(
+            deliveries[0]
+                .reply
+                .to_string()
+                .ends_with("*** 4 here: alice, bob, carol, guest4")
+        );
+        assert_eq!(deliveries[1].to, EveryoneBut(dave));
+        assert_eq!(deliveries[1].reply.to_string(), "*** guest4 joined");
+    }
+
+    #[test]
+    fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
+        let mut room = Room::default();
+        let last = ClientId::sequence()
+            .take(50)
+            .map(|id| room.join(id))
+            .last()
+            .unwrap();
+        let welcome = last[0].reply.to_string();
+        assert!(
+            welcome.contains("*** 50 here: guest1, guest10, guest11"),
+            "{welcome}"
+        );
+        assert!(welcome.ends_with("… and 40 more"), "{welcome}");
+    }
+
+    #[test]
+    fn what_alice_says_everyone_hears_and_she_too_unless_she_turns_it_off() {
+        let mut stage = Stage::set();
+        assert_eq!(
+            stage.types(ALICE, "hi"),
+            [(Everyone, "<alice> hi".to_owned())]
+        );
+        stage.types(ALICE, "/echo off");
+        let others = EveryoneBut(stage.ids[ALICE]);
+        assert_eq!(
+            stage.types(ALICE, "/me waves"),
+            [(others, "* alice waves".to_owned())]
+        );
+        assert_eq!(stage.types(ALICE, "/msg bob psst").len(), 1);
+        stage.types(ALICE, "/echo on");
+        assert_eq!(
+            stage.types(ALICE, "hi"),
+            [(Everyone, "<alice> hi".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_whisper_reaches_its_two_people_and_can_be_answered() {
+        let mut stage = Stage::set();
+        let [alice, bob, _] = stage.ids;
+        let there = [
+            (Only(bob), "[alice -> you] psst".to_owned()),
+            (Only(alice), "[you -> bob] psst".to_owned()),
+        ];
+        assert_eq!(stage.types(ALICE, "/msg BOB psst"), there);
+        stage.types(ALICE, "/nick al");
+        let back = [
+            (Only(alice), "[bob -> you] what?".to_owned()),
+            (Only(bob), "[you -> al] what?".to_owned()),
+        ];
+        assert_eq!(stage.types(BOB, "/reply what?"), back);
+    }
+
+    #[test]
+    fn whispering_to_nobody_is_a_problem() {
+        let mut stage = Stage::set();
+        let heard = |(_, line): &(Recipients, String)| {
+            line.starts_with("!!! No one here is called \"dave\"")
+        };
+        assert!(stage.types(ALICE, "/msg dave hi").iter().all(heard));
+        assert!(
+            stage.types(ALICE, "/r hi")[0]
+                .1
+                .starts_with("!!! Nobody has written to you")
+        );
+        stage.types(CAROL, "/nick dave");
+        stage.types(CAROL, "/msg alice hi");
+        stage.room.leave(stage.ids[CAROL]);
+        assert!(stage.types(ALICE, "/r hi").iter().all(heard));
+    }
+
+    #[test]
+    fn a_name_belongs_to_one() {
+        let mut stage = Stage::set();
+        assert!(
+            stage.types(BOB, "/nick Alice")[0]
+                .1
+                .starts_with("!!! Somebody is called Alice already")
+        );
+        assert!(
+            stage.types(BOB, "/nick guest7")[0]
+                .1
+                .starts_with("!!! guest7 is for the guest")
+        );
+        assert!(
+            stage.types(BOB, "/nick bob")[0]
+                .1
+                .starts_with("!!! You are bob already")
+        );
+        assert_eq!(
+            stage.types(BOB, "/nick Bob"),
+            [(Everyone, "*** bob is now Bob".to_owned())]
+        );
+        assert_eq!(
+            stage.types(BOB, "/nick guest2"),
+            [(Everyone, "*** Bob is now guest2".to_owned())]
+        );
+        stage.room.leave(stage.ids[ALICE]);
+        assert_eq!(
+            stage.types(BOB, "/nick alice"),
+            [(Everyone, "*** guest2 is now alice".to_owned())]
+        );
+        assert_eq!(stage.types(CAROL, "/list")[0].1, "*** 2 here: alice, carol");
+    }
+
+    #[test]
+    fn the_departed_do_not_speak() {
+        let mut stage = Stage::set();
+        stage.types(CAROL, "hi");
+        let departed = stage.room.leave(stage.ids[CAROL]).unwrap();
+        assert_eq!(
+            (departed.name.to_string().as_str(), departed.lines),
+            ("carol", 1)
+        );
+        assert_eq!(stage.types(CAROL, "boo"), []);
+        assert_eq!(stage.room.leave(stage.ids[CAROL]), None);
+    }
+}
