@@ -200,8 +200,11 @@ impl Dispatcher {
         }
 
         let grace = after(self.grace);
-        while !self.audience.is_empty() {
+        loop {
             self.flush();
+            if self.audience.is_empty() {
+                break;
+            }
             select! {
                 recv(events) -> event => match event {
                     Ok(event) => turn_away(event),

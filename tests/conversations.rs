@@ -1,0 +1,316 @@
+//! The protocol, row by row, as conversations over TCP: what everybody types and what everybody sees.
+
+mod support;
+
+use std::collections::HashSet;
+use std::thread;
+use support::{Person, TestServer};
+
+/// alice and bob, alone in a room, each having seen the other come in.
+fn alice_and_bob() -> (TestServer, Person, Person) {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let bob = server.person("bob");
+    alice.sees("*** guest2 is now bob");
+    (server, alice, bob)
+}
+
+#[test]
+fn the_welcome_comes_before_anything_is_typed() {
+    let server = TestServer::start();
+    let mut alice = Person::connect(server.address);
+    alice.sees_next("*** Welcome to chat-server! You are guest1.");
+    alice.sees_next("*** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.");
+    alice.sees_next("*** 1 here: guest1");
+    let mut bob = Person::connect(server.address);
+    alice.sees_next("*** guest2 joined");
+    bob.sees_welcome();
+    bob.says("hello");
+    bob.sees_next("<guest2> hello");
+    alice.sees_next("<guest2> hello");
+}
+
+#[test]
+fn a_line_is_seen_by_everyone_and_by_its_author() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    alice.says("hello, world  ");
+    alice.sees_next("<alice> hello, world  ");
+    bob.sees_next("<alice> hello, world  ");
+}
+
+#[test]
+fn line_breaks_of_all_systems_work_and_empty_lines_are_ignored() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    alice.sends(b"one\r\ntwo\n\n\r\n   \nthree\n");
+    for line in ["<alice> one", "<alice> two", "<alice> three"] {
+        bob.sees_next(line);
+    }
+}
+
+#[test]
+fn list_and_its_synonyms_say_who_is_here() {
+    let (_server, _alice, mut bob) = alice_and_bob();
+    for command in ["/list", "/who", "/names", "/LIST", "/Who"] {
+        bob.says(command);
+        bob.sees_next("*** 2 here: alice, bob");
+    }
+}
+
+#[test]
+fn a_private_line_is_seen_by_two() {
+    let (server, mut alice, mut bob) = alice_and_bob();
+    let mut carol = server.person("carol");
+    alice.says("/msg Bob are you there?");
+    alice.sees("[you -> bob] are you there?");
+    bob.sees("[alice -> you] are you there?");
+    bob.says("/r yes");
+    bob.sees_next("[you -> alice] yes");
+    alice.sees_next("[bob -> you] yes");
+    bob.says("/reply really");
+    alice.sees_next("[bob -> you] really");
+    alice.says("/w bob good");
+    bob.sees("[alice -> you] good");
+    bob.says("in public");
+    carol.sees_next("<bob> in public");
+}
+
+#[test]
+fn a_private_line_needs_somebody_to_read_it() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    alice.says("/msg carol hi");
+    alice.sees_next("!!! No one here is called \"carol\". /list shows who is here.");
+    alice.says("/r hi");
+    alice.sees_next("!!! Nobody has written to you privately yet. Use /msg NAME TEXT.");
+    bob.says("/msg alice bye");
+    bob.says("/quit");
+    bob.reads_to_the_end();
+    alice.sees("*** bob left");
+    alice.says("/r wait");
+    alice.sees_next("!!! No one here is called \"bob\". /list shows who is here.");
+}
+
+#[test]
+fn a_new_name_is_announced_to_everyone() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    bob.says("/nick Robert");
+    for person in [&mut alice, &mut bob] {
+        person.sees_next("*** bob is now Robert");
+    }
+    bob.says("/nick ROBERT");
+    alice.sees_next("*** Robert is now ROBERT");
+    bob.says("/nick guest2");
+    alice.sees_next("*** ROBERT is now guest2");
+}
+
+#[test]
+fn a_name_that_cannot_be_had_is_refused_with_a_reason() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for (name, why) in [
+        ("ALICE", "!!! Somebody is called ALICE already."),
+        ("bob", "!!! You are bob already."),
+        ("guest1", "!!! guest1 is for the guest with that number."),
+        ("guest77", "!!! guest77 is for the guest with that number."),
+        ("server", "!!! /nick: that name is reserved."),
+        ("You", "!!! /nick: that name is reserved."),
+        ("everyone", "!!! /nick: that name is reserved."),
+        ("two words", "!!! /nick: a name cannot contain ' '"),
+        ("<b>", "!!! /nick: a name cannot contain '<'"),
+        (
+            "a23456789012345678901",
+            "!!! /nick: a name has 1 to 20 characters.",
+        ),
+        (
+            "",
+            "!!! /nick needs something else after it. Usage: /nick NAME",
+        ),
+    ] {
+        bob.says(&format!("/nick {name}"));
+        let answer = bob.next_line().unwrap();
+        assert!(answer.starts_with(why), "{name}: {answer}");
+    }
+    bob.says("still bob");
+    alice.sees_next("<bob> still bob");
+}
+
+#[test]
+fn actions_and_doubled_slashes_are_seen_by_everyone() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    alice.says("/me waves at /bob");
+    alice.says("//nick is a command");
+    for person in [&mut alice, &mut bob] {
+        person.sees_next("* alice waves at /bob");
+        person.sees_next("<alice> /nick is a command");
+    }
+}
+
+#[test]
+fn echo_decides_whether_own_lines_come_back() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    alice.says("/echo off");
+    alice.sees_next("*** Echo is off: your own lines do not come back to you.");
+    alice.says("one");
+    alice.says("/me two");
+    alice.says("/msg bob three");
+    alice.says("/echo on");
+    alice.sees_next("*** Echo is on: your own lines come back to you.");
+    alice.says("four");
+    alice.sees_next("<alice> four");
+    for line in [
+        "<alice> one",
+        "* alice two",
+        "[alice -> you] three",
+        "<alice> four",
+    ] {
+        bob.sees_next(line);
+    }
+}
+
+#[test]
+fn help_lists_every_command() {
+    let (_server, mut alice, _bob) = alice_and_bob();
+    alice.says("/help");
+    let help = alice.reads_until(|line| line.contains("//text"));
+    let help = help.join("\n");
+    for usage in [
+        "/list",
+        "/msg NAME TEXT",
+        "/reply TEXT",
+        "/nick NAME",
+        "/me TEXT",
+        "/echo on|off",
+        "/help",
+        "/quit [TEXT]",
+    ] {
+        assert!(help.contains(usage), "{usage} is not in\n{help}");
+    }
+}
+
+#[test]
+fn commands_that_are_none_are_answered_and_not_said() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for (line, answer) in [
+        ("/dance", "!!! There is no command /dance. /help lists them"),
+        ("/", "!!! There is no command /."),
+        (
+            "/msg",
+            "!!! /msg needs something else after it. Usage: /msg NAME TEXT",
+        ),
+        (
+            "/msg bob",
+            "!!! /msg needs something else after it. Usage: /msg NAME TEXT",
+        ),
+        ("/msg <bob> hi", "!!! No one here is called \"<bob>\"."),
+        (
+            "/r",
+            "!!! /reply needs something else after it. Usage: /reply TEXT",
+        ),
+        (
+            "/me ",
+            "!!! /me needs something else after it. Usage: /me TEXT",
+        ),
+        (
+            "/echo",
+            "!!! /echo needs something else after it. Usage: /echo on|off",
+        ),
+        (
+            "/echo maybe",
+            "!!! /echo needs something else after it. Usage: /echo on|off",
+        ),
+    ] {
+        alice.says(line);
+        let seen = alice.next_line().unwrap();
+        assert!(seen.starts_with(answer), "{line}: {seen}");
+    }
+    alice.says("done");
+    bob.sees_next("<alice> done");
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_and_the_next_one_is_not() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    alice.says(&"x".repeat(4096));
+    alice.says(&"y".repeat(4097));
+    alice.says(&"z".repeat(1_000_000));
+    alice.says("short");
+    bob.sees_next(&format!("<alice> {}", "x".repeat(4096)));
+    bob.sees_next("<alice> short");
+    alice.sees(
+        "!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.",
+    );
+    alice.sees(
+        "!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.",
+    );
+    alice.sees_next("<alice> short");
+}
+
+#[test]
+fn quitting_is_seen_by_everyone_with_the_last_word() {
+    let (server, mut alice, mut bob) = alice_and_bob();
+    bob.says("/quit see you tomorrow");
+    assert_eq!(bob.reads_to_the_end(), ["*** bob left (see you tomorrow)"]);
+    alice.sees_next("*** bob left (see you tomorrow)");
+    let mut carol = server.person("carol");
+    alice.sees_next("*** guest3 joined");
+    carol.says("/quit");
+    assert_eq!(carol.reads_to_the_end(), ["*** carol left"]);
+    alice.sees("*** carol left");
+}
+
+#[test]
+fn guests_are_numbered_and_no_number_comes_back() {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    for guest in ["guest2", "guest3", "guest4"] {
+        assert_eq!(server.guest().name, guest);
+        alice.sees(&format!("*** {guest} left"));
+    }
+}
+
+#[test]
+fn ten_people_talking_at_once_see_the_same_conversation() {
+    const LINES: usize = 100;
+    let server = TestServer::start();
+    let mut people: Vec<Person> = (0..10).map(|n| server.person(&format!("p{n}"))).collect();
+    for person in &mut people {
+        person.says("/me is ready");
+    }
+    let transcripts: Vec<Vec<String>> = thread::scope(|scope| {
+        let talking: Vec<_> = people
+            .iter_mut()
+            .map(|person| {
+                scope.spawn(|| {
+                    for n in 0..LINES {
+                        person.says(&format!("line {n}"));
+                    }
+                    let mut spoken = Vec::new();
+                    while spoken.len() < 10 * LINES {
+                        spoken.push(person.sees_one_that(|line| line.starts_with('<')));
+                    }
+                    spoken
+                })
+            })
+            .collect();
+        talking
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(
+        transcripts.iter().collect::<HashSet<_>>().len(),
+        1,
+        "one order for all"
+    );
+    for n in 0..10 {
+        let own: Vec<_> = transcripts[0]
+            .iter()
+            .filter(|line| line.starts_with(&format!("<p{n}>")))
+            .collect();
+        let expected: Vec<_> = (0..LINES)
+            .map(|line| format!("<p{n}> line {line}"))
+            .collect();
+        assert!(
+            own.into_iter().eq(&expected),
+            "p{n}'s lines in p{n}'s order"
+        );
+    }
+}

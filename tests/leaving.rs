@@ -1,0 +1,165 @@
+//! All ways to leave, and the end of the server: nothing is left behind.
+
+mod support;
+
+use chat_server::Config;
+use rustix::net::connect_unspec;
+use std::io::Read;
+use std::time::{Duration, Instant};
+use support::{Person, TestServer, test_config};
+
+#[test]
+fn half_closing_gives_what_is_owed_and_then_the_end() {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let mut script = Person::connect(server.address);
+    script.sends(b"build 42 is green\n");
+    script.ends_input();
+    let seen = script.reads_to_the_end();
+    assert_eq!(seen[3..], ["<guest2> build 42 is green"]);
+    alice.sees_next("*** guest2 joined");
+    alice.sees_next("<guest2> build 42 is green");
+    alice.sees_next("*** guest2 left");
+}
+
+#[test]
+fn a_last_line_without_a_line_break_counts() {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let mut script = Person::connect(server.address);
+    script.sends(b"/nick ci\nall green");
+    script.ends_input();
+    alice.sees("<ci> all green");
+    alice.sees_next("*** ci left");
+}
+
+#[test]
+fn a_reset_is_a_leave_like_any_other() {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let mut bob = server.person("bob");
+    bob.sends(b"half a li");
+    // Closing would not send a reset yet, because a clone of the socket is being read from; disconnecting does.
+    connect_unspec(bob.socket.as_ref().unwrap()).unwrap();
+    alice.sees("*** bob left");
+    alice.says("/list");
+    alice.sees_next("*** 1 here: alice");
+}
+
+#[test]
+fn what_comes_after_quit_is_not_said_and_does_not_hurt_the_goodbye() {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let mut bob = server.person("bob");
+    let mut text = b"/quit bye\n".to_vec();
+    text.extend(b"too late\n".repeat(5_000));
+    bob.sends(&text);
+    bob.ends_input();
+    assert_eq!(bob.reads_to_the_end(), ["*** bob left (bye)"]);
+    alice.sees("*** bob left (bye)");
+    alice.says("done");
+    alice.sees_next("<alice> done");
+}
+
+#[test]
+fn who_quits_and_does_not_hang_up_is_hung_up_on() {
+    let server = TestServer::with(Config {
+        max_clients: 1,
+        ..test_config()
+    });
+    let mut alice = server.guest();
+    alice.says("/quit");
+    assert_eq!(alice.reads_to_the_end(), ["*** guest1 left"]);
+    // alice keeps her side open. Her place is free soon all the same.
+    support::eventually("the place is free", || {
+        Person::connect(server.address)
+            .next_line()
+            .unwrap()
+            .starts_with("*** Welcome")
+    });
+}
+
+#[test]
+fn there_is_a_place_for_each_up_to_the_limit() {
+    let server = TestServer::with(Config {
+        max_clients: 2,
+        ..test_config()
+    });
+    let (mut alice, bob) = (server.person("alice"), server.person("bob"));
+    let mut carol = Person::connect(server.address);
+    assert_eq!(
+        carol.reads_to_the_end(),
+        ["!!! Sorry, the server is full; please try again later."]
+    );
+    drop(bob);
+    alice.sees("*** bob left");
+    support::eventually("the place is free", || {
+        Person::connect(server.address)
+            .next_line()
+            .unwrap()
+            .starts_with("*** Welcome")
+    });
+}
+
+#[test]
+fn stopping_says_goodbye_to_all_and_closes() {
+    let server = TestServer::start();
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    alice.says("last words");
+    alice.sees("<alice> last words");
+    server.stop();
+    bob.sees("<alice> last words");
+    for person in [&mut alice, &mut bob] {
+        assert_eq!(
+            person.reads_to_the_end(),
+            ["*** The server is shutting down. Goodbye!"]
+        );
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn a_reader_who_is_behind_gets_all_before_the_end_if_it_hurries() {
+    let server = TestServer::with(Config {
+        max_backlog: 1 << 30,
+        grace: support::DEADLINE,
+        ..test_config()
+    });
+    let mut slow = std::net::TcpStream::connect(server.address).unwrap();
+    let mut alice = server.person("alice");
+    for n in 0..500 {
+        alice.says(&format!("{n} {}", "x".repeat(4000)));
+        alice.sees_one_that(|line| line.starts_with(&format!("<alice> {n} ")));
+    }
+    server.stop();
+    let mut all = String::new();
+    slow.read_to_string(&mut all).unwrap();
+    assert_eq!(
+        all.lines()
+            .filter(|line| line.starts_with("<alice> "))
+            .count(),
+        500
+    );
+    assert!(all.ends_with("*** The server is shutting down. Goodbye!\n"));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_reader_who_never_reads_delays_the_end_for_the_grace_time_only() {
+    let grace = Duration::from_millis(100);
+    let server = TestServer::with(Config {
+        max_backlog: 1 << 30,
+        grace,
+        ..test_config()
+    });
+    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
+    let mut alice = server.person("alice");
+    for _ in 0..500 {
+        alice.says(&"x".repeat(4000));
+        alice.next_line();
+    }
+    let begun = Instant::now();
+    server.stop();
+    server.join().unwrap();
+    assert!(begun.elapsed() >= grace);
+}

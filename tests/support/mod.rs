@@ -1,0 +1,368 @@
+//! People who talk through a server: the words in which the tests are written.
+//!
+//! alice says, bob sees. Nothing here sleeps: everybody waits for what must come, up to a deadline.
+
+#![allow(dead_code, reason = "every test program uses another part of this")]
+
+use chat_server::config::Config;
+use chat_server::server::{Server, Stopper};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long anybody waits for anything. Far more than is ever needed, so that a busy machine fails no test.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server in this process, on a free port of the loopback interface. It stops when it is dropped.
+pub struct TestServer {
+    pub address: SocketAddr,
+    stopper: Stopper,
+    running: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+/// A configuration for tests: a free port, everything else as it is by default.
+pub fn test_config() -> Config {
+    Config {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Config::default()
+    }
+}
+
+impl TestServer {
+    pub fn start() -> TestServer {
+        TestServer::with(test_config())
+    }
+
+    pub fn with(config: Config) -> TestServer {
+        let server = Server::bind(config).expect("a free port");
+        let (address, stopper) = (server.addresses()[0], server.stopper());
+        let running = Some(thread::spawn(|| server.run()));
+        TestServer {
+            address,
+            stopper,
+            running,
+        }
+    }
+
+    /// Somebody who has just come in and has read the welcome.
+    pub fn guest(&self) -> Person {
+        let mut guest = Person::connect(self.address);
+        guest.sees_welcome();
+        guest
+    }
+
+    /// Somebody who has come in and taken a name.
+    pub fn person(&self, name: &str) -> Person {
+        let mut person = self.guest();
+        person.says(&format!("/nick {name}"));
+        person.sees(&format!("*** {} is now {name}", person.name));
+        person.name = name.to_owned();
+        person
+    }
+
+    /// Asks the server to stop, without waiting.
+    pub fn stop(&self) {
+        self.stopper.stop();
+    }
+
+    /// Waits until the server has stopped.
+    pub fn join(mut self) -> std::io::Result<()> {
+        self.running.take().unwrap().join().expect("no panic")
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(running) = self.running.take() {
+            let _ = running.join();
+        }
+    }
+}
+
+/// Somebody at a keyboard: over a socket, or through a program such as nc.
+pub struct Person {
+    pub name: String,
+    input: Option<Box<dyn Write + Send>>,
+    lines: Receiver<String>,
+    /// All that this person has seen, for the report of a failure.
+    seen: Vec<String>,
+    /// The bare connection, where it is one.
+    pub socket: Option<TcpStream>,
+    child: Option<Child>,
+}
+
+impl Person {
+    /// Connects, and reads nothing yet.
+    pub fn connect(address: SocketAddr) -> Person {
+        let socket = TcpStream::connect(address).expect("the server listens");
+        let (input, output) = (socket.try_clone().unwrap(), socket.try_clone().unwrap());
+        Person {
+            name: "somebody".to_owned(),
+            input: Some(Box::new(input)),
+            lines: lines_of(output),
+            seen: Vec::new(),
+            socket: Some(socket),
+            child: None,
+        }
+    }
+
+    /// Starts a program whose input and output are the keyboard and the screen.
+    pub fn with_program(command: &mut Command) -> Person {
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Person {
+            name: "somebody".to_owned(),
+            input: Some(Box::new(child.stdin.take().unwrap())),
+            lines: lines_of(child.stdout.take().unwrap()),
+            seen: Vec::new(),
+            socket: None,
+            child: Some(child),
+        }
+    }
+
+    /// Types a line.
+    pub fn says(&mut self, line: &str) {
+        self.sends(format!("{line}\n").as_bytes());
+    }
+
+    /// Sends these bytes, all in one packet if the network likes.
+    pub fn sends(&mut self, bytes: &[u8]) {
+        let input = self.input.as_mut().expect("the keyboard is still there");
+        input
+            .write_all(bytes)
+            .and_then(|()| input.flush())
+            .expect("the connection is open");
+    }
+
+    /// Types end of file: no more from this person, who goes on reading.
+    pub fn ends_input(&mut self) {
+        self.input = None;
+        if let Some(socket) = &self.socket {
+            socket.shutdown(Shutdown::Write).unwrap();
+        }
+    }
+
+    /// The next line on the screen; `None` at the end of the conversation.
+    pub fn next_line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => {
+                self.seen.push(line.clone());
+                Some(line)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{} waited in vain. {}", self.name, self.report())
+            }
+        }
+    }
+
+    /// Reads on until a line for which `wanted` holds, and returns it.
+    pub fn sees_one_that(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        self.reads_until(wanted).pop().unwrap()
+    }
+
+    /// Reads on until exactly this line.
+    pub fn sees(&mut self, line: &str) {
+        self.reads_until(|seen| seen == line);
+    }
+
+    /// The next line must be exactly this one.
+    pub fn sees_next(&mut self, line: &str) {
+        let next = self.next_line();
+        assert_eq!(
+            next.as_deref(),
+            Some(line),
+            "{}: {}",
+            self.name,
+            self.report()
+        );
+    }
+
+    /// Reads on up to and including a line for which `wanted` holds.
+    pub fn reads_until(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            match self.next_line() {
+                None => panic!(
+                    "{}'s conversation ended too early. {}",
+                    self.name,
+                    self.report()
+                ),
+                Some(line) => {
+                    let found = wanted(&line);
+                    lines.push(line);
+                    if found {
+                        return lines;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on up to the end of the conversation.
+    pub fn reads_to_the_end(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.next_line()).collect()
+    }
+
+    /// Reads the welcome, and takes the name in it.
+    pub fn sees_welcome(&mut self) {
+        let welcome = self
+            .sees_one_that(|line| line.starts_with("*** Welcome to chat-server! You are guest"));
+        let name = welcome.trim_end_matches('.').rsplit(' ').next().unwrap();
+        self.name = name.to_owned();
+        self.sees_one_that(|line| line.contains(" here: "));
+    }
+
+    /// Ends the program and waits for it.
+    pub fn kill(mut self) {
+        let mut child = self.child.take().expect("a program");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// The program's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a program").id()
+    }
+
+    fn report(&self) -> String {
+        format!("All that {} saw:\n{}", self.name, self.seen.join("\n"))
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The lines of a stream, as they come.
+pub fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (lines, received) = channel();
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
+            let text = String::from_utf8_lossy(&line)
+                .trim_end_matches(['\r', '\n'])
+                .to_owned();
+            if lines.send(text).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    received
+}
+
+/// Waits until something holds that no event tells of, such as the number of open descriptors.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The program itself, as its own process on a free port of the loopback interface.
+pub struct ServerProcess {
+    pub child: Child,
+    pub address: SocketAddr,
+    /// What it writes to stderr.
+    pub log: Receiver<String>,
+}
+
+pub fn chat_server() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_chat-server"))
+}
+
+impl ServerProcess {
+    pub fn start(arguments: &[&str]) -> ServerProcess {
+        ServerProcess::spawn(
+            chat_server()
+                .args(["--listen", "127.0.0.1:0"])
+                .args(arguments),
+        )
+    }
+
+    pub fn spawn(command: &mut Command) -> ServerProcess {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = lines_of(child.stderr.take().unwrap());
+        let address = loop {
+            let line = log
+                .recv_timeout(DEADLINE)
+                .expect("the server says where it listens");
+            if let Some((_, address)) = line.split_once("Listening on ") {
+                break address.parse().expect("an address");
+            }
+        };
+        ServerProcess {
+            child,
+            address,
+            log,
+        }
+    }
+
+    pub fn person(&self, name: &str) -> Person {
+        let mut person = Person::connect(self.address);
+        person.sees_welcome();
+        person.says(&format!("/nick {name}"));
+        person.sees(&format!("*** {} is now {name}", person.name));
+        person.name = name.to_owned();
+        person
+    }
+
+    /// Sends a signal to the server, by its process id.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for a line in the log.
+    pub fn logs(&self, part: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.log.recv_timeout(DEADLINE) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => seen.push(line),
+                Err(_) => panic!("the log never said {part:?}, only:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    /// Waits for the end of the server; its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the server ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
