@@ -5,6 +5,7 @@ use clap::{CommandFactory, Parser};
 use log::LevelFilter;
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,15 +26,15 @@ pub struct Arguments {
     listen: Vec<SocketAddr>,
 
     /// How many clients at once; the next one is told so and closed
-    #[arg(long, value_name = "N", env = "CHAT_MAX_CLIENTS", default_value_t = Config::default().max_clients)]
+    #[arg(long, value_name = "N", env = "CHAT_MAX_CLIENTS", default_value_t = Config::default().max_clients, value_parser = number(1..=1_000_000))]
     max_clients: usize,
 
     /// The longest line, in bytes; a longer one is refused with an error, not cut
-    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", default_value_t = Config::default().max_line, value_parser = max_line)]
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", default_value_t = Config::default().max_line, value_parser = number(1..=1_048_576))]
     max_line: usize,
 
     /// How many bytes may wait for a client that does not read before it is disconnected
-    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_BACKLOG", default_value_t = Config::default().max_backlog)]
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_BACKLOG", default_value_t = Config::default().max_backlog, value_parser = number(1..=1 << 30))]
     max_backlog: usize,
 
     /// How many seconds a shutdown waits for clients to get what they are owed
@@ -93,10 +94,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| hint.to_owned())
 }
 
-fn max_line(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(bytes @ 64..=1_048_576) => Ok(bytes),
-        _ => Err("a number of bytes from 64 to 1048576 is needed".to_owned()),
+/// A parser for numbers in a range, whose complaint names the range.
+fn number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!(
+            "a number from {} to {} is needed",
+            range.start(),
+            range.end()
+        )),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use chat_server::config::Config;
 use chat_server::server::{Server, Stopper};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -277,6 +278,24 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "in vain: {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A pseudo-terminal: the screen and keyboard that a test holds, and the terminal that a program gets.
+pub fn pseudo_terminal() -> (File, File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let path = ptsname(&controller, Vec::new())
+        .unwrap()
+        .into_string()
+        .unwrap();
+    let terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    (File::from(controller), terminal)
 }
 
 /// The program itself, as its own process on a free port of the loopback interface.

@@ -1,0 +1,318 @@
+//! The program as whoever starts it meets it: arguments, exit codes, signals, the log.
+
+mod support;
+
+use rustix::process::Signal;
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use support::{DEADLINE, Person, ServerProcess, chat_server};
+
+/// Runs the program to its end.
+fn run(arguments: &[&str]) -> Output {
+    chat_server()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The program must end with this code and one sentence on stderr, in which `part` occurs.
+fn fails(arguments: &[&str], code: i32, part: &str) {
+    let output = run(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let complaints: Vec<_> = stderr
+        .lines()
+        .filter(|line| !line.contains("[INFO]"))
+        .collect();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert!(
+        matches!(&complaints[..], [one] if one.starts_with("chat-server: ") && one.contains(part)),
+        "{stderr}"
+    );
+}
+
+fn temporary_file(name: &str) -> PathBuf {
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = fs::remove_file(&path);
+    path
+}
+
+#[test]
+fn help_has_every_option_its_variable_and_examples() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    for option in [
+        "listen",
+        "max-clients",
+        "max-line",
+        "max-backlog",
+        "grace",
+        "log-level",
+        "log-file",
+    ] {
+        let variable = option.to_uppercase().replace('-', "_");
+        assert!(
+            help.contains(&format!("--{option} ")) && help.contains(&format!("CHAT_{variable}")),
+            "{option}: {help}"
+        );
+    }
+    assert!(help.contains("Examples:\n  chat-server "), "{help}");
+    let version = String::from_utf8(run(&["--version"]).stdout).unwrap();
+    assert_eq!(
+        version,
+        format!("chat-server {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn bad_arguments_end_with_code_2_and_a_sentence() {
+    fails(
+        &["--listen", "nonsense"],
+        2,
+        "an address and a port are needed",
+    );
+    fails(&["--max-line", "lots"], 2, "a number from 1 to 1048576");
+    fails(&["--max-line", "0"], 2, "a number from 1 to 1048576");
+    fails(&["--max-clients", "all"], 2, "a number from 1 to");
+    fails(&["--grace", "soon"], 2, "a number of seconds");
+    fails(
+        &["--log-level", "loud"],
+        2,
+        "one of off, error, warn, info, debug and trace",
+    );
+    fails(&["--surprise"], 2, "unexpected argument '--surprise' found");
+    fails(&["surprise"], 2, "see chat-server --help");
+    let mut by_variable = chat_server();
+    let output = by_variable.env("CHAT_MAX_LINE", "0").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn what_the_system_refuses_ends_with_code_1_and_advice() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    fails(
+        &["--listen", &taken.local_addr().unwrap().to_string()],
+        1,
+        "in use; stop the other server, or choose",
+    );
+    fails(
+        &["--listen", "192.0.2.1:0"],
+        1,
+        "this machine does not have that address",
+    );
+    fails(
+        &["--log-file", "/nowhere/at/all", "--listen", "127.0.0.1:0"],
+        1,
+        "cannot log to /nowhere/at/all",
+    );
+}
+
+#[test]
+fn it_listens_on_several_addresses_and_reads_them_from_the_environment() {
+    let mut server =
+        ServerProcess::spawn(chat_server().env("CHAT_LISTEN", "127.0.0.1:0,127.0.0.2:0"));
+    let second = server.logs("Listening on 127.0.0.2:");
+    let second = second.rsplit(' ').next().unwrap().parse().unwrap();
+    let mut alice = server.person("alice");
+    let mut bob = Person::connect(second);
+    bob.sees_welcome();
+    alice.sees("*** guest2 joined");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn the_port_is_printed_at_every_log_level() {
+    for level in ["off", "error", "info", "trace"] {
+        let server = ServerProcess::start(&["--log-level", level]);
+        server.person("alice");
+    }
+}
+
+#[test]
+fn signals_stop_it_politely() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut server = ServerProcess::start(&[]);
+        let mut alice = server.person("alice");
+        server.signal(signal);
+        assert_eq!(
+            alice.reads_to_the_end(),
+            ["*** The server is shutting down. Goodbye!"]
+        );
+        assert_eq!(server.exit_code(), Some(0));
+        server.logs("Chat server stopped.");
+    }
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    let mut server = ServerProcess::start(&["--max-backlog", "1000000000", "--grace", "3600"]);
+    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
+    let mut alice = server.person("alice");
+    for _ in 0..200 {
+        alice.says(&"x".repeat(4000));
+        alice.next_line();
+    }
+    server.signal(Signal::INT);
+    alice.sees("*** The server is shutting down. Goodbye!");
+    server.signal(Signal::INT);
+    assert_eq!(server.exit_code(), Some(130));
+}
+
+#[test]
+fn the_log_tells_who_came_spoke_and_went() {
+    let file = temporary_file("log");
+    fs::write(&file, "what was there before\n").unwrap();
+    let mut server = ServerProcess::start(&["--log-file", file.to_str().unwrap()]);
+    let mut alice = server.person("alice");
+    let mut bob = server.person("bob");
+    alice.says("hello");
+    alice.says("/me waves");
+    alice.says("/msg bob the secret");
+    bob.sees("[alice -> you] the secret");
+    alice.says("/quit gone");
+    bob.sees("*** alice left (gone)");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+
+    let log = fs::read_to_string(&file).unwrap();
+    let mut rest = log.as_str();
+    for part in [
+        "what was there before",
+        "[INFO] Chat server started...",
+        "[INFO] Listening on 127.0.0.1:",
+        "[INFO] client 1 connected from 127.0.0.1:",
+        "[INFO] client 1 (guest1) is now alice",
+        "[INFO] client 2 connected from 127.0.0.1:",
+        "[INFO] alice: hello",
+        "[INFO] * alice waves",
+        "[INFO] alice wrote to bob privately",
+        "[INFO] client 1 (alice, 127.0.0.1:",
+        "disconnected: it quit (gone), after 0 s and 3 lines",
+        "disconnected: the server stops",
+        "[INFO] Chat server stopped.",
+    ] {
+        let at = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("{part:?} is not (in this order) in\n{log}"));
+        rest = &rest[at + part.len()..];
+    }
+    assert!(!log.contains("the secret"), "private text is in the log");
+    assert!(!log.contains('\x1b'), "colours are in the log file");
+    let stamp = log
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split('[')
+        .next()
+        .unwrap()
+        .trim();
+    assert!(
+        matches!(stamp.len(), 25) && stamp.as_bytes()[22] == b':',
+        "local time with offset: {stamp}"
+    );
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    // A pipe that is full and not read is what a terminal is after Ctrl-S.
+    let file = temporary_file("stuck");
+    let mut server = chat_server()
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--log-level",
+            "trace",
+            "--log-file",
+            file.to_str().unwrap(),
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut address = None;
+    support::eventually("the log file says where it listens", || {
+        let log = fs::read_to_string(&file).unwrap_or_default();
+        address = log.lines().find_map(|line| {
+            line.split_once("Listening on ")
+                .map(|(_, it)| it.to_owned())
+        });
+        address.is_some()
+    });
+    let mut alice = Person::connect(address.unwrap().parse().unwrap());
+    alice.sees_welcome();
+    for n in 0..300 {
+        alice.says(&format!("{n} {}", "x".repeat(1000)));
+        alice.sees_one_that(|line| line.starts_with(&format!("<guest1> {n} ")));
+    }
+    // Now the reader goes away, which makes it a closed pipe.
+    drop(server.stderr.take());
+    alice.says("still here");
+    alice.sees("<guest1> still here");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
+    alice.sees("*** The server is shutting down. Goodbye!");
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+    assert!(
+        fs::read_to_string(&file)
+            .unwrap()
+            .contains("guest1: still here")
+    );
+}
+
+#[cfg(target_os = "linux")] // Only Linux has a device that is always full.
+#[test]
+fn a_full_disk_stops_nobody() {
+    let server = ServerProcess::start(&["--log-file", "/dev/full"]);
+    let mut alice = server.person("alice");
+    alice.says("no space left");
+    alice.sees("<alice> no space left");
+    server.logs("alice: no space left");
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let (screen, terminal) = support::pseudo_terminal();
+    let mut command = chat_server();
+    command
+        .args(["--listen", "127.0.0.1:0"])
+        .env_remove("NO_COLOR");
+    let mut server = command
+        .stdin(Stdio::null())
+        .stderr(terminal)
+        .spawn()
+        .unwrap();
+    drop(command); // It holds the terminal too.
+    let line = support::lines_of(screen).recv_timeout(DEADLINE).unwrap();
+    assert!(
+        line.ends_with("\x1b[32m[INFO]\x1b[0m Chat server started..."),
+        "{line:?}"
+    );
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn the_default_is_every_address_at_port_12345() {
+    let mut server = chat_server()
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = support::lines_of(server.stderr.take().unwrap());
+    let first = lines.recv_timeout(DEADLINE).unwrap();
+    if first.contains("in use") {
+        // Another server has the port on this machine; at least the sentence says which port that is.
+        assert!(first.contains(":12345"), "{first}");
+    } else {
+        let listening = lines.recv_timeout(DEADLINE).unwrap();
+        assert!(
+            listening.ends_with("Listening on [::]:12345")
+                || listening.ends_with("Listening on 0.0.0.0:12345")
+        );
+        Person::connect("127.0.0.1:12345".parse().unwrap()).sees_welcome();
+    }
+    let _ = server.kill();
+    server.wait().unwrap();
+}

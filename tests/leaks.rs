@@ -1,0 +1,41 @@
+//! Many servers and many clients, one after the other, in one process: threads and descriptors must not pile up.
+//! There is one test in this file, because it counts what belongs to the whole process.
+
+mod support;
+
+use std::fs;
+use support::{TestServer, eventually};
+
+fn count(directory: &str) -> usize {
+    fs::read_dir(directory).unwrap().count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_behind() {
+    let counts = || (count("/proc/self/task"), count("/proc/self/fd"));
+    let before = counts();
+    for _ in 0..20 {
+        let server = TestServer::start();
+        let mut alice = server.person("alice");
+        let with_alice = counts();
+        for n in 0..10 {
+            let mut bob = server.person("bob");
+            match n % 3 {
+                0 => bob.says("/quit"),
+                1 => bob.ends_input(),
+                _ => drop(bob),
+            }
+            alice.sees("*** bob left");
+        }
+        eventually("only alice is left", || counts() == with_alice);
+        server.stop();
+        alice.reads_to_the_end();
+        drop(alice);
+        server.join().unwrap();
+    }
+    eventually(
+        &format!("as many threads and descriptors as before: {before:?}"),
+        || counts() == before,
+    );
+}
