@@ -3,43 +3,70 @@
 //! The acceptor asks for a [`Permit`] before it starts a thread. A permit is a place in the room that gives itself
 //! back when it is dropped, whatever happened to its client.
 
+use crate::config::Config;
 use crate::protocol::reply::Refusal;
+use ipnet::IpNet;
 use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The places in the room.
+/// The rules, and the places that are taken.
 #[derive(Clone, Debug)]
 pub struct Admission {
     max_clients: usize,
-    taken: Arc<Mutex<usize>>,
+    max_per_ip: usize,
+    allow: Vec<IpNet>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// Held for a few instructions only, by the acceptor and by threads that end.
+#[derive(Debug, Default)]
+struct Taken {
+    places: usize,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 /// One taken place.
 #[derive(Debug)]
 pub struct Permit {
-    taken: Arc<Mutex<usize>>,
+    address: IpAddr,
+    taken: Arc<Mutex<Taken>>,
 }
 
 impl Admission {
-    /// A room with `max_clients` places.
-    pub fn new(max_clients: usize) -> Admission {
+    /// The rules of `config`, but at most `most` places.
+    pub fn new(config: &Config, most: usize) -> Admission {
         Admission {
-            max_clients,
+            max_clients: config.max_clients.min(most),
+            max_per_ip: config.max_per_ip,
+            allow: config.allow.clone(),
             taken: Arc::default(),
         }
     }
 
-    /// Takes a place.
+    /// Takes a place for somebody from `address`. An IPv4 address in IPv6 clothes (RFC 4291, 2.5.5.2) is an IPv4
+    /// address.
     ///
     /// # Errors
-    /// Says why there is none.
-    pub fn admit(&self) -> Result<Permit, Refusal> {
+    /// Says why not.
+    pub fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
+        let address = address.to_canonical();
+        if !self.allow.iter().any(|net| net.contains(&address)) {
+            return Err(Refusal::NotAllowed);
+        }
         let mut taken = self.taken.lock();
-        if *taken >= self.max_clients {
+        if taken.places >= self.max_clients {
             return Err(Refusal::Full);
         }
-        *taken += 1;
+        let from_there = taken.by_address.get(&address).copied().unwrap_or(0);
+        if self.max_per_ip > 0 && from_there >= self.max_per_ip && !address.is_loopback() {
+            return Err(Refusal::TooManyFromThere);
+        }
+        taken.places += 1;
+        taken.by_address.insert(address, from_there + 1);
         Ok(Permit {
+            address,
             taken: self.taken.clone(),
         })
     }
@@ -47,7 +74,12 @@ impl Admission {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *self.taken.lock() -= 1;
+        let mut taken = self.taken.lock();
+        taken.places -= 1;
+        match taken.by_address.get_mut(&self.address) {
+            Some(others @ 2..) => *others -= 1,
+            _ => drop(taken.by_address.remove(&self.address)),
+        }
     }
 }
 
@@ -55,14 +87,84 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    fn admission(change: impl FnOnce(&mut Config)) -> Admission {
+        let mut config = Config::default();
+        change(&mut config);
+        Admission::new(&config, usize::MAX)
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn a_place_is_free_again_when_its_permit_is_dropped() {
-        let admission = Admission::new(2);
-        let first = admission.admit().unwrap();
-        let _second = admission.admit().unwrap();
-        assert_eq!(admission.admit().unwrap_err(), Refusal::Full);
+        let admission = admission(|config| config.max_clients = 2);
+        let first = admission.admit(ip("10.0.0.1")).unwrap();
+        let _second = admission.admit(ip("10.0.0.2")).unwrap();
+        assert_eq!(admission.admit(ip("10.0.0.3")).unwrap_err(), Refusal::Full);
         drop(first);
-        let _third = admission.admit().unwrap();
-        assert_eq!(admission.admit().unwrap_err(), Refusal::Full);
+        let _third = admission.admit(ip("10.0.0.3")).unwrap();
+        assert_eq!(admission.admit(ip("10.0.0.4")).unwrap_err(), Refusal::Full);
+    }
+
+    #[test]
+    fn one_address_gets_its_share_and_loopback_is_not_counted() {
+        let admission = admission(|config| config.max_per_ip = 2);
+        let first = admission.admit(ip("10.0.0.1")).unwrap();
+        let _mapped = admission.admit(ip("::ffff:10.0.0.1")).unwrap();
+        assert_eq!(
+            admission.admit(ip("10.0.0.1")).unwrap_err(),
+            Refusal::TooManyFromThere
+        );
+        let _other = admission.admit(ip("10.0.0.2")).unwrap();
+        let _loopback: Vec<_> = (0..10)
+            .map(|_| admission.admit(ip("::1")).unwrap())
+            .collect();
+        drop(first);
+        let _again = admission.admit(ip("10.0.0.1")).unwrap();
+        drop((_mapped, _other, _loopback, _again));
+        assert!(
+            admission.taken.lock().by_address.is_empty(),
+            "no address is remembered for ever"
+        );
+    }
+
+    #[test]
+    fn by_default_only_a_lan_may_connect() {
+        let by_default = admission(|_| {});
+        for local in [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.20",
+            "169.254.7.7",
+            "fe80::1",
+            "fd12::1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "::ffff:192.168.1.20",
+        ] {
+            assert!(by_default.admit(ip(local)).is_ok(), "{local}");
+        }
+        for foreign in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2001:db8::1",
+            "::ffff:8.8.8.8",
+            "192.169.0.1",
+        ] {
+            assert_eq!(
+                by_default.admit(ip(foreign)).unwrap_err(),
+                Refusal::NotAllowed,
+                "{foreign}"
+            );
+        }
+        let any =
+            admission(|config| config.allow = Config::ANY.map(|net| net.parse().unwrap()).to_vec());
+        assert!(any.admit(ip("8.8.8.8")).is_ok() && any.admit(ip("2001:db8::1")).is_ok());
     }
 }

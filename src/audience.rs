@@ -14,7 +14,11 @@ use std::io::Write;
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A client with a backlog still reads if its kernel has taken something within this time. It may be slow, or its
+/// machine busy; one that has stopped is not waited for.
+const STILL_READING: Duration = Duration::from_millis(100);
 
 /// All outboxes, and what was said in this turn.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Audience {
 #[derive(Debug)]
 struct Listener {
     outbox: Outbox,
+    /// When its kernel took something last, as far as it has a backlog.
+    took: Instant,
     /// It hears nothing new and is only sent what it was still owed.
     leaving: bool,
 }
@@ -41,6 +47,8 @@ pub struct Flushed {
     pub lost: Vec<(ClientId, Departure)>,
     /// A client that has a backlog took some of it, or has one only now.
     pub progress: bool,
+    /// A client that reads is behind by more than half of what is allowed: let it catch up before saying more.
+    pub crowded: bool,
 }
 
 impl Audience {
@@ -57,13 +65,12 @@ impl Audience {
     /// A client that hears what is said from now on.
     pub fn add(&mut self, id: ClientId, socket: Arc<TcpStream>) {
         let outbox = Outbox::new(socket, &self.public);
-        self.listeners.insert(
-            id,
-            Listener {
-                outbox,
-                leaving: false,
-            },
-        );
+        let listener = Listener {
+            outbox,
+            took: Instant::now(),
+            leaving: false,
+        };
+        self.listeners.insert(id, listener);
     }
 
     /// Says one line, or several in one text, to those whom it concerns.
@@ -75,9 +82,9 @@ impl Audience {
                 self.publish(line);
                 self.with_outbox(id, Outbox::skip);
             }
-            Recipients::Only(id) => {
-                self.with_outbox(id, |outbox, public| outbox.push(public, line))
-            }
+            Recipients::Only(id) => self.with_outbox(id, |outbox, public| {
+                let _ = writeln!(outbox.after(public), "{line}");
+            }),
         }
     }
 
@@ -90,6 +97,13 @@ impl Audience {
             act(&mut listener.outbox, &self.public);
             self.owed.push(id);
         }
+    }
+
+    /// Sends one client bytes that are not a line.
+    pub fn send_bytes(&mut self, id: ClientId, bytes: &[u8]) {
+        self.with_outbox(id, |outbox, public| {
+            let _ = outbox.after(public).write_all(bytes);
+        });
     }
 
     /// A client has left: it gets what it is owed up to here, and then its connection is closed from our side.
@@ -139,6 +153,7 @@ impl Audience {
         owed.sort_unstable();
         owed.dedup();
 
+        let now = Instant::now();
         let mut finished = Vec::new();
         let mut settle = |id: ClientId, listener: &mut Listener| {
             let before = listener.outbox.backlog();
@@ -150,7 +165,12 @@ impl Audience {
                     flushed.lost.push((id, Departure::TooSlow(backlog)))
                 }
                 Ok(backlog) => {
-                    flushed.progress |= before == 0 || backlog < before;
+                    if before == 0 || backlog < before {
+                        flushed.progress = true;
+                        listener.took = now;
+                    }
+                    let reads = now.duration_since(listener.took) < STILL_READING;
+                    flushed.crowded |= reads && backlog > self.max_backlog / 2;
                     self.owed.push(id);
                 }
             }

@@ -2,9 +2,10 @@
 
 use crate::config::Config;
 use clap::{CommandFactory, Parser};
+use ipnet::IpNet;
 use log::LevelFilter;
 use std::ffi::OsString;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,22 @@ pub struct Arguments {
     /// How many clients at once; the next one is told so and closed
     #[arg(long, value_name = "N", env = "CHAT_MAX_CLIENTS", default_value_t = Config::default().max_clients, value_parser = number(1..=1_000_000))]
     max_clients: usize,
+
+    /// How many clients from one address, 0 for any number; loopback is not counted
+    #[arg(long, value_name = "N", env = "CHAT_MAX_PER_IP", default_value_t = Config::default().max_per_ip, value_parser = number(0..=1_000_000))]
+    max_per_ip: usize,
+
+    /// Who may connect, "any" for everyone; can be given several times [default: this machine and local networks]
+    #[arg(long, value_name = "NET", env = "CHAT_ALLOW", value_delimiter = ',', value_parser = networks)]
+    allow: Vec<Networks>,
+
+    /// How many lines a second one client may send for long, 0 for any number; a faster one is slowed, not cut
+    #[arg(long, value_name = "N", env = "CHAT_RATE", default_value_t = Config::default().rate)]
+    rate: u32,
+
+    /// How many lines one client may send at once before its rate counts, 0 for any number
+    #[arg(long, value_name = "N", env = "CHAT_BURST", default_value_t = Config::default().burst)]
+    burst: u32,
 
     /// The longest line, in bytes; a longer one is refused with an error, not cut
     #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", default_value_t = Config::default().max_line, value_parser = number(1..=1_048_576))]
@@ -63,9 +80,18 @@ impl Arguments {
 
     /// What the server needs to know of it.
     pub fn config(&self) -> Config {
+        let defaults = Config::default();
         Config {
             listen: self.listen.clone(),
             max_clients: self.max_clients,
+            max_per_ip: self.max_per_ip,
+            allow: if self.allow.is_empty() {
+                defaults.allow
+            } else {
+                self.allow.concat()
+            },
+            rate: if self.burst == 0 { 0 } else { self.rate },
+            burst: self.burst,
             max_line: self.max_line,
             max_backlog: self.max_backlog,
             grace: self.grace,
@@ -92,6 +118,24 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         "an address and a port are needed, such as 0.0.0.0:12345, [::1]:12345 or localhost:12345";
     let mut found = text.to_socket_addrs().map_err(|_| hint.to_owned())?;
     found.next().ok_or_else(|| hint.to_owned())
+}
+
+type Networks = Vec<IpNet>;
+
+/// "any", a network, or one address.
+fn networks(text: &str) -> Result<Networks, String> {
+    if text.eq_ignore_ascii_case("any") {
+        return Ok(Config::ANY
+            .iter()
+            .filter_map(|net| net.parse().ok())
+            .collect());
+    }
+    let net = text
+        .parse()
+        .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+    net.map(|net| vec![net]).map_err(|_| {
+        "a network such as 192.168.1.0/24, an address, or \"any\" is needed".to_owned()
+    })
 }
 
 /// A parser for numbers in a range, whose complaint names the range.

@@ -6,10 +6,13 @@
 use crate::admission::Permit;
 use crate::config::LINGER;
 use crate::event::{Departure, Event};
+use crate::foreign::{Doorkeeper, Foreign};
 use crate::line_reader::{Line, LineReader};
+use crate::pace::Pace;
 use crate::protocol::ClientId;
 use crate::protocol::command::Command;
 use crate::protocol::reply::Problem;
+use crate::telnet::TelnetFilter;
 use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -36,13 +39,15 @@ pub struct Client {
     pub socket: Arc<TcpStream>,
     /// The longest line it may send, in bytes.
     pub max_line: usize,
+    /// How fast it may be.
+    pub pace: Pace,
     /// Its place in the room.
     pub permit: Permit,
 }
 
 impl Client {
     /// The whole life of the client's thread: join, listen, leave.
-    pub fn run(self, events: Sender<Event>) {
+    pub fn run(mut self, events: Sender<Event>) {
         let joined = Event::Joined {
             id: self.id,
             peer: self.peer,
@@ -65,14 +70,38 @@ impl Client {
     }
 
     /// Reads lines until there are no more, and says why.
-    fn listen(&self, events: &Sender<Event>) -> Departure {
-        let mut lines = LineReader::new(&*self.socket, self.max_line);
+    fn listen(&mut self, events: &Sender<Event>) -> Departure {
+        let id = self.id;
+        let on_timing_mark = || drop(events.send(Event::TimingMark { id }));
+        let socket = Doorkeeper::new(&*self.socket);
+        let mut lines = LineReader::new(TelnetFilter::new(socket, on_timing_mark), self.max_line);
+        let mut is_first = true;
         loop {
             let line = match lines.next_line() {
                 Ok(Some(line)) => line,
                 Ok(None) => return Departure::Closed,
-                Err(error) => return Departure::Failed(error),
+                Err(error) => {
+                    return Foreign::in_error(&error)
+                        .map_or(Departure::Failed(error), Departure::Foreign);
+                }
             };
+            if is_first {
+                is_first = lines.last_line().trim_ascii().is_empty();
+                let complete = line != Line::TooLong;
+                if let Some(foreign) = Foreign::by_first_line(lines.last_line(), complete) {
+                    return Departure::Foreign(foreign);
+                }
+            }
+            let wait = self.pace.next_line(Instant::now());
+            if !wait.is_zero() && !stays_connected(&self.socket, wait) {
+                return Departure::Closed;
+            }
+            #[cfg(test)]
+            assert_ne!(
+                line,
+                Line::Text(tests::FATAL.to_owned()),
+                "provoked by a test"
+            );
             let line = match line {
                 Line::TooLong => Err(Problem::LineTooLong(self.max_line)),
                 Line::Text(text) => match Command::parse(&text) {
@@ -82,9 +111,29 @@ impl Client {
                 },
             };
             // This waits while the dispatcher is busy, and so the client waits too. It fails when the server stops.
-            if events.send(Event::Line { id: self.id, line }).is_err() {
+            if events.send(Event::Line { id, line }).is_err() {
                 return Departure::Closed;
             }
+        }
+    }
+}
+
+/// Lets a client that is too fast wait. Its socket fills up meanwhile, and TCP slows it down.
+///
+/// This is `sleep`, except that the end of the connection ends it, because who is gone need not be waited for: false
+/// if that happened.
+fn stays_connected(socket: &TcpStream, wait: Duration) -> bool {
+    let deadline = Instant::now() + wait;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Without any event to wait for, `poll` still reports a hangup on both sides and errors.
+        match poll(
+            &mut [PollFd::new(socket, PollFlags::empty())],
+            Timespec::try_from(left).ok().as_ref(),
+        ) {
+            Ok(0) => return true,
+            Err(Errno::INTR) => {}
+            _ => return false,
         }
     }
 }
@@ -116,4 +165,47 @@ fn linger(mut socket: &TcpStream, patience: Duration) {
         }
     }
     let _ = socket.shutdown(Shutdown::Both);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Server};
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpStream;
+
+    /// A line that ends the client's thread with a panic, in unit tests only.
+    pub const FATAL: &str = "panic, please";
+
+    #[test]
+    fn a_panic_ends_one_client_and_the_others_are_told() {
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let server = Server::bind(Config {
+            listen,
+            ..Config::default()
+        })
+        .unwrap();
+        let (address, stopper) = (server.addresses()[0], server.stopper());
+        let running = std::thread::spawn(|| server.run());
+        let connect = || BufReader::new(TcpStream::connect(address).unwrap());
+        let sees = |person: &mut BufReader<TcpStream>, line: &str| {
+            assert!(
+                person.lines().any(|seen| seen.unwrap() == line),
+                "in vain: {line}"
+            );
+        };
+
+        let mut alice = connect();
+        sees(&mut alice, "*** 1 here: guest1");
+        let mut bob = connect();
+        sees(&mut alice, "*** guest2 joined");
+        bob.get_mut()
+            .write_all(format!("{FATAL}\n").as_bytes())
+            .unwrap();
+        sees(&mut alice, "*** guest2 left (an error in the server)");
+        alice.get_mut().write_all(b"/list\n").unwrap();
+        sees(&mut alice, "*** 1 here: guest1");
+
+        stopper.stop();
+        running.join().unwrap().unwrap();
+    }
 }

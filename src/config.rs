@@ -3,6 +3,7 @@
 //! Nothing here parses or checks: [`cli`](crate::cli) does that for the command line, and a program that embeds
 //! the server fills in a [`Config`] itself.
 
+use ipnet::IpNet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -21,6 +22,14 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// How many clients there may be at once; the next one is told so and closed.
     pub max_clients: usize,
+    /// How many of them may come from one address, 0 for any number. Those of this machine itself do not count.
+    pub max_per_ip: usize,
+    /// Whose addresses may connect.
+    pub allow: Vec<IpNet>,
+    /// How many lines a second one client may send for long, 0 for any number.
+    pub rate: u32,
+    /// How many lines one client may send at once, before its rate counts.
+    pub burst: u32,
     /// The longest line that a client may send, in bytes, without its line break.
     pub max_line: usize,
     /// How many bytes may wait in the server for one slow reader before it is disconnected. The kernel holds a
@@ -35,6 +44,13 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             max_clients: 4096,
+            max_per_ip: 64,
+            allow: Config::LOCAL
+                .iter()
+                .map(|net| net.parse().expect("these are networks"))
+                .collect(),
+            rate: 20,
+            burst: 200,
             max_line: 4096,
             max_backlog: 256 * 1024,
             grace: Duration::from_secs(2),
@@ -43,6 +59,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The networks of a LAN: loopback (RFC 1122, RFC 4291), private (RFC 1918), link-local (RFC 3927, RFC 4291),
+    /// unique-local (RFC 4193) and carrier-grade or overlay ones (RFC 6598).
+    pub const LOCAL: [&str; 9] = [
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fc00::/7",
+        "100.64.0.0/10",
+    ];
+    /// All networks there are.
+    pub const ANY: [&str; 2] = ["0.0.0.0/0", "::/0"];
     /// Every IPv6 address of this machine, and with them every IPv4 one where the system allows it.
     pub const ANY_IPV6: SocketAddr =
         SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);

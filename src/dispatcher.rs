@@ -15,9 +15,11 @@ use crate::protocol::ClientId;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::reply::Reply;
 use crate::room::{self, Delivery, Departed, Recipients, Room};
+use crate::telnet;
 use crossbeam_channel::{Receiver, after, never, select};
 use log::info;
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,10 @@ const BYTES_PER_TURN: usize = 64 * 1024;
 /// them takes anything.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+
+/// How long the room waits for somebody who reads and is far behind, at most, before each of its turns. Without it
+/// an unpaced flood would cut off readers whose only fault is that their thread had to wait for a processor.
+const CATCHING_UP: Duration = Duration::from_millis(20);
 
 /// The state of the dispatcher's thread.
 #[derive(Debug)]
@@ -61,15 +67,23 @@ impl Dispatcher {
     ///
     /// Returns when every client's thread has dropped its sender of `events`.
     pub fn run(mut self, events: &Receiver<Event>, stop: &Receiver<()>) {
+        let nothing = never();
+        let mut crowded_since = None;
         loop {
             // 1. Wait. While nobody has a backlog there is no timer, so an idle server does not wake up at all.
+            // When somebody who reads is far behind, let it catch up for a moment before there is more to read.
             select! {
-                recv(events) -> event => match event {
+                recv(if crowded_since.is_some() { &nothing } else { events }) -> event => match event {
                     Ok(event) => self.take(event),
                     Err(_) => break,
                 },
                 recv(stop) -> _ => break,
-                recv(self.retry_timer()) -> _ => self.pause = LONGEST_PAUSE.min(self.pause * 2),
+                recv(self.retry_timer()) -> _ => {
+                    self.pause = LONGEST_PAUSE.min(self.pause * 2);
+                    let crowded = self.flush();
+                    crowded_since = crowded_since.filter(|since: &Instant| crowded && since.elapsed() < CATCHING_UP);
+                    continue;
+                }
             }
             // 2. Take what else has happened.
             for event in events.try_iter().take(EVENTS_PER_TURN) {
@@ -79,7 +93,7 @@ impl Dispatcher {
                 }
             }
             // 3. Send.
-            self.flush();
+            crowded_since = self.flush().then(Instant::now);
         }
         self.shut_down(events);
     }
@@ -114,7 +128,12 @@ impl Dispatcher {
                 id,
                 line: Err(problem),
             } => self.deliver(vec![room::problem(id, problem)]),
+            Event::TimingMark { id } => self.audience.send_bytes(id, &telnet::WILL_TIMING_MARK),
             Event::Left { id, why } => {
+                if let Departure::Foreign(foreign) = why {
+                    self.audience
+                        .say(Recipients::Only(id), &Reply::NotForYou(foreign));
+                }
                 self.leave(id, &why);
                 self.audience.dismiss(id);
             }
@@ -141,14 +160,18 @@ impl Dispatcher {
 
     /// Sends to everyone what this turn brought. Who turns out to be gone or too slow leaves the room, which is
     /// news for the others, and so on until there is no more news.
-    fn flush(&mut self) {
+    ///
+    /// Says whether somebody who reads is far behind.
+    fn flush(&mut self) -> bool {
+        let mut crowded = false;
         loop {
             let flushed = self.audience.flush();
+            crowded |= flushed.crowded;
             if flushed.progress {
                 self.pause = SHORTEST_PAUSE;
             }
             if flushed.lost.is_empty() {
-                return;
+                return crowded && self.audience.is_owed();
             }
             for (id, why) in flushed.lost {
                 self.leave(id, &why);
@@ -236,7 +259,7 @@ impl Dispatcher {
 fn turn_away(event: Event) {
     if let Event::Joined { socket, .. } = event {
         let mut outbox = Outbox::new(socket, b"");
-        outbox.push(b"", &Reply::Goodbye);
+        let _ = writeln!(outbox.after(b""), "{}", Reply::Goodbye);
         let _ = outbox.flush(b"");
         let _ = outbox.socket().shutdown(Shutdown::Both);
     }

@@ -4,6 +4,7 @@
 //! with one each for joins, lines and leaves, a client's last words could come after its leave. It is bounded, so
 //! that a busy dispatcher makes the readers wait, and through them, by TCP, the clients: back-pressure.
 
+use crate::foreign::Foreign;
 use crate::protocol::ClientId;
 use crate::protocol::command::Command;
 use crate::protocol::reply::{Problem, Reason};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 pub const CAPACITY: usize = 1024;
 
 /// One thing that happened to one client. For each client first comes one [`Event::Joined`], then any number of
-/// [`Event::Line`], then one [`Event::Left`].
+/// [`Event::Line`] and [`Event::TimingMark`], then one [`Event::Left`].
 #[derive(Debug)]
 pub enum Event {
     /// A client is connected and its thread is about to listen to it.
@@ -35,6 +36,11 @@ pub enum Event {
         /// What it asks for, or what is wrong with it.
         line: Result<Command, Problem>,
     },
+    /// A client's telnet asks whether all that it sent has arrived.
+    TimingMark {
+        /// Who asks.
+        id: ClientId,
+    },
     /// A client will not be heard of again.
     Left {
         /// Who is gone.
@@ -51,6 +57,8 @@ pub enum Departure {
     Quit(Option<String>),
     /// It closed its half of the connection: end of file.
     Closed,
+    /// It is no chat client at all.
+    Foreign(Foreign),
     /// The connection broke, while reading or while writing.
     Failed(io::Error),
     /// It did not read what it was sent; this many bytes were waiting.
@@ -71,7 +79,10 @@ impl Departure {
                 Some(Reason::TimedOut)
             }
             Departure::Panicked => Some(Reason::Bug),
-            Departure::Closed | Departure::Failed(_) | Departure::Shutdown => None,
+            Departure::Closed
+            | Departure::Foreign(_)
+            | Departure::Failed(_)
+            | Departure::Shutdown => None,
         }
     }
 }
@@ -83,6 +94,7 @@ impl fmt::Display for Departure {
             Departure::Quit(None) => f.write_str("it quit"),
             Departure::Quit(Some(last_word)) => write!(f, "it quit ({last_word})"),
             Departure::Closed => f.write_str("it closed the connection"),
+            Departure::Foreign(foreign) => write!(f, "it speaks {foreign}"),
             Departure::Failed(error) => write!(f, "the connection broke ({error})"),
             Departure::TooSlow(backlog) => {
                 write!(f, "it was too slow, {backlog} bytes were waiting for it")

@@ -7,12 +7,16 @@ pub mod client;
 pub mod config;
 pub mod dispatcher;
 pub mod event;
+pub mod foreign;
 pub mod line_reader;
+pub mod listener;
 pub mod logging;
 pub mod outbox;
+pub mod pace;
 pub mod protocol;
 pub mod room;
 pub mod server;
+pub mod telnet;
 
 pub use config::Config;
 pub use server::Server;

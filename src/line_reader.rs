@@ -3,6 +3,7 @@
 //! Runs in the client's thread. Holds one buffer of a few KiB and at most one line, so gigabytes without a line
 //! break cost the server nothing but the time to skip them.
 
+use crate::protocol::text::printable;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of clients.
@@ -19,7 +20,7 @@ pub struct LineReader<R> {
 /// What a client sent up to a line break, or up to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
-    /// The line without its `\n` or `\r\n`; what was not UTF-8 is U+FFFD now.
+    /// The line without its `\n` or `\r\n`, made [printable].
     Text(String),
     /// A line of more bytes than allowed, skipped as a whole.
     TooLong,
@@ -33,6 +34,11 @@ impl<R: Read> LineReader<R> {
             max,
             line: Vec::new(),
         }
+    }
+
+    /// The bytes of the line that was read last; of one that was too long, its beginning.
+    pub fn last_line(&self) -> &[u8] {
+        &self.line
     }
 
     /// Waits for the next line; `None` when there will be no more. A last line without a line break counts as one.
@@ -59,9 +65,7 @@ impl<R: Read> LineReader<R> {
         if self.line.len() > self.max {
             return Ok(Some(Line::TooLong));
         }
-        Ok(Some(Line::Text(
-            String::from_utf8_lossy(&self.line).into_owned(),
-        )))
+        Ok(Some(Line::Text(printable(&self.line))))
     }
 }
 
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn both_line_breaks_end_a_line_and_the_end_does_too() {
-        let expected = [text("a"), text("b"), text(""), text("c\rd"), text("e")];
+        let expected = [text("a"), text("b"), text(""), text("c\\x0dd"), text("e")];
         for size in 1..20 {
             assert_eq!(
                 lines(b"a\nb\r\n\nc\rd\r\ne", &[size], 10),

@@ -7,7 +7,6 @@
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -34,11 +33,10 @@ impl Outbox {
         }
     }
 
-    /// Adds a line for this client alone, after all that is in `public`. `line` comes without its line break.
-    pub fn push(&mut self, public: &[u8], line: &impl Display) {
+    /// Where to write what is for this client alone, after all that is in `public`. Such writing cannot fail.
+    pub fn after(&mut self, public: &[u8]) -> &mut impl Write {
         self.catch_up(public);
-        // Writing to memory cannot fail.
-        let _ = writeln!(self.waiting, "{line}");
+        &mut self.waiting
     }
 
     /// Takes over all of `public` that this client has not heard.
@@ -135,7 +133,7 @@ mod tests {
     #[test]
     fn own_lines_keep_their_place_between_public_ones() {
         let (mut outbox, far) = connected();
-        outbox.push(b"one\n", &"mine");
+        outbox.after(b"one\n").write_all(b"mine\n").unwrap();
         outbox.catch_up(b"one\ntwo\n");
         outbox.skip(b"one\ntwo\nnot for me\n");
         outbox.flush(b"one\ntwo\nnot for me\nthree\n").unwrap();
@@ -167,7 +165,7 @@ mod tests {
         outbox.flush(b"").unwrap();
         assert_eq!(outbox.backlog(), backlog, "a full socket takes no more");
 
-        outbox.push(b"", &"the end");
+        outbox.after(b"").write_all(b"the end\n").unwrap();
         written += "the end\n";
         let mut read = vec![0; full + "the end\n".len()];
         let reader = std::thread::spawn(move || far.read_exact(&mut read).map(|()| read));

@@ -33,8 +33,10 @@ const NAMES_IN_WELCOME: usize = 10;
 #[derive(Debug, Default)]
 pub struct Room {
     members: HashMap<ClientId, Member>,
-    /// Who has which name, by [`Nickname::key`], in alphabetical order.
+    /// Everybody in alphabetical order, by [`Nickname::folded`].
     names: BTreeMap<Arc<str>, ClientId>,
+    /// Whom a name could be taken for, by [`Nickname::keys`].
+    look_alikes: HashMap<Arc<str>, ClientId>,
 }
 
 /// What the room knows of one client.
@@ -90,7 +92,7 @@ impl Room {
     /// A client comes in, as a guest.
     pub fn join(&mut self, id: ClientId) -> Vec<Delivery> {
         let name = Nickname::guest(id);
-        self.names.insert(name.key().clone(), id);
+        self.enter_name(id, &name);
         self.members.insert(
             id,
             Member {
@@ -113,7 +115,7 @@ impl Room {
     /// A client is gone: its name is free, and it is not heard of again. `None` if it was not here.
     pub fn leave(&mut self, id: ClientId) -> Option<Departed> {
         let Member { name, lines, .. } = self.members.remove(&id)?;
-        self.names.remove(name.key());
+        self.strike_name(&name);
         Some(Departed { name, lines })
     }
 
@@ -144,8 +146,8 @@ impl Room {
                 member.lines += 1;
                 vec![to_all.hear(Reply::Acted(name, text))]
             }
-            Command::Msg { to, text } => match self.names.get(to.key()) {
-                Some(&to) => self.whisper(id, to, text),
+            Command::Msg { to, text } => match self.find(&to) {
+                Some(to) => self.whisper(id, to, text),
                 None => vec![problem(id, Problem::NobodyCalled(to.to_string()))],
             },
             Command::Reply(text) => match member.last_whisper.clone() {
@@ -193,18 +195,43 @@ impl Room {
         if new.to_string() == old.to_string() {
             return vec![problem(id, Problem::SameName(old))];
         }
-        if new.is_a_guests() && new != Nickname::guest(id) {
+        if new.is_a_guests() && !new.looks_like(&Nickname::guest(id)) {
             return vec![problem(id, Problem::GuestName(new))];
         }
-        if self.names.get(new.key()).is_some_and(|&owner| owner != id) {
+        let mut owners = new
+            .keys()
+            .iter()
+            .filter_map(|key| self.look_alikes.get(key));
+        if owners.any(|owner| *owner != id) {
             return vec![problem(id, Problem::NameTaken(new))];
         }
-        self.names.remove(old.key());
-        self.names.insert(new.key().clone(), id);
+        self.strike_name(&old);
+        self.enter_name(id, &new);
         if let Some(member) = self.members.get_mut(&id) {
             member.name = new.clone();
         }
         vec![Everyone.hear(Reply::Renamed { from: old, to: new })]
+    }
+
+    fn enter_name(&mut self, id: ClientId, name: &Nickname) {
+        self.names.insert(name.folded().clone(), id);
+        self.look_alikes
+            .extend(name.keys().iter().map(|key| (key.clone(), id)));
+    }
+
+    fn strike_name(&mut self, name: &Nickname) {
+        self.names.remove(name.folded());
+        for key in name.keys() {
+            self.look_alikes.remove(key);
+        }
+    }
+
+    /// Who has this name, or one that looks like it.
+    fn find(&self, name: &Nickname) -> Option<ClientId> {
+        let exactly = self.names.get(name.folded());
+        exactly
+            .or_else(|| name.keys().iter().find_map(|key| self.look_alikes.get(key)))
+            .copied()
     }
 
     /// Who is here: the first `most` names, and the number of all.
@@ -359,7 +386,7 @@ mod tests {
         assert!(
             stage.types(BOB, "/nick Alice")[0]
                 .1
-                .starts_with("!!! Somebody is called Alice already")
+                .starts_with("!!! Alice is taken")
         );
         assert!(
             stage.types(BOB, "/nick guest7")[0]

@@ -10,36 +10,27 @@ use crate::client::{Client, STACK_SIZE};
 use crate::config::Config;
 use crate::dispatcher::Dispatcher;
 use crate::event::{self, Event};
+use crate::listener::{self, BindError};
+use crate::pace::Pace;
 use crate::protocol::ClientId;
 use crate::protocol::reply::{Refusal, Reply};
 use crossbeam_channel::{Sender, bounded};
-use log::{info, warn};
+use log::warn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt;
-use rustix::net::{SendFlags, listen, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::process::{Resource, getrlimit};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
-use std::{error, fmt, io, thread};
-
-/// How many connections may wait to be accepted. With the 128 of std, a classroom that connects at once loses
-/// packets and waits a second for TCP to try again: 1,000 connects took 5 to 7 s, and 0.02 s with this.
-const LISTEN_BACKLOG: i32 = 4096;
-
-/// The kernel's buffers for one client, in bytes. Left to itself Linux grows them to many MiB, so that a thousand
-/// clients that do not read would hold gigabytes that no flag mentions. A larger one makes nothing faster here.
-const SEND_BUFFER: usize = 128 * 1024;
-const RECEIVE_BUFFER: usize = 64 * 1024;
-
-/// A client that has been silent for this long is asked whether it is still there, so often, at such intervals.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: u32 = 3;
+use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
 
 /// How long the acceptor rests when the system has no descriptor left for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors that are not for clients: the standard streams, the listeners, the log, and some to spare.
+const RESERVED_DESCRIPTORS: usize = 16;
 
 /// A chat server that is listening already and begins to chat with [`run`](Server::run).
 ///
@@ -87,26 +78,12 @@ impl Server {
     /// # Errors
     /// Names the address that cannot be listened on, and what to do about it.
     pub fn bind(config: Config) -> Result<Server, BindError> {
-        let listeners = if config.listen.is_empty() {
-            bind_everywhere()?
-        } else {
-            config
-                .listen
-                .iter()
-                .map(|&address| bind(address))
-                .collect::<Result<_, _>>()?
-        };
-        let pair = || -> io::Result<_> {
-            let addresses = listeners
-                .iter()
-                .map(TcpListener::local_addr)
-                .collect::<Result<_, _>>()?;
-            Ok((addresses, UnixStream::pair()?))
-        };
-        let (addresses, (stopper, stopped)) = pair().map_err(|error| BindError {
-            address: None,
-            error,
-        })?;
+        let listeners = listener::bind_all(&config.listen)?;
+        let addresses = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<_, _>>()?;
+        let (stopper, stopped) = UnixStream::pair()?;
         Ok(Server {
             config,
             listeners,
@@ -152,7 +129,11 @@ impl Server {
 
     /// The acceptor's loop. Closes the listeners and drops its sender of events when it ends.
     fn accept_until_stopped(self, events: Sender<Event>) -> io::Result<()> {
-        let admission = Admission::new(self.config.max_clients);
+        let admission = Admission::new(
+            &self.config,
+            places_for_descriptors(self.config.max_clients),
+        );
+        let mut refusals = Refusals::default();
         let mut ids = ClientId::sequence();
         loop {
             let mut waiting: Vec<_> = self
@@ -170,25 +151,29 @@ impl Server {
                 return Ok(());
             }
             for (listener, _) in self.listeners.iter().zip(ready).filter(|(_, ready)| *ready) {
-                match listener.accept() {
-                    Ok((socket, peer)) => match admission.admit() {
-                        Ok(permit) => {
-                            if let Some(id) = ids.next() {
-                                self.start_client(id, socket, peer, permit, &events);
-                            }
+                let admitted = listener
+                    .accept()
+                    .map(|(socket, peer)| (socket, peer, admission.admit(peer.ip())));
+                match admitted {
+                    Ok((socket, peer, Ok(permit))) => {
+                        let started = ids
+                            .next()
+                            .map(|id| self.start_client(id, socket, peer, permit, &events));
+                        if let Some(Err(error)) = started {
+                            refusals.log(peer, &error);
                         }
-                        Err(refusal) => {
-                            info!("refused {peer}: {refusal}");
-                            refuse(&socket, &Reply::Refused(refusal));
-                        }
-                    },
-                    Err(error) => self.recover(&error),
+                    }
+                    Ok((socket, peer, Err(refusal))) => {
+                        refusals.log(peer, &refusal);
+                        refuse(&socket, refusal);
+                    }
+                    Err(error) => self.rest_if_exhausted(&error, &mut refusals),
                 }
             }
         }
     }
 
-    /// Starts the thread of one client. If there is no room for another thread, the newcomer is told so.
+    /// Starts the thread of one client. If there is nothing left to make a thread of, the newcomer is told so.
     fn start_client(
         &self,
         id: ClientId,
@@ -196,44 +181,90 @@ impl Server {
         peer: SocketAddr,
         permit: Permit,
         events: &Sender<Event>,
-    ) {
-        if let Err(error) = tune(&socket) {
-            info!("client {id} from {peer} was gone at once: {error}");
-            return;
-        }
-        let socket = Arc::new(socket);
+    ) -> io::Result<()> {
+        listener::tune(&socket)?;
+        let (socket, events) = (Arc::new(socket), events.clone());
+        let Config {
+            max_line,
+            rate,
+            burst,
+            ..
+        } = self.config;
         let client = Client {
             id,
             peer,
             socket: socket.clone(),
-            max_line: self.config.max_line,
+            max_line,
+            pace: Pace::new(rate, burst),
             permit,
         };
-        let events = events.clone();
         let builder = thread::Builder::new()
             .name(format!("client-{id}"))
             .stack_size(STACK_SIZE);
-        if let Err(error) = builder.spawn(move || client.run(events)) {
-            warn!("refused {peer}: no thread for it: {error}");
-            refuse(&socket, &Reply::Refused(Refusal::Exhausted));
-        }
+        let started = builder.spawn(move || client.run(events));
+        started
+            .inspect_err(|_| refuse(&socket, Refusal::Exhausted))
+            .map(drop)
     }
 
-    /// A connection could not be accepted. If the fault is the client's it is over already; if the system has run
+    /// A connection could not be accepted. If the fault is the client's, it is over already; if the system has run
     /// out of something, the connection stays in the queue, and trying again at once would only keep a core busy.
-    fn recover(&self, error: &io::Error) {
+    fn rest_if_exhausted(&self, error: &io::Error, refusals: &mut Refusals) {
         let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
         if ours
             .iter()
             .any(|errno| Some(errno.raw_os_error()) == error.raw_os_error())
         {
-            warn!("cannot accept connections at the moment: {error}");
+            refusals.log("a newcomer for the moment", error);
             let rest = Timespec::try_from(EXHAUSTED_PAUSE).ok();
             let _ = poll(
                 &mut [PollFd::new(&self.stopped, PollFlags::IN)],
                 rest.as_ref(),
             );
         }
+    }
+}
+
+/// How many clients the limit of open descriptors leaves room for: each has one.
+fn places_for_descriptors(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        });
+    let places = limit.saturating_sub(RESERVED_DESCRIPTORS).max(1);
+    if places < wanted {
+        warn!(
+            "the limit of {limit} open files leaves room for {places} clients, not {wanted}; raise it with ulimit -n"
+        );
+    }
+    places
+}
+
+/// The log lines about those who were not let in: at most one a second, so that nobody can fill the disk with them.
+#[derive(Debug, Default)]
+struct Refusals {
+    last_line: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Refusals {
+    fn log(&mut self, who: impl fmt::Display, why: &dyn fmt::Display) {
+        if self
+            .last_line
+            .is_some_and(|last| last.elapsed() < Duration::from_secs(1))
+        {
+            self.unsaid += 1;
+            return;
+        }
+        match self.unsaid {
+            0 => warn!("refused {who}: {why}"),
+            unsaid => warn!("refused {who}: {why} (and {unsaid} others since the last such line)"),
+        }
+        *self = Refusals {
+            last_line: Some(Instant::now()),
+            unsaid: 0,
+        };
     }
 }
 
@@ -245,83 +276,14 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// All addresses of this machine: IPv6, and IPv4 too, with one socket where the system can do that (RFC 3493, 5.3).
-fn bind_everywhere() -> Result<Vec<TcpListener>, BindError> {
-    match bind(Config::ANY_IPV6) {
-        Ok(both) if matches!(sockopt::ipv6_v6only(&both), Ok(false)) => Ok(vec![both]),
-        Ok(only_ipv6) => Ok(vec![only_ipv6, bind(Config::ANY_IPV4)?]),
-        Err(BindError { error, .. }) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(BindError {
-                address: Some(Config::ANY_IPV6),
-                error,
-            })
-        }
-        Err(_no_ipv6) => Ok(vec![bind(Config::ANY_IPV4)?]),
-    }
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listening = || {
-        let listener = TcpListener::bind(address)?;
-        // What is accepted from it inherits these.
-        sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
-        sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
-        listen(&listener, LISTEN_BACKLOG)?;
-        // A connection may be gone between `poll` and `accept`, and then `accept` must not wait for the next one.
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listening().map_err(|error| BindError {
-        address: Some(address),
-        error,
-    })
-}
-
-fn tune(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nonblocking(false)?; // The BSDs and macOS let it inherit that from the listener.
-    socket.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    #[cfg(not(target_os = "openbsd"))] // There these are for the whole system only.
-    {
-        sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
-        sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
-        sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
-    }
-    Ok(())
-}
-
 /// Tells somebody why not, as far as that is possible without waiting.
-fn refuse(socket: &TcpStream, reply: &Reply) {
-    let _ = send(socket, format!("{reply}\n").as_bytes(), SendFlags::DONTWAIT);
+fn refuse(socket: &TcpStream, refusal: Refusal) {
+    let _ = send(
+        socket,
+        format!("{}\n", Reply::Refused(refusal)).as_bytes(),
+        SendFlags::DONTWAIT,
+    );
+    // Unread input would turn the close into a reset, which can overtake the sentence.
+    let _ = recv(socket, &mut [0; 1024], RecvFlags::DONTWAIT);
     let _ = socket.shutdown(Shutdown::Write);
-}
-
-/// Why a server cannot listen.
-#[derive(Debug)]
-pub struct BindError {
-    address: Option<SocketAddr>,
-    error: io::Error,
-}
-
-impl error::Error for BindError {}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(address) = self.address else {
-            return write!(f, "cannot listen: {}", self.error);
-        };
-        let advice = match self.error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "the address is in use; stop the other server, or choose another port, for example with --listen 0.0.0.0:12346"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "this port needs special rights; choose one above 1023, for example with --listen 0.0.0.0:12345"
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                "this machine does not have that address; choose one of its own, or 0.0.0.0 for all"
-            }
-            _ => return write!(f, "cannot listen on {address}: {}", self.error),
-        };
-        write!(f, "cannot listen on {address}: {advice}")
-    }
 }

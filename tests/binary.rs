@@ -44,6 +44,10 @@ fn temporary_file(name: &str) -> PathBuf {
 fn help_has_every_option_its_variable_and_examples() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     for option in [
+        "max-per-ip",
+        "allow",
+        "rate",
+        "burst",
         "listen",
         "max-clients",
         "max-line",
@@ -76,6 +80,11 @@ fn bad_arguments_end_with_code_2_and_a_sentence() {
     fails(&["--max-line", "lots"], 2, "a number from 1 to 1048576");
     fails(&["--max-line", "0"], 2, "a number from 1 to 1048576");
     fails(&["--max-clients", "all"], 2, "a number from 1 to");
+    fails(
+        &["--allow", "friends"],
+        2,
+        "a network such as 192.168.1.0/24",
+    );
     fails(&["--grace", "soon"], 2, "a number of seconds");
     fails(
         &["--log-level", "loud"],
@@ -225,6 +234,8 @@ fn a_log_that_nobody_reads_stops_nobody() {
             "127.0.0.1:0",
             "--log-level",
             "trace",
+            "--rate",
+            "0",
             "--log-file",
             file.to_str().unwrap(),
         ])

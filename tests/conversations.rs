@@ -106,7 +106,7 @@ fn a_new_name_is_announced_to_everyone() {
 fn a_name_that_cannot_be_had_is_refused_with_a_reason() {
     let (_server, mut alice, mut bob) = alice_and_bob();
     for (name, why) in [
-        ("ALICE", "!!! Somebody is called ALICE already."),
+        ("ALICE", "!!! ALICE is taken"),
         ("bob", "!!! You are bob already."),
         ("guest1", "!!! guest1 is for the guest with that number."),
         ("guest77", "!!! guest77 is for the guest with that number."),

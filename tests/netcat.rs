@@ -3,7 +3,9 @@
 
 mod support;
 
+use chat_server::Config;
 use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::Signal;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -114,6 +116,44 @@ fn sees_the_goodbye(program: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A terminal stopped with Ctrl-Z or Ctrl-S: nobody else notices until too much is waiting, and then all are told.
+fn is_stopped(program: &Program) -> Result<(), Failed> {
+    let server = TestServer::with(Config {
+        max_backlog: 32 * 1024,
+        ..support::test_config()
+    });
+    let mut alice = server.person("alice");
+    let mut bob = Person::with_program(&mut program.command(&server));
+    bob.sees_welcome();
+    alice.sees("*** guest2 joined");
+    bob.signal(Signal::STOP);
+    let line = "x".repeat(4000);
+    loop {
+        alice.says(&line);
+        let seen = alice.next_line().expect("alice stays");
+        if seen == "*** guest2 left (too slow: too much was waiting to be read)" {
+            break;
+        }
+        assert_eq!(seen, format!("<alice> {line}"));
+    }
+    bob.signal(Signal::CONT);
+    Ok(())
+}
+
+/// Ctrl-C in telnet asks the server a question and shows nothing until it is answered. It is not chat.
+fn is_interrupted(telnet: &Program) -> Result<(), Failed> {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let mut bob = Person::with_program(&mut telnet.command(&server));
+    bob.sees_welcome();
+    bob.signal(Signal::INT);
+    bob.says("still here");
+    bob.sees("<guest2> still here");
+    alice.sees("*** guest2 joined");
+    alice.sees_next("<guest2> still here");
+    Ok(())
+}
+
 /// `make demo` tells a story in which everybody sees what they should.
 fn demo() -> Result<(), Failed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo.sh");
@@ -149,16 +189,21 @@ fn main() {
         });
     };
     type Test = fn(&Program) -> Result<(), Failed>;
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 6] = [
         ("converses", converses),
         ("is_killed", is_killed),
         ("speaks_from_a_pipe", speaks_from_a_pipe),
         ("sees_the_goodbye", sees_the_goodbye),
+        ("is_stopped", is_stopped),
+        ("is_interrupted", is_interrupted),
     ];
     for (what, test) in tests {
         for program in programs() {
             if program.name == "telnet" && what == "speaks_from_a_pipe" {
                 continue; // Telnet is for people: at the end of its input it leaves without reading the rest.
+            }
+            if program.name != "telnet" && what == "is_interrupted" {
+                continue; // The others simply end, which is_killed has.
             }
             let missing = program.found.is_none().then_some(program.name);
             add(

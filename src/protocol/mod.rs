@@ -5,6 +5,7 @@
 pub mod command;
 pub mod nickname;
 pub mod reply;
+pub mod text;
 
 use std::fmt;
 

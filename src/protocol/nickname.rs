@@ -1,20 +1,33 @@
 //! What a person in the room is called. A [`Nickname`] is valid because it exists.
+//!
+//! Names may be in any script, and no name may pass for another one: the rules are those of Unicode's security
+//! mechanisms ([UTS 39](https://www.unicode.org/reports/tr39/)).
 
 use super::ClientId;
 use std::fmt;
 use std::sync::Arc;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_security::general_security_profile::IdentifierType;
+use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection};
+use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
 
 /// Names that would let somebody pass for the server, or make `[you -> NAME]` ambiguous.
 const RESERVED: [&str; 3] = ["server", "you", "everyone"];
 
-/// A valid name: 1 to 20 letters, digits, `-` or `_`.
+/// A valid name: 1 to 20 letters, digits and marks of one script, `-` and `_`; at most 80 bytes.
 ///
 /// It keeps the case in which it was typed and is compared without it. Cloning one is cheap (a reference count),
 /// because every line that is said carries its speaker's name.
-#[derive(Clone, Debug)]
-pub struct Nickname {
-    shown: Arc<str>,
-    key: Arc<str>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nickname(Arc<Forms>);
+
+/// The forms in which a name is used.
+#[derive(Debug, PartialEq, Eq)]
+struct Forms {
+    shown: String,
+    folded: Arc<str>,
+    keys: [Arc<str>; 2],
 }
 
 /// Why a text is not a [`Nickname`].
@@ -24,127 +37,254 @@ pub enum NicknameError {
     Length,
     /// A character that is not allowed in names.
     Character(char),
-    /// `server`, `you` or `everyone`.
+    /// Letters of several scripts that are not usually written together.
+    Scripts,
+    /// `server`, `you` or `everyone`, or a name that looks like one of them.
     Reserved,
 }
 
 impl Nickname {
-    /// The longest name, in characters.
+    /// The longest name, in characters of its composed form (NFC).
     pub const MAX_CHARS: usize = 20;
 
     /// The name that a client has until it picks one.
     pub fn guest(id: ClientId) -> Nickname {
-        Nickname::unchecked(&format!("guest{id}"))
+        Nickname::unchecked(format!("guest{id}"))
     }
 
     /// Takes `text` for a name, if it can be one.
     ///
+    /// ```
+    /// use chat_server::protocol::nickname::{Nickname, NicknameError};
+    ///
+    /// assert_eq!(Nickname::parse("Zoë")?.to_string(), "Zoë");
+    /// assert_eq!(Nickname::parse("<zoe>"), Err(NicknameError::Character('<')));
+    /// assert!(Nickname::parse("a1ice")?.looks_like(&Nickname::parse("Alice")?));
+    /// # Ok::<(), NicknameError>(())
+    /// ```
+    ///
     /// # Errors
     /// Says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Nickname, NicknameError> {
+        // One more than allowed is enough to know, however long the text is.
+        let text: String = text.nfc().take(Nickname::MAX_CHARS + 1).collect();
         if text.is_empty() || text.chars().count() > Nickname::MAX_CHARS {
             return Err(NicknameError::Length);
         }
-        let forbidden = |c: &char| !(c.is_ascii_alphanumeric() || *c == '-' || *c == '_');
-        if let Some(c) = text.chars().find(forbidden) {
+        // A mark at the start would change the `<` before it.
+        let leading_mark = text.chars().next().filter(|c| is_combining_mark(*c));
+        if let Some(c) = leading_mark.or_else(|| text.chars().find(|c| !is_allowed(*c))) {
             return Err(NicknameError::Character(c));
         }
+        // The first of the two knows only scripts in modern use, the second only single ones.
+        if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive)
+            && !text.is_single_script()
+        {
+            return Err(NicknameError::Scripts);
+        }
         let name = Nickname::unchecked(text);
-        if RESERVED.contains(&&*name.key) {
+        if RESERVED
+            .iter()
+            .any(|word| name.looks_like(&Nickname::unchecked((*word).to_owned())))
+        {
             return Err(NicknameError::Reserved);
         }
         Ok(name)
     }
 
-    fn unchecked(text: &str) -> Nickname {
-        Nickname {
-            shown: text.into(),
-            key: text.to_lowercase().into(),
-        }
+    fn unchecked(shown: String) -> Nickname {
+        let folded = fold(shown.chars());
+        // Capital I looks like l, and l is no i: so look-alikes must be found before and after folding the case.
+        let keys = [fold(skeleton(&folded)), fold(skeleton(&shown))].map(Arc::from);
+        Nickname(Arc::new(Forms {
+            shown,
+            folded: folded.into(),
+            keys,
+        }))
     }
 
-    /// What names are compared by: two names with the same key are the same name.
-    pub fn key(&self) -> &Arc<str> {
-        &self.key
+    /// The name without its case: what the list of names is sorted by.
+    pub fn folded(&self) -> &Arc<str> {
+        &self.0.folded
     }
 
-    /// Has this name the form `guestN`, which belongs to client N alone?
+    /// The case-folded skeletons of the name (UTS 39, 4). Names that share one look alike.
+    pub fn keys(&self) -> &[Arc<str>; 2] {
+        &self.0.keys
+    }
+
+    /// Could the two be taken for each other? Names that differ only in case always can.
+    pub fn looks_like(&self, other: &Nickname) -> bool {
+        self.keys().iter().any(|key| other.keys().contains(key))
+    }
+
+    /// Has this name the form `guestN`, or does it look like it? Those belong to client N alone.
     pub fn is_a_guests(&self) -> bool {
-        match self.key.strip_prefix("guest") {
-            Some(number) => !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()),
-            None => false,
-        }
+        // In a skeleton the digits 0 and 1 are the letters that they look like.
+        let number = |key: &Arc<str>| {
+            key.strip_prefix("guest").is_some_and(|rest| {
+                !rest.is_empty() && rest.chars().all(|c| matches!(c, 'o' | 'l' | '2'..='9'))
+            })
+        };
+        self.keys().iter().any(number)
     }
 }
 
-impl PartialEq for Nickname {
-    fn eq(&self, other: &Nickname) -> bool {
-        self.key == other.key
-    }
+/// Folds the case. Through the upper case, because some letters have two lower ones (ς and σ, ſ and s).
+fn fold(chars: impl Iterator<Item = char>) -> String {
+    chars
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
-impl Eq for Nickname {}
+fn is_allowed(c: char) -> bool {
+    use IdentifierType::{Exclusion, Inclusion, Limited_Use, Recommended, Uncommon_Use};
+    let is_word = c.is_alphanumeric() || is_combining_mark(c);
+    let is_in_use = matches!(
+        c.identifier_type(),
+        Some(Recommended | Inclusion | Uncommon_Use | Limited_Use | Exclusion)
+    );
+    matches!(c, '-' | '_') || (is_word && is_in_use)
+}
 
 impl fmt::Display for Nickname {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.0.shown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> Nickname {
+        Nickname::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"))
+    }
 
     #[test]
-    fn letters_digits_dash_and_underscore_make_a_name() {
-        for good in ["a", "alice", "Bob-2", "x_1", "12345678901234567890"] {
-            assert_eq!(Nickname::parse(good).unwrap().to_string(), good);
+    fn letters_and_digits_of_any_one_script_make_a_name() {
+        for good in [
+            "a",
+            "alice",
+            "Bob-2",
+            "x_1",
+            "12345678901234567890",
+            "Zoë",
+            "Алиса",
+            "Αλίκη",
+            "愛麗絲",
+            "アリスたち",
+            "앨리스",
+            "ꮳꮃꭹ",
+            "أليس",
+            "אליס",
+            "अलीसा",
+            "ᎣᏏᏲ",
+            "Bob愛",
+            "ひらがなKana漢字",
+        ] {
+            assert_eq!(name(good).to_string(), good);
         }
+        assert_eq!(name("Zoe\u{308}").to_string(), "Zoë", "names are composed");
+        assert_eq!(name(&"e\u{301}".repeat(20)).to_string().chars().count(), 20);
     }
 
     #[test]
     fn a_name_breaks_a_rule() {
-        assert_eq!(Nickname::parse(""), Err(NicknameError::Length));
-        assert_eq!(
-            Nickname::parse("123456789012345678901"),
-            Err(NicknameError::Length)
-        );
-        for bad in ['*', '!', '<', '[', ' ', '/', '\n', '\u{1b}'] {
+        for bad in ["", "123456789012345678901", &"a".repeat(1_000_000)] {
+            assert_eq!(Nickname::parse(bad), Err(NicknameError::Length));
+        }
+        for bad in [
+            '*', '!', '<', '[', ' ', '/', '\n', '\u{1b}', '\u{202e}', '\u{200d}', '\u{3164}', '👩',
+            '½', 'Ａ',
+        ] {
             assert_eq!(
                 Nickname::parse(&format!("al{bad}ce")),
                 Err(NicknameError::Character(bad))
             );
         }
-        for taken in ["server", "You", "EVERYONE"] {
-            assert_eq!(Nickname::parse(taken), Err(NicknameError::Reserved));
+        assert_eq!(
+            Nickname::parse("\u{301}a"),
+            Err(NicknameError::Character('\u{301}'))
+        );
+        for mixed in ["аlice", "Αlice", "bobאליס", "Cκ"] {
+            assert_eq!(
+                Nickname::parse(mixed),
+                Err(NicknameError::Scripts),
+                "{mixed}"
+            );
+        }
+        for taken in ["server", "You", "EVERYONE", "yοu", "5erver"] {
+            let result = Nickname::parse(taken);
+            let looks = matches!(
+                result,
+                Err(NicknameError::Reserved | NicknameError::Scripts)
+            );
+            assert!(looks || taken == "5erver", "{taken}: {result:?}");
         }
     }
 
     #[test]
     fn names_keep_their_case_and_compare_without_it() {
-        let (low, high) = (
-            Nickname::parse("alice").unwrap(),
-            Nickname::parse("ALICE").unwrap(),
-        );
-        assert_eq!(low, high);
-        assert_ne!(low.to_string(), high.to_string());
+        for (one, other) in [
+            ("alice", "ALICE"),
+            ("Zoë", "ZOË"),
+            ("Straße", "STRASSE"),
+            ("Νίκος", "ΝΊΚΟΣ"),
+            ("Алиса", "АЛИСА"),
+        ] {
+            assert!(name(one).looks_like(&name(other)), "{one} {other}");
+            assert_ne!(name(one).to_string(), name(other).to_string());
+        }
+    }
+
+    #[test]
+    fn look_alikes_are_the_same() {
+        for (one, other) in [
+            ("alice", "a1ice"),
+            ("alice", "aIice"),
+            ("paypal", "раураІ"),
+            ("modern", "rnodern"),
+            ("bob", "b0b"),
+        ] {
+            assert!(name(one).looks_like(&name(other)), "{one} {other}");
+        }
+        for (one, other) in [
+            ("alice", "alicia"),
+            ("bob", "rob"),
+            ("Ali", "All"),
+            ("anna", "hanna"),
+        ] {
+            assert!(!name(one).looks_like(&name(other)), "{one} {other}");
+        }
     }
 
     #[test]
     fn guest_names_are_recognised() {
         let id = ClientId::sequence().nth(6).unwrap();
         assert_eq!(Nickname::guest(id).to_string(), "guest7");
-        for (name, guests) in [
-            ("guest7", true),
-            ("GUEST07", true),
-            ("guest", false),
-            ("guest7a", false),
+        for guests in [
+            "guest7", "GUEST07", "guest10", "guestl", "guest1O", "guestI",
         ] {
-            assert_eq!(
-                Nickname::parse(name).unwrap().is_a_guests(),
-                guests,
-                "{name}"
-            );
+            assert!(name(guests).is_a_guests(), "{guests}");
+        }
+        for free in ["guest", "guest7a", "guesthouse", "my-guest7"] {
+            assert!(!name(free).is_a_guests(), "{free}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_for_a_name_is_safe_to_show(text in ".{0,30}") {
+            if let Ok(name) = Nickname::parse(&text) {
+                let shown = name.to_string();
+                prop_assert!(shown.len() <= 80 && (1..=20).contains(&shown.chars().count()));
+                prop_assert!(!shown.starts_with(['*', '!', '<', '[']));
+                prop_assert!(shown.chars().all(|c| !c.is_control() && !c.is_whitespace()));
+                prop_assert!(Nickname::parse(&shown).is_ok_and(|again| again == name), "composing again changes nothing");
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use super::command::{COMMANDS, CommandError, CommandSpec};
 use super::nickname::{Nickname, NicknameError};
+use crate::foreign::Foreign;
 use std::fmt::{self, Display, Formatter};
 
 /// One thing that the server says.
@@ -54,6 +55,8 @@ pub enum Reply {
     Echo(bool),
     /// The answer to `/help`.
     Help,
+    /// The only answer to a program that is no chat client.
+    NotForYou(Foreign),
     /// The last line before the server stops.
     Goodbye,
     /// The only line that somebody reads who is not let in.
@@ -67,6 +70,10 @@ pub enum Reply {
 pub enum Refusal {
     /// There is no place left.
     Full,
+    /// There are as many clients from its address as there may be.
+    TooManyFromThere,
+    /// Its address is not among those that may connect.
+    NotAllowed,
     /// The system has nothing left to serve another client with.
     Exhausted,
 }
@@ -135,6 +142,12 @@ impl Display for Reply {
                 f.write_str("*** Echo is off: your own lines do not come back to you.")
             }
             Reply::Help => help(f),
+            Reply::NotForYou(foreign) => {
+                write!(
+                    f,
+                    "!!! This is a chat server and does not speak {foreign}. Use netcat: nc HOST PORT"
+                )
+            }
             Reply::Goodbye => f.write_str("*** The server is shutting down. Goodbye!"),
             Reply::Refused(refusal) => write!(f, "!!! Sorry, {refusal}."),
             Reply::Problem(problem) => write!(f, "!!! {problem}"),
@@ -158,6 +171,8 @@ impl Display for Here {
 impl Display for Refusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Refusal::TooManyFromThere => "there are too many clients from your address already",
+            Refusal::NotAllowed => "your address may not connect to this server",
             Refusal::Full => "the server is full; please try again later",
             Refusal::Exhausted => {
                 "the server cannot serve one more client at the moment; please try again later"
@@ -189,7 +204,7 @@ impl Display for Problem {
             }
             Problem::NameTaken(name) => write!(
                 f,
-                "Somebody is called {name} already. Please pick another name."
+                "{name} is taken, or looks like a name that is. Please pick another name."
             ),
             Problem::GuestName(name) => {
                 write!(
@@ -236,6 +251,9 @@ impl Display for CommandError {
                     f,
                     "/nick: a name cannot contain {c:?}, only letters, digits, - and _."
                 )
+            }
+            CommandError::BadName(NicknameError::Scripts) => {
+                f.write_str("/nick: a name cannot mix letters of different scripts.")
             }
             CommandError::BadName(NicknameError::Reserved) => {
                 f.write_str("/nick: that name is reserved. Please pick another.")

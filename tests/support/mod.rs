@@ -6,6 +6,7 @@
 
 use chat_server::config::Config;
 use chat_server::server::{Server, Stopper};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -24,10 +25,11 @@ pub struct TestServer {
     running: Option<JoinHandle<std::io::Result<()>>>,
 }
 
-/// A configuration for tests: a free port, everything else as it is by default.
+/// A configuration for tests: a free port and no pace, everything else as it is by default.
 pub fn test_config() -> Config {
     Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        rate: 0,
         ..Config::default()
     }
 }
@@ -89,7 +91,7 @@ pub struct Person {
     pub name: String,
     input: Option<Box<dyn Write + Send>>,
     lines: Receiver<String>,
-    /// All that this person has seen, for the report of a failure.
+    /// What this person has seen, for the report of a failure.
     seen: Vec<String>,
     /// The bare connection, where it is one.
     pub socket: Option<TcpStream>,
@@ -154,7 +156,12 @@ impl Person {
 
     /// The next line on the screen; `None` at the end of the conversation.
     pub fn next_line(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(DEADLINE) {
+        self.next_line_within(DEADLINE)
+    }
+
+    /// The same, for what takes its time.
+    pub fn next_line_within(&mut self, deadline: Duration) -> Option<String> {
+        match self.lines.recv_timeout(deadline) {
             Ok(line) => {
                 self.seen.push(line.clone());
                 Some(line)
@@ -230,13 +237,19 @@ impl Person {
         child.wait().unwrap();
     }
 
-    /// The program's process id.
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().expect("a program").id()
+    /// Sends the program a signal, by its process id.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(self.child.as_ref().expect("a program"));
+        kill_process(pid, signal).unwrap();
     }
 
     fn report(&self) -> String {
-        format!("All that {} saw:\n{}", self.name, self.seen.join("\n"))
+        let start = self.seen.len().saturating_sub(50);
+        let lines: Vec<String> = self.seen[start..]
+            .iter()
+            .map(|line| line.chars().take(200).collect())
+            .collect();
+        format!("The last that {} saw:\n{}", self.name, lines.join("\n"))
     }
 }
 
@@ -351,9 +364,8 @@ impl ServerProcess {
     }
 
     /// Sends a signal to the server, by its process id.
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for a line in the log.

@@ -1,0 +1,190 @@
+//! Who is not a chat client: browsers, scanners and other programs that took this port for something else.
+//!
+//! The danger is not that they would understand nothing. A web page can make a visitor's browser send a request to
+//! an address in the LAN, with lines of the page's choice in its body: were those taken for lines of chat, any web
+//! site could speak in the room in the visitor's name. (The same was done to Redis, which since then refuses `POST`
+//! and `Host:`.) So a client that does not begin like one is not listened to any further.
+
+use std::fmt;
+use std::io::{self, Read};
+
+/// A protocol that is not this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// RFC 9112, and what looks like it: RTSP and SIP.
+    Http,
+    /// RFC 8446: a handshake record.
+    Tls,
+    /// RFC 4253: the version exchange.
+    Ssh,
+    /// Remote desktop: a connection request in a TPKT packet (RFC 1006).
+    Rdp,
+    /// Windows file sharing: a message in a NetBIOS session packet (RFC 1002).
+    Smb,
+}
+
+/// How many bytes it takes to know all that [`Foreign::by_first_bytes`] knows.
+const ENOUGH: usize = 8;
+
+impl Foreign {
+    /// Recognises a protocol by the first bytes of the first packet or packets.
+    fn by_first_bytes(bytes: &[u8]) -> Option<Foreign> {
+        match bytes {
+            [0x16, 0x03, ..] => Some(Foreign::Tls),
+            [b'S', b'S', b'H', b'-', ..] => Some(Foreign::Ssh),
+            [0x03, 0x00, ..] => Some(Foreign::Rdp),
+            [0x00, _, _, _, 0xfe | 0xff, b'S', b'M', b'B', ..] => Some(Foreign::Smb),
+            _ => None,
+        }
+    }
+
+    /// Recognises an HTTP request by its first line; or by the beginning of one that was too long to be `complete`.
+    pub fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
+        const METHODS: [&[u8]; 10] = [
+            b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE",
+            b"PATCH", b"PRI",
+        ];
+        const VERSIONS: [&[u8]; 3] = [b"HTTP/", b"RTSP/", b"SIP/"];
+        let mut words = line.split(|byte| *byte == b' ');
+        let (method, _target) = (words.next()?, words.next()?);
+        let has_version = match words.next() {
+            Some(version) => VERSIONS.iter().any(|known| version.starts_with(known)),
+            None => !complete,
+        };
+        (METHODS.contains(&method) && has_version).then_some(Foreign::Http)
+    }
+
+    /// The [`Foreign`] that a [`Doorkeeper`] stopped, if it is that.
+    pub fn in_error(error: &io::Error) -> Option<Foreign> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl std::error::Error for Foreign {}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Foreign::Http => "HTTP",
+            Foreign::Tls => "TLS",
+            Foreign::Ssh => "SSH",
+            Foreign::Rdp => "RDP",
+            Foreign::Smb => "SMB",
+        })
+    }
+}
+
+/// Passes on what comes through `source`, unless its first bytes are those of a foreign protocol: then reading fails
+/// with a [`Foreign`] inside the error.
+#[derive(Debug)]
+pub struct Doorkeeper<R> {
+    source: R,
+    first: Vec<u8>,
+}
+
+impl<R: Read> Doorkeeper<R> {
+    /// Reads from `source`.
+    pub fn new(source: R) -> Doorkeeper<R> {
+        Doorkeeper {
+            source,
+            first: Vec::with_capacity(ENOUGH),
+        }
+    }
+}
+
+impl<R: Read> Read for Doorkeeper<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let received = self.source.read(buffer)?;
+        if self.first.len() < ENOUGH {
+            let missing = ENOUGH - self.first.len();
+            self.first.extend(&buffer[..received.min(missing)]);
+            if let Some(foreign) = Foreign::by_first_bytes(&self.first) {
+                return Err(io::Error::other(foreign));
+            }
+        }
+        Ok(received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped(stream: &[u8], packet: u64) -> Option<Foreign> {
+        let mut doorkeeper = Doorkeeper::new(stream);
+        loop {
+            match doorkeeper.by_ref().take(packet).read(&mut [0; 100]) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Foreign::in_error(&error),
+            }
+        }
+    }
+
+    #[test]
+    fn binary_protocols_are_stopped_at_their_first_bytes_however_they_come() {
+        for (stream, foreign) in [
+            (&b"\x16\x03\x01\x02\x00\x01"[..], Foreign::Tls),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Foreign::Ssh),
+            (b"\x03\x00\x00\x13\x0e\xe0", Foreign::Rdp),
+            (b"\x00\x00\x00\x85\xffSMBr", Foreign::Smb),
+            (b"\x00\x00\x00\xd4\xfeSMB@", Foreign::Smb),
+        ] {
+            for packet in 1..9 {
+                assert_eq!(stopped(stream, packet), Some(foreign));
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_not_stopped() {
+        for stream in [
+            &b"hello\n"[..],
+            b"SSH is great",
+            b"",
+            b"\x03",
+            b"\xff\xfb\x1fhi\n",
+            "привет".as_bytes(),
+        ] {
+            assert_eq!(stopped(stream, 1), None);
+        }
+    }
+
+    #[test]
+    fn requests_are_recognised_and_talk_about_them_is_not() {
+        for line in [
+            "GET / HTTP/1.1",
+            "POST /say?x=1 HTTP/1.0",
+            "OPTIONS * RTSP/1.0",
+            "OPTIONS sip:nm SIP/2.0",
+            "PRI * HTTP/2.0",
+        ] {
+            assert_eq!(
+                Foreign::by_first_line(line.as_bytes(), true),
+                Some(Foreign::Http),
+                "{line}"
+            );
+        }
+        let long = format!("GET /{}", "x".repeat(5000));
+        assert_eq!(
+            Foreign::by_first_line(long.as_bytes(), false),
+            Some(Foreign::Http)
+        );
+        for line in [
+            "GET",
+            "GET it",
+            "GET the HTTP spec",
+            "Get / HTTP/1.1",
+            "POST",
+            "hello",
+            "",
+            "/GET / HTTP/1.1",
+        ] {
+            assert_eq!(
+                Foreign::by_first_line(line.as_bytes(), true),
+                None,
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! How fast one client may be: a token bucket, in the form of the generic cell rate algorithm (ITU-T I.371).
+//!
+//! It knows no clock; whoever asks says what time it is. The client's thread simply waits as long as it is told, so
+//! that its socket fills up and TCP slows the sender down. Nothing is dropped: a paste of a thousand lines arrives
+//! whole, only not at once.
+
+use std::time::{Duration, Instant};
+
+/// The pace of one client.
+#[derive(Debug)]
+pub struct Pace {
+    /// How long a line takes at the allowed rate.
+    interval: Duration,
+    /// How far a client may be ahead of that rate.
+    tolerance: Duration,
+    /// When the client would be done with what it has sent, had it kept to the rate.
+    done_at: Option<Instant>,
+}
+
+impl Pace {
+    /// `rate` lines per second, after `burst` lines for free. A rate of 0 is no limit.
+    pub fn new(rate: u32, burst: u32) -> Pace {
+        let interval = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
+        Pace {
+            interval,
+            tolerance: interval * burst,
+            done_at: None,
+        }
+    }
+
+    /// One more line, `now`: how long it must wait.
+    pub fn next_line(&mut self, now: Instant) -> Duration {
+        let done_at = self.done_at.map_or(now, |done_at| done_at.max(now)) + self.interval;
+        self.done_at = Some(done_at);
+        done_at.duration_since(now).saturating_sub(self.tolerance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_what_follows_keeps_to_the_rate() {
+        let (mut pace, mut now) = (Pace::new(10, 3), Instant::now());
+        let mut next = |now| pace.next_line(now).as_millis();
+        assert_eq!([(); 5].map(|()| next(now)), [0, 0, 0, 100, 200]);
+        now += Duration::from_millis(200);
+        assert_eq!(next(now), 100);
+        // After a rest it may be quick again, but no quicker than at the start.
+        now += Duration::from_secs(3600);
+        assert_eq!([(); 4].map(|()| next(now)), [0, 0, 0, 100]);
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_no_limit() {
+        let (mut pace, now) = (Pace::new(0, 1), Instant::now());
+        assert!((0..1000).all(|_| pace.next_line(now).is_zero()));
+    }
+}

@@ -1,0 +1,502 @@
+//! What one client does must not hurt another: bad input, floods, slow readers, exhaustion, sudden ends.
+
+mod support;
+
+use chat_server::Config;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::process::Signal;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::{DEADLINE, Person, ServerProcess, TestServer, chat_server, eventually, test_config};
+
+fn alice_and_bob() -> (TestServer, Person, Person) {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let bob = server.person("bob");
+    alice.sees("*** guest2 is now bob");
+    (server, alice, bob)
+}
+
+// What is in the lines.
+
+#[test]
+fn nothing_that_a_terminal_obeys_reaches_another_person() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    bob.sends("\x1b[2J\tbell\x07 \u{9b}31m \u{202e}evil\u{2028}\n".as_bytes());
+    alice.sees_next(r"<bob> \x1b[2J bell\x07 \x9b31m \u{202e}evil\u{2028}");
+    bob.sends(b"/me \x08\n/msg alice \x7f\n/nick \x1b\n/\x1bx\n");
+    alice.sees_next(r"* bob \x08");
+    alice.sees_next(r"[bob -> you] \x7f");
+    assert!(
+        bob.sees_one_that(|line| line.starts_with("!!! /nick"))
+            .contains(r"'\\'")
+    );
+    assert!(
+        bob.next_line()
+            .unwrap()
+            .starts_with(r"!!! There is no command /\x1bx.")
+    );
+    bob.sends(b"/quit \x1bc\n");
+    alice.sees_next(r"*** bob left (\x1bc)");
+}
+
+#[test]
+fn ordinary_text_of_any_script_arrives_as_it_was_sent() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for text in ["grüß dich", "你好", "مرحبا", "नमस्ते", "👩‍👩‍👧 🏳️‍🌈 👍🏽", "e\u{301}"]
+    {
+        bob.says(text);
+        alice.sees_next(&format!("<bob> {text}"));
+    }
+}
+
+#[test]
+fn invalid_utf8_nul_and_lone_carriage_returns_are_shown() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    bob.sends(b"caf\xe9\na\0b\nc\rd\n");
+    for line in ["<bob> caf\u{fffd}", r"<bob> a\x00b", r"<bob> c\x0dd"] {
+        alice.sees_next(line);
+    }
+}
+
+#[test]
+fn lines_are_the_same_however_the_packets_are_cut() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for byte in "grüß 你好 👩‍👩‍👧\r\nzwei\r\n".as_bytes() {
+        bob.sends(&[*byte]); // TCP_NODELAY is not needed: the kernel may join packets, and both must work.
+    }
+    alice.sees_next("<bob> grüß 你好 👩‍👩‍👧");
+    alice.sees_next("<bob> zwei");
+}
+
+#[test]
+fn a_hundred_megabytes_without_a_line_break_cost_their_sender_one_error() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    let endless = vec![b'x'; 1 << 20];
+    for _ in 0..100 {
+        bob.sends(&endless);
+    }
+    bob.says("");
+    bob.says("sorry");
+    bob.sees(
+        "!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.",
+    );
+    alice.sees_next("<bob> sorry");
+}
+
+// Names.
+
+#[test]
+fn nobody_can_look_like_somebody_else() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for name in [
+        "Alice",
+        "ALICE",
+        "a1ice",
+        "aIice",
+        "аlice",
+        "аӏісе",
+        "al\u{200d}ice",
+        "\u{301}alice",
+        "guеst1",
+        "sеrver",
+    ] {
+        bob.says(&format!("/nick {name}"));
+        assert!(bob.next_line().unwrap().starts_with("!!! "), "{name}");
+    }
+    for name in ["Алиса", "愛麗絲", "أليس", "Zoë-2"] {
+        bob.says(&format!("/nick {name}"));
+        assert!(
+            alice
+                .next_line()
+                .unwrap()
+                .ends_with(&format!(" is now {name}"))
+        );
+    }
+    alice.says("/msg ZOË-2 hi");
+    bob.sees("[alice -> you] hi");
+}
+
+// Who is no chat client.
+
+#[test]
+fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {
+    let (server, mut alice, _bob) = alice_and_bob();
+    let long_request = format!("GET /{} HTTP/1.1\r\n\r\n/me hacks\r\n", "x".repeat(100_000));
+    for (hello, protocol) in [
+        (&b"POST / HTTP/1.1\r\nHost: 192.168.1.20:12345\r\n\r\n/nick admin\r\n/me hacks\r\nhello\r\n"[..], "HTTP"),
+        (b"\r\nGET / HTTP/1.0\r\n\r\n/me hacks\r\n", "HTTP"),
+        (long_request.as_bytes(), "HTTP"),
+        (b"\x16\x03\x01\x02\x00\n/me hacks\n", "TLS"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n/me hacks\r\n", "SSH"),
+        (b"\x03\x00\x00\x13\x0e\xe0\n/me hacks\n", "RDP"),
+        (b"\x00\x00\x00\x85\xffSMBr\n/me hacks\n", "SMB"),
+    ] {
+        let mut stranger = Person::connect(server.address);
+        stranger.sends(hello);
+        let seen = stranger.reads_to_the_end();
+        let reason = format!("!!! This is a chat server and does not speak {protocol}. Use netcat: nc HOST PORT");
+        assert_eq!(seen[3..], [reason], "{protocol}");
+        let guest = alice.sees_one_that(|line| line.ends_with(" joined")).replace(" joined", " left");
+        alice.sees_next(&guest);
+    }
+}
+
+// Floods.
+
+#[test]
+fn a_paste_of_a_thousand_lines_is_slowed_and_arrives_whole_and_in_order() {
+    let (rate, burst) = (2000, 100);
+    let server = TestServer::with(Config {
+        rate,
+        burst,
+        ..test_config()
+    });
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    let lines: Vec<String> = (0..1000)
+        .map(|n| format!("{n:04} {}", "x".repeat(195)))
+        .collect();
+    let begun = Instant::now();
+    bob.sends(lines.join("\n").as_bytes());
+    bob.ends_input();
+    alice.sees("*** guest2 is now bob");
+    for line in &lines {
+        alice.sees_next(&format!("<bob> {line}"));
+    }
+    alice.sees_next("*** bob left");
+    assert!(
+        begun.elapsed() >= Duration::from_secs(1) * (1000 - burst - 10) / rate,
+        "nothing slowed bob down"
+    );
+    assert_eq!(bob.reads_to_the_end().len(), 1000);
+}
+
+#[test]
+fn commands_are_slowed_as_well() {
+    let server = TestServer::with(Config {
+        rate: 500,
+        burst: 10,
+        ..test_config()
+    });
+    let mut alice = server.person("alice");
+    let begun = Instant::now();
+    for _ in 0..100 {
+        alice.sends(b"/list\n\n/nosuch\n");
+    }
+    let answered = (0..200).map(|_| alice.next_line()).count();
+    assert_eq!(answered, 200);
+    assert!(
+        begun.elapsed() >= Duration::from_secs(1) * (300 - 10 - 10) / 500,
+        "nothing slowed alice down"
+    );
+}
+
+#[test]
+fn others_are_heard_while_somebody_floods() {
+    let server = TestServer::with(Config {
+        rate: 20,
+        burst: 200,
+        ..test_config()
+    });
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    let mut flooder = server.guest();
+    // Twenty lines a second make this flood last for hours; alice must not have to wait for its end.
+    flooder.sends("flood\n".repeat(10_000).as_bytes());
+    for n in 0..20 {
+        alice.says(&format!("{n}"));
+        bob.sees(&format!("<alice> {n}"));
+    }
+}
+
+#[test]
+fn a_flooder_who_hangs_up_is_gone_with_all_that_it_still_had_to_say() {
+    let server = TestServer::with(Config {
+        rate: 1,
+        burst: 10,
+        ..test_config()
+    });
+    let mut alice = server.person("alice");
+    let mut flooder = Person::connect(server.address);
+    flooder.sees_welcome();
+    flooder.sends("flood\n".repeat(5_000).as_bytes());
+    drop(flooder); // At its rate it would go on for more than an hour.
+    alice.sees("*** guest2 left");
+}
+
+#[test]
+fn an_unpaced_flood_reaches_everyone_who_reads() {
+    let server = TestServer::with(Config {
+        max_backlog: 128 * 1024,
+        ..test_config()
+    });
+    let mut flooder = TcpStream::connect(server.address).unwrap();
+    let mut drain = flooder.try_clone().unwrap();
+    let sink = thread::spawn(move || std::io::copy(&mut drain, &mut std::io::sink()));
+    let mut reader = server.guest();
+    let line = format!("{}\n", "x".repeat(900));
+    let lines = 30_000;
+    let writer = thread::spawn(move || {
+        for _ in 0..lines {
+            flooder.write_all(line.as_bytes()).unwrap();
+        }
+        flooder.shutdown(Shutdown::Write).unwrap();
+    });
+    for _ in 0..lines {
+        reader.sees_one_that(|line| line.starts_with("<guest"));
+    }
+    writer.join().unwrap();
+    sink.join().unwrap().unwrap();
+}
+
+// Slow readers.
+
+#[test]
+fn who_does_not_read_is_disconnected_at_the_limit_and_everyone_is_told() {
+    let max_backlog = 64 * 1024;
+    let server = TestServer::with(Config {
+        max_backlog,
+        ..test_config()
+    });
+    let mut alice = server.person("alice");
+    let stalled = TcpStream::connect(server.address).unwrap();
+    set_socket_recv_buffer_size(&stalled, 16 * 1024).unwrap();
+    alice.sees("*** guest2 joined");
+    let line = "x".repeat(1000);
+    let mut said = 0;
+    loop {
+        alice.says(&line);
+        said += "<alice> \n".len() + line.len();
+        let seen = alice.next_line().unwrap();
+        if seen == "*** guest2 left (too slow: too much was waiting to be read)" {
+            break;
+        }
+        assert_eq!(seen, format!("<alice> {line}"));
+        // The flags promise the limit; the kernel has 256 KiB at most (twice 128, its own bookkeeping), and the
+        // reader's kernel a little. Had the kernel's buffers been left to grow, it would be megabytes.
+        assert!(
+            said < max_backlog + 512 * 1024,
+            "{said} bytes are waiting somewhere"
+        );
+    }
+    assert!(said > max_backlog, "not before the limit");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn many_stalled_readers_cost_what_the_flags_say() {
+    let (clients, max_backlog) = (200, 64 * 1024);
+    let server = ServerProcess::start(&[
+        "--rate",
+        "0",
+        "--log-level",
+        "error",
+        "--max-backlog",
+        &max_backlog.to_string(),
+    ]);
+    let mut alice = server.person("alice");
+    let stalled: Vec<_> = (0..clients)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    alice.sees(&format!("*** guest{} joined", clients + 1));
+    let (before, mut peak, mut left) = (resident_kib(&server), 0, 0);
+    while left < clients {
+        alice.says(&"x".repeat(4000));
+        let seen = alice.reads_until(|line| line.starts_with("<alice>"));
+        left += seen
+            .iter()
+            .filter(|line| line.contains(" left (too slow"))
+            .count();
+        peak = peak.max(resident_kib(&server));
+    }
+    let allowed = before + clients * max_backlog / 1024 + 8 * 1024;
+    assert!(peak <= allowed, "{peak} KiB of memory instead of {allowed}");
+    drop(stalled);
+}
+
+#[cfg(target_os = "linux")]
+fn resident_kib(server: &ServerProcess) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+// Admission.
+
+#[test]
+fn who_may_not_connect_is_told_so_and_the_log_is_not_flooded() {
+    let server = ServerProcess::start(&["--allow", "10.0.0.0/8,192.168.0.0/16"]);
+    for _ in 0..50 {
+        let seen = Person::connect(server.address).reads_to_the_end();
+        assert_eq!(
+            seen,
+            ["!!! Sorry, your address may not connect to this server."]
+        );
+    }
+    server.signal(Signal::TERM);
+    let log: Vec<_> = server
+        .log
+        .iter()
+        .filter(|line| line.contains("refused"))
+        .collect();
+    assert!((1..25).contains(&log.len()), "{log:?}");
+}
+
+// Exhaustion.
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_descriptors_newcomers_are_refused_and_the_others_chat_on() {
+    let limited = format!(
+        "ulimit -n 40; exec {} --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_chat-server")
+    );
+    let server = ServerProcess::spawn(std::process::Command::new("sh").args(["-c", &limited]));
+    newcomers_are_refused_and_the_others_chat_on(&server, 60);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_memory_for_threads_newcomers_are_refused_and_the_others_chat_on() {
+    // Address space for the program and a few dozen stacks. Per-thread heaps would take it all at once.
+    let limited = format!(
+        "ulimit -v 40000; exec {} --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_chat-server")
+    );
+    let mut command = std::process::Command::new("sh");
+    let server = ServerProcess::spawn(command.args(["-c", &limited]).env("MALLOC_ARENA_MAX", "1"));
+    newcomers_are_refused_and_the_others_chat_on(&server, 1000);
+}
+
+fn newcomers_are_refused_and_the_others_chat_on(server: &ServerProcess, most: usize) {
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    let mut crowd = Vec::new();
+    let refused = loop {
+        let mut newcomer = Person::connect(server.address);
+        let first_line = newcomer.next_line().unwrap_or_default();
+        if first_line.starts_with("!!! Sorry, the server ") {
+            break newcomer;
+        }
+        assert!(
+            first_line.starts_with("*** Welcome") && crowd.len() < most,
+            "{first_line}"
+        );
+        crowd.push(newcomer);
+    };
+    drop(refused);
+    alice.says("it is full here");
+    bob.sees("<alice> it is full here");
+    drop(crowd);
+    eventually("there is room again", || {
+        Person::connect(server.address)
+            .next_line()
+            .is_some_and(|line| line.starts_with("*** Welcome"))
+    });
+    bob.says("and now?");
+    alice.sees("<bob> and now?");
+}
+
+// Sudden ends.
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ten_thousand_connections_that_close_at_once_leave_nothing_behind() {
+    let mut server = ServerProcess::start(&["--log-level", "error"]);
+    let count = |what: &str| {
+        fs::read_dir(format!("/proc/{}/{what}", server.child.id()))
+            .unwrap()
+            .count()
+    };
+    let mut alice = server.person("alice");
+    let with_alice = (count("task"), count("fd"));
+    let two_thousand_more = || {
+        for _ in 0..20 {
+            for _ in 0..100 {
+                drop(TcpStream::connect(server.address).unwrap());
+            }
+            eventually("their threads and descriptors are gone", || {
+                (count("task"), count("fd")) == with_alice
+            });
+        }
+        resident_kib(&server)
+    };
+    // The allocator grows now and then. What leaks grows every time: 100 bytes each would be 200 KiB.
+    let memory: Vec<_> = (0..5).map(|_| two_thousand_more()).collect();
+    let least_growth = memory
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]))
+        .min();
+    assert!(least_growth < Some(200), "memory grew, in KiB: {memory:?}");
+    alice.says("still here?");
+    alice.sees("<alice> still here?");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn a_connection_that_closes_while_it_is_written_to_is_only_a_leave() {
+    let (server, mut alice, mut bob) = alice_and_bob();
+    for n in 3..23 {
+        let mut carol = TcpStream::connect(server.address).unwrap();
+        carol.read_exact(&mut [0; 20]).unwrap();
+        alice.says(&"x".repeat(3000));
+        drop(carol); // With unread input: the kernel sends a reset.
+        alice.sees(&format!("*** guest{n} left"));
+    }
+    bob.says("fine");
+    alice.sees("<bob> fine");
+}
+
+#[test]
+fn stopping_under_full_load_says_goodbye_to_all_who_read() {
+    let mut server = ServerProcess::start(&["--rate", "0", "--log-level", "error"]);
+    let mut people: Vec<_> = (0..10).map(|n| server.person(&format!("p{n}"))).collect();
+    for person in &people {
+        let mut socket = person.socket.as_ref().unwrap().try_clone().unwrap();
+        thread::spawn(move || while socket.write_all(b"chatter chatter chatter\n").is_ok() {});
+    }
+    for person in &mut people {
+        (0..100).for_each(|_| drop(person.sees_one_that(|line| line.starts_with('<'))));
+    }
+    let begun = Instant::now();
+    server.signal(Signal::TERM);
+    for person in &mut people {
+        let seen = person.reads_to_the_end();
+        assert_eq!(
+            seen.last().map(String::as_str),
+            Some("*** The server is shutting down. Goodbye!")
+        );
+    }
+    assert_eq!(server.exit_code(), Some(0));
+    assert!(begun.elapsed() < DEADLINE);
+}
+
+#[test]
+fn a_hundred_half_open_connections_hold_their_places_and_no_more() {
+    let mut command = chat_server();
+    command.args(["--listen", "127.0.0.1:0", "--max-clients", "100"]);
+    let server = ServerProcess::spawn(&mut command);
+    let silent: Vec<_> = (0..99)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    let mut alice = server.person("alice");
+    assert!(
+        Person::connect(server.address)
+            .next_line()
+            .unwrap()
+            .starts_with("!!! Sorry, the server is full")
+    );
+    drop(silent);
+    alice.says("/list");
+    eventually("the places are free", || {
+        Person::connect(server.address)
+            .next_line()
+            .unwrap()
+            .starts_with("*** Welcome")
+    });
+}
