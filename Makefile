@@ -3,11 +3,10 @@
 ARGS ?=
 
 help: ## show these targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: ## build for release and start the server; flags in ARGS: make run ARGS="--listen 127.0.0.1:0"
-	@cargo build --release --locked --quiet
-	@exec target/release/chat-server $(ARGS)
+	@cargo run --release --locked --quiet -- $(ARGS)
 
 test: ## run all tests; those that need a netcat that is not installed are reported as ignored
 	cargo test --locked
@@ -18,7 +17,7 @@ lint: ## check formatting, lints and documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 demo: ## watch three people chat through netcat with a server on a free port
-	@cargo build --release --locked --quiet
+	@cargo build --release --locked --quiet --target-dir target
 	@sh tests/demo.sh target/release/chat-server
 
 install: ## install the program for this user, in ~/.cargo/bin

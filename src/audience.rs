@@ -27,6 +27,8 @@ pub struct Audience {
     listeners: BTreeMap<ClientId, Listener>,
     /// The lines for everyone of this turn.
     public: Vec<u8>,
+    /// How many bytes were said to single clients in this turn.
+    private: usize,
     /// Whose outbox has something of its own in it: lines for that client alone, or a backlog.
     owed: Vec<ClientId>,
 }
@@ -58,6 +60,7 @@ impl Audience {
             max_backlog,
             listeners: BTreeMap::new(),
             public: Vec::new(),
+            private: 0,
             owed: Vec::new(),
         }
     }
@@ -94,7 +97,9 @@ impl Audience {
 
     fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Outbox, &[u8])) {
         if let Some(listener) = self.listeners.get_mut(&id) {
+            let before = listener.outbox.backlog();
             act(&mut listener.outbox, &self.public);
+            self.private += listener.outbox.backlog() - before;
             self.owed.push(id);
         }
     }
@@ -117,15 +122,17 @@ impl Audience {
     /// Ends a connection that does not end by itself. The `read` of its client's thread returns.
     pub fn cut_off(&mut self, id: ClientId) {
         if let Some(listener) = self.listeners.remove(&id) {
-            // What the kernel still holds for it will not be read: let go of that memory at once, with a reset.
-            let _ = set_socket_linger(listener.outbox.socket(), Some(Duration::ZERO));
+            if !listener.leaving {
+                // What the kernel still holds for it will not be read: let go of that memory at once, with a reset.
+                let _ = set_socket_linger(listener.outbox.socket(), Some(Duration::ZERO));
+            }
             let _ = listener.outbox.socket().shutdown(Shutdown::Both);
         }
     }
 
-    /// How many bytes this turn has to say to everyone so far.
+    /// How many bytes were said in this turn so far, to everyone and to single clients.
     pub fn said(&self) -> usize {
-        self.public.len()
+        self.public.len() + self.private
     }
 
     /// Is there anything to send that is not for everyone, a backlog above all?
@@ -153,6 +160,7 @@ impl Audience {
         owed.sort_unstable();
         owed.dedup();
 
+        self.private = 0;
         let now = Instant::now();
         let mut finished = Vec::new();
         let mut settle = |id: ClientId, listener: &mut Listener| {

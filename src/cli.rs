@@ -108,7 +108,7 @@ pub fn sentence(error: &clap::Error) -> String {
         .filter(|line| !line.is_empty());
     let what =
         lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let what = what.collect::<Vec<_>>().join(" ");
+    let what = what.collect::<Vec<_>>().join("; ");
     let name = Arguments::command().get_name().to_owned();
     format!("{}; see {name} --help", what.trim_start_matches("error: "))
 }

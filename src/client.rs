@@ -25,8 +25,11 @@ use std::time::{Duration, Instant};
 /// How much stack a client's thread gets. It needs a few KiB; what it does not touch costs no memory.
 pub const STACK_SIZE: usize = 128 * 1024;
 
-/// How long a client that closed its half of the connection may take to read what it is still owed.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client that leaves may take to read what it is still owed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a client's thread looks whether the dispatcher has sent everything, once its client has left.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// One accepted connection.
 #[derive(Debug)]
@@ -59,13 +62,8 @@ impl Client {
         // A bug that one client's input brings out must end that client alone.
         let why =
             catch_unwind(AssertUnwindSafe(|| self.listen(&events))).unwrap_or(Departure::Panicked);
-        let patience = if matches!(why, Departure::Closed) {
-            PATIENCE
-        } else {
-            LINGER
-        };
         if events.send(Event::Left { id: self.id, why }).is_ok() {
-            linger(&self.socket, patience);
+            linger(&self.socket);
         }
     }
 
@@ -138,27 +136,28 @@ fn stays_connected(socket: &TcpStream, wait: Duration) -> bool {
     }
 }
 
-/// Waits until both sides have closed the connection, and closes it for good after `patience` at most.
+/// Waits until both sides have closed the connection, and closes it for good when that takes too long.
 ///
-/// Our side closes when the dispatcher has sent what the client is owed. Until the client closes its own side,
-/// what it still sends is thrown away: closing a socket with unread input makes the kernel send a reset, and that
-/// can destroy the last lines before the client has read them (RFC 1122, 4.2.2.13).
-fn linger(mut socket: &TcpStream, patience: Duration) {
-    let deadline = Instant::now() + patience;
+/// Our side is closed when the dispatcher has sent what the client is owed; then it drops its share of the socket.
+/// Until the client closes its own side, what it still sends is thrown away: closing a socket with unread input makes
+/// the kernel send a reset, and that can destroy the last lines before the client has read them (RFC 1122, 4.2.2.13).
+fn linger(socket: &Arc<TcpStream>) {
+    let mut deadline = Instant::now() + PATIENCE;
     let mut wanted = PollFlags::IN;
     let mut thrown_away = [0; 1024];
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+    let mut is_last_share = false;
+    while Instant::now() < deadline {
+        if !is_last_share && Arc::strong_count(socket) == 1 {
+            is_last_share = true;
+            deadline = Instant::now() + LINGER;
+        }
         let mut sockets = [PollFd::new(socket, wanted)];
-        match poll(&mut sockets, Timespec::try_from(left).ok().as_ref()) {
-            Ok(1) => {}
-            Err(Errno::INTR) => continue,
-            _ => break,
+        match poll(&mut sockets, Timespec::try_from(LOOK).ok().as_ref()) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) if sockets[0].revents().contains(PollFlags::IN) => {}
+            _ => break, // Closed on both sides, or broken.
         }
-        if !sockets[0].revents().contains(PollFlags::IN) {
-            break; // Closed on both sides, or broken.
-        }
-        match socket.read(&mut thrown_away) {
+        match (&**socket).read(&mut thrown_away) {
             Ok(0) => wanted = PollFlags::empty(), // The client has closed its side; now only for ours.
             Ok(_) => {}
             Err(_) => break,

@@ -12,7 +12,6 @@ use crate::config::{Config, LINGER};
 use crate::event::{Departure, Event};
 use crate::outbox::Outbox;
 use crate::protocol::ClientId;
-use crate::protocol::nickname::Nickname;
 use crate::protocol::reply::Reply;
 use crate::room::{self, Delivery, Departed, Recipients, Room};
 use crate::telnet;
@@ -26,7 +25,7 @@ use std::time::{Duration, Instant};
 /// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
 const EVENTS_PER_TURN: usize = 256;
 
-/// How many bytes of public lines end a turn early: less than a kernel's buffer, so that a client that keeps up
+/// How many bytes of lines end a turn early: less than a kernel's buffer, so that a client that keeps up
 /// finds room for all of a turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
 
@@ -34,6 +33,9 @@ const BYTES_PER_TURN: usize = 64 * 1024;
 /// them takes anything.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+
+/// How often a large room is told how many came and went, at most.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the room waits for somebody who reads and is far behind, at most, before each of its turns. Without it
 /// an unpaced flood would cut off readers whose only fault is that their thread had to wait for a processor.
@@ -68,9 +70,10 @@ impl Dispatcher {
     /// Returns when every client's thread has dropped its sender of `events`.
     pub fn run(mut self, events: &Receiver<Event>, stop: &Receiver<()>) {
         let nothing = never();
-        let mut crowded_since = None;
+        let mut crowded_since: Option<Instant> = None;
+        let mut summary_timer = None;
         loop {
-            // 1. Wait. While nobody has a backlog there is no timer, so an idle server does not wake up at all.
+            // 1. Wait. A timer exists only while there is something for it to do, so an idle server does not wake up.
             // When somebody who reads is far behind, let it catch up for a moment before there is more to read.
             select! {
                 recv(if crowded_since.is_some() { &nothing } else { events }) -> event => match event {
@@ -78,10 +81,15 @@ impl Dispatcher {
                     Err(_) => break,
                 },
                 recv(stop) -> _ => break,
+                recv(summary_timer.as_ref().unwrap_or(&never())) -> _ => {
+                    summary_timer = None;
+                    let numbers = self.room.summary();
+                    self.deliver(numbers);
+                }
                 recv(self.retry_timer()) -> _ => {
                     self.pause = LONGEST_PAUSE.min(self.pause * 2);
                     let crowded = self.flush();
-                    crowded_since = crowded_since.filter(|since: &Instant| crowded && since.elapsed() < CATCHING_UP);
+                    crowded_since = crowded_since.filter(|since| crowded && since.elapsed() < CATCHING_UP);
                     continue;
                 }
             }
@@ -94,6 +102,9 @@ impl Dispatcher {
             }
             // 3. Send.
             crowded_since = self.flush().then(Instant::now);
+            if self.room.has_summary() && summary_timer.is_none() {
+                summary_timer = Some(after(SUMMARY_INTERVAL));
+            }
         }
         self.shut_down(events);
     }
@@ -127,7 +138,7 @@ impl Dispatcher {
             Event::Line {
                 id,
                 line: Err(problem),
-            } => self.deliver(vec![room::problem(id, problem)]),
+            } => self.deliver([room::problem(id, problem)]),
             Event::TimingMark { id } => self.audience.send_bytes(id, &telnet::WILL_TIMING_MARK),
             Event::Left { id, why } => {
                 if let Departure::Foreign(foreign) = why {
@@ -140,21 +151,32 @@ impl Dispatcher {
         }
     }
 
-    fn deliver(&mut self, deliveries: Vec<Delivery>) {
+    fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
         for Delivery { to, reply } in deliveries {
             self.audience.say(to, &reply);
         }
     }
 
-    /// Takes a client out of the room and tells the others. Does nothing if it has left already: a client that is
-    /// cut off leaves here first, and then once more when its thread ends.
+    /// Takes a client out of the room, with a line in the log, and tells the others. Does nothing if it has left
+    /// already: a client that is cut off leaves here first, and then once more when its thread ends.
     fn leave(&mut self, id: ClientId, why: &Departure) {
-        if let Some(name) = self.depart(id, why) {
-            let to = match why {
-                Departure::Quit(_) => Recipients::Everyone, // Who says goodbye sees that it was heard.
-                _ => Recipients::EveryoneBut(id),
-            };
-            self.audience.say(to, &Reply::Left(name, why.reason()));
+        let by_itself = matches!(why, Departure::Quit(_));
+        let Some(Departed {
+            name,
+            lines,
+            farewell,
+        }) = self.room.leave(id, why.reason(), by_itself)
+        else {
+            return;
+        };
+        if let Some((peer, arrived)) = self.arrivals.remove(&id) {
+            let stay = arrived.elapsed().as_secs();
+            info!(
+                "client {id} ({name}, {peer}) disconnected: {why}, after {stay} s and {lines} lines"
+            );
+        }
+        if !matches!(why, Departure::Shutdown) {
+            self.deliver(farewell);
         }
     }
 
@@ -178,18 +200,6 @@ impl Dispatcher {
                 self.audience.cut_off(id);
             }
         }
-    }
-
-    /// Takes a client out of the room, with a line in the log; the name it had, if it was still there.
-    fn depart(&mut self, id: ClientId, why: &Departure) -> Option<Nickname> {
-        let Departed { name, lines } = self.room.leave(id)?;
-        if let Some((peer, arrived)) = self.arrivals.remove(&id) {
-            let stay = arrived.elapsed().as_secs();
-            info!(
-                "client {id} ({name}, {peer}) disconnected: {why}, after {stay} s and {lines} lines"
-            );
-        }
-        Some(name)
     }
 
     /// Public lines are logged whole, private ones without their text.
@@ -218,7 +228,7 @@ impl Dispatcher {
         self.audience.say(Recipients::Everyone, &Reply::Goodbye);
         let sockets = self.audience.sockets();
         for id in self.arrivals.keys().copied().collect::<Vec<_>>() {
-            self.depart(id, &Departure::Shutdown);
+            self.leave(id, &Departure::Shutdown);
             self.audience.dismiss(id);
         }
 

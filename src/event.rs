@@ -75,14 +75,13 @@ impl Departure {
         match self {
             Departure::Quit(last_word) => last_word.clone().map(Reason::LastWord),
             Departure::TooSlow(_) => Some(Reason::TooSlow),
-            Departure::Failed(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Some(Reason::TimedOut)
-            }
+            // A reset is how a program ends that is killed; anything else comes from the network in between.
+            Departure::Failed(error) => match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => None,
+                _ => Some(Reason::Lost),
+            },
             Departure::Panicked => Some(Reason::Bug),
-            Departure::Closed
-            | Departure::Foreign(_)
-            | Departure::Failed(_)
-            | Departure::Shutdown => None,
+            Departure::Closed | Departure::Foreign(_) | Departure::Shutdown => None,
         }
     }
 }

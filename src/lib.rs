@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod pace;
 pub mod protocol;
 pub mod room;
+pub mod roster;
 pub mod server;
 pub mod telnet;
 

@@ -12,13 +12,14 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{mem, panic, thread};
 use time::macros::format_description;
 
-/// How many lines may wait for one destination.
-const QUEUE: usize = 4096;
+/// How many lines, and how many bytes, may wait for one destination.
+const MAX_LINES: usize = 4096;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long the end of the program waits for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ pub fn finish() {
 struct LineQueue {
     line: Vec<u8>,
     queue: Sender<Entry>,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 enum Entry {
@@ -77,18 +78,25 @@ enum Entry {
     Flush(#[allow(dead_code, reason = "dropping it is the message")] Sender<()>),
 }
 
+/// What the two ends of a queue know of each other. Nothing is decided by these but what is logged.
+#[derive(Default)]
+struct Counts {
+    waiting_bytes: AtomicUsize,
+    lost_lines: AtomicUsize,
+}
+
 impl LineQueue {
     fn start(
         thread: &str,
         destination: impl Write + Send + 'static,
         colours: bool,
     ) -> io::Result<LineQueue> {
-        let (queue, lines) = bounded(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
+        let (queue, lines) = bounded(MAX_LINES);
+        let counts = Arc::<Counts>::default();
         let writer = Writer {
             destination,
             colours,
-            lost: lost.clone(),
+            counts: counts.clone(),
         };
         thread::Builder::new()
             .name(thread.to_owned())
@@ -96,8 +104,22 @@ impl LineQueue {
         Ok(LineQueue {
             line: Vec::new(),
             queue,
-            lost,
+            counts,
         })
+    }
+
+    fn enqueue(&self, line: Vec<u8>) {
+        let length = line.len();
+        let waiting = self
+            .counts
+            .waiting_bytes
+            .fetch_add(length, Ordering::Relaxed);
+        if waiting > MAX_BYTES || self.queue.try_send(Entry::Line(line)).is_err() {
+            self.counts
+                .waiting_bytes
+                .fetch_sub(length, Ordering::Relaxed);
+            self.counts.lost_lines.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -105,13 +127,9 @@ impl Write for LineQueue {
     /// Never waits and never fails. The logger writes a line in several pieces and ends it with a line break.
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(piece);
-        if self.line.ends_with(b"\n")
-            && self
-                .queue
-                .try_send(Entry::Line(mem::take(&mut self.line)))
-                .is_err()
-        {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        if self.line.ends_with(b"\n") {
+            let line = mem::take(&mut self.line);
+            self.enqueue(line);
         }
         Ok(piece.len())
     }
@@ -133,29 +151,37 @@ impl Write for LineQueue {
 struct Writer<W> {
     destination: W,
     colours: bool,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 impl<W: Write> Writer<W> {
     fn run(mut self, entries: &Receiver<Entry>) {
         for entry in entries {
             let Entry::Line(line) = entry else { continue };
-            let lost = self.lost.swap(0, Ordering::Relaxed);
-            let note = if lost > 0 {
-                format!("[{lost} log lines could not be written and are lost]\n")
-            } else {
-                String::new()
-            };
-            let line = if self.colours { paint(&line) } else { line };
+            self.counts
+                .waiting_bytes
+                .fetch_sub(line.len(), Ordering::Relaxed);
+            let lost = self.counts.lost_lines.swap(0, Ordering::Relaxed);
             // A full disk or a closed pipe: the line is lost, and the next one may find things better.
-            if self
-                .destination
-                .write_all(note.as_bytes())
-                .and_then(|()| self.destination.write_all(&line))
-                .is_err()
-            {
-                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+            if self.write(lost, &line).is_err() {
+                self.counts
+                    .lost_lines
+                    .fetch_add(lost + 1, Ordering::Relaxed);
             }
+        }
+    }
+
+    fn write(&mut self, lost: usize, line: &[u8]) -> io::Result<()> {
+        if lost > 0 {
+            writeln!(
+                self.destination,
+                "[{lost} log lines could not be written and are lost]"
+            )?;
+        }
+        if self.colours {
+            self.destination.write_all(&paint(line))
+        } else {
+            self.destination.write_all(line)
         }
     }
 }

@@ -63,22 +63,17 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
     server
         .run()
         .map_err(|error| format!("the server ended: {error}"))?;
-    announce("Chat server stopped.");
+    info!("Chat server stopped.");
     Ok(())
 }
 
 /// One descriptor per client: the usual soft limit of 1,024 is for programs that still use `select(2)`.
 fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        warn!(
-            "cannot raise the limit of open files from {:?}: {error}",
-            limit.current
-        );
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let raise_to = |current| setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    // macOS calls it unlimited and then allows no more than OPEN_MAX.
+    if let Err(error) = raise_to(maximum).or_else(|_| raise_to(Some(10_240))) {
+        warn!("cannot raise the limit of open files: {error}");
     }
 }
 

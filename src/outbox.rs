@@ -11,6 +11,9 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+/// How much memory a large backlog grows by.
+const STEP: usize = 16 * 1024;
+
 /// The lines on their way to one client.
 ///
 /// Most lines are for everyone. The dispatcher renders those of one turn once, into one buffer that all outboxes
@@ -41,8 +44,7 @@ impl Outbox {
 
     /// Takes over all of `public` that this client has not heard.
     pub fn catch_up(&mut self, public: &[u8]) {
-        self.waiting
-            .extend(public.get(self.heard..).unwrap_or_default());
+        self.keep(public.get(self.heard..).unwrap_or_default());
         self.heard = public.len();
     }
 
@@ -65,7 +67,7 @@ impl Outbox {
             } else {
                 self.offer(news)?
             };
-            self.waiting.extend(&news[taken..]);
+            self.keep(&news[taken..]);
         } else {
             self.catch_up(public);
             while !self.waiting.is_empty() {
@@ -83,6 +85,15 @@ impl Outbox {
         }
         self.heard = 0;
         Ok(())
+    }
+
+    /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says.
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.waiting.capacity() - self.waiting.len() < bytes.len() {
+            self.waiting
+                .reserve_exact(bytes.len().max(STEP.min(self.waiting.len())));
+        }
+        self.waiting.extend(bytes);
     }
 
     /// How many bytes the kernel has not taken yet, those of the current turn not counted.

@@ -7,12 +7,24 @@
 use crate::protocol::ClientId;
 use crate::protocol::command::Command;
 use crate::protocol::nickname::Nickname;
-use crate::protocol::reply::{Here, Problem, Reply};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use crate::protocol::reply::{Here, Problem, Reason, Reply};
+use crate::roster::Roster;
+use std::collections::HashMap;
+use std::mem;
 
 /// How many names a newcomer is shown. Everyone's names would make joining cost the square of the room.
 const NAMES_IN_WELCOME: usize = 10;
+
+/// Up to this many people, everybody who comes or goes gets a line. In a larger room that would cost the square of
+/// its size, and nobody reads it: there only [numbers](Room::summary) are told.
+const EACH_IS_TOLD: usize = 200;
+
+/// How many came and went.
+#[derive(Debug, Default)]
+struct Moves {
+    joined: usize,
+    left: usize,
+}
 
 /// Everybody in the room.
 ///
@@ -33,10 +45,9 @@ const NAMES_IN_WELCOME: usize = 10;
 #[derive(Debug, Default)]
 pub struct Room {
     members: HashMap<ClientId, Member>,
-    /// Everybody in alphabetical order, by [`Nickname::folded`].
-    names: BTreeMap<Arc<str>, ClientId>,
-    /// Whom a name could be taken for, by [`Nickname::keys`].
-    look_alikes: HashMap<Arc<str>, ClientId>,
+    roster: Roster,
+    /// Who came and went while the room was too large to tell of each.
+    unsaid: Moves,
 }
 
 /// What the room knows of one client.
@@ -77,13 +88,15 @@ impl Recipients {
     }
 }
 
-/// A member who has left, for the log.
+/// A member who has left.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Departed {
     /// The name it had last.
     pub name: Nickname,
     /// How many lines it said.
     pub lines: u64,
+    /// What is to be said of it.
+    pub farewell: Option<Delivery>,
 }
 
 use Recipients::{Everyone, EveryoneBut, Only};
@@ -92,7 +105,7 @@ impl Room {
     /// A client comes in, as a guest.
     pub fn join(&mut self, id: ClientId) -> Vec<Delivery> {
         let name = Nickname::guest(id);
-        self.enter_name(id, &name);
+        self.roster.enter(name.clone(), id);
         self.members.insert(
             id,
             Member {
@@ -106,17 +119,59 @@ impl Room {
             you: name.clone(),
             here: self.here(NAMES_IN_WELCOME),
         };
-        vec![
-            Only(id).hear(welcome),
-            EveryoneBut(id).hear(Reply::Joined(name)),
-        ]
+        let mut deliveries = vec![Only(id).hear(welcome)];
+        if self.members.len() > EACH_IS_TOLD {
+            self.unsaid.joined += 1;
+        } else {
+            deliveries.push(EveryoneBut(id).hear(Reply::Joined(name)));
+        }
+        deliveries
     }
 
     /// A client is gone: its name is free, and it is not heard of again. `None` if it was not here.
-    pub fn leave(&mut self, id: ClientId) -> Option<Departed> {
+    ///
+    /// `reason` is what the others may know of it. Who says goodbye, `by_itself`, sees that it was heard.
+    pub fn leave(
+        &mut self,
+        id: ClientId,
+        reason: Option<Reason>,
+        by_itself: bool,
+    ) -> Option<Departed> {
+        let each_is_told = self.members.len() <= EACH_IS_TOLD;
         let Member { name, lines, .. } = self.members.remove(&id)?;
-        self.strike_name(&name);
-        Some(Departed { name, lines })
+        self.roster.strike(&name);
+        let to = match (each_is_told, by_itself) {
+            (true, true) => Some(Everyone),
+            (true, false) => Some(EveryoneBut(id)),
+            (false, true) => Some(Only(id)),
+            (false, false) => None,
+        };
+        if !each_is_told {
+            self.unsaid.left += 1;
+        }
+        let farewell = to.map(|to| to.hear(Reply::Left(name.clone(), reason)));
+        Some(Departed {
+            name,
+            lines,
+            farewell,
+        })
+    }
+
+    /// Is there anything for [`summary`](Room::summary) to tell?
+    pub fn has_summary(&self) -> bool {
+        self.unsaid.joined + self.unsaid.left > 0
+    }
+
+    /// How many came and went without a line of their own since the last summary; `None` if nobody did.
+    pub fn summary(&mut self) -> Option<Delivery> {
+        let Moves { joined, left } = mem::take(&mut self.unsaid);
+        (joined + left > 0).then(|| {
+            Everyone.hear(Reply::Moves {
+                joined,
+                left,
+                here: self.members.len(),
+            })
+        })
     }
 
     /// The client's current name; `None` if it is not here.
@@ -146,7 +201,7 @@ impl Room {
                 member.lines += 1;
                 vec![to_all.hear(Reply::Acted(name, text))]
             }
-            Command::Msg { to, text } => match self.find(&to) {
+            Command::Msg { to, text } => match self.roster.find(&to) {
                 Some(to) => self.whisper(id, to, text),
                 None => vec![problem(id, Problem::NobodyCalled(to.to_string()))],
             },
@@ -198,52 +253,22 @@ impl Room {
         if new.is_a_guests() && !new.looks_like(&Nickname::guest(id)) {
             return vec![problem(id, Problem::GuestName(new))];
         }
-        let mut owners = new
-            .keys()
-            .iter()
-            .filter_map(|key| self.look_alikes.get(key));
-        if owners.any(|owner| *owner != id) {
+        if !self.roster.is_free_for(&new, id) {
             return vec![problem(id, Problem::NameTaken(new))];
         }
-        self.strike_name(&old);
-        self.enter_name(id, &new);
+        self.roster.strike(&old);
+        self.roster.enter(new.clone(), id);
         if let Some(member) = self.members.get_mut(&id) {
             member.name = new.clone();
         }
         vec![Everyone.hear(Reply::Renamed { from: old, to: new })]
     }
 
-    fn enter_name(&mut self, id: ClientId, name: &Nickname) {
-        self.names.insert(name.folded().clone(), id);
-        self.look_alikes
-            .extend(name.keys().iter().map(|key| (key.clone(), id)));
-    }
-
-    fn strike_name(&mut self, name: &Nickname) {
-        self.names.remove(name.folded());
-        for key in name.keys() {
-            self.look_alikes.remove(key);
-        }
-    }
-
-    /// Who has this name, or one that looks like it.
-    fn find(&self, name: &Nickname) -> Option<ClientId> {
-        let exactly = self.names.get(name.folded());
-        exactly
-            .or_else(|| name.keys().iter().find_map(|key| self.look_alikes.get(key)))
-            .copied()
-    }
-
     /// Who is here: the first `most` names, and the number of all.
     fn here(&self, most: usize) -> Here {
-        let names = self
-            .names
-            .values()
-            .take(most)
-            .filter_map(|&id| self.name(id).cloned());
         Here {
             count: self.members.len(),
-            names: names.collect(),
+            names: self.roster.names().take(most).cloned().collect(),
         }
     }
 }
@@ -325,6 +350,45 @@ mod tests {
     }
 
     #[test]
+    fn in_a_large_room_only_numbers_are_told() {
+        let mut room = Room::default();
+        let ids: Vec<_> = ClientId::sequence().take(203).collect();
+        let told = |deliveries: &[Delivery]| {
+            deliveries.iter().any(|delivery| {
+                delivery.to != Only(ids[0]) && delivery.reply.to_string().ends_with("joined")
+            })
+        };
+        let announced = ids.iter().filter(|id| told(&room.join(**id))).count();
+        assert_eq!(announced, 200);
+        let goodbye = room
+            .leave(ids[7], Some(Reason::LastWord("bye".into())), true)
+            .unwrap()
+            .farewell
+            .unwrap();
+        assert_eq!(
+            (goodbye.to, goodbye.reply.to_string()),
+            (Only(ids[7]), "*** guest8 left (bye)".to_owned())
+        );
+        assert_eq!(room.leave(ids[8], None, false).unwrap().farewell, None);
+        let summary = room.summary().unwrap();
+        assert_eq!(
+            (summary.to, summary.reply.to_string()),
+            (Everyone, "*** 3 joined, 2 left; 201 here".to_owned())
+        );
+        assert!(!room.has_summary() && room.summary().is_none());
+        room.leave(ids[9], None, false);
+        let told = room.leave(ids[10], None, false).unwrap().farewell.unwrap();
+        assert_eq!(
+            (told.to, told.reply.to_string()),
+            (EveryoneBut(ids[10]), "*** guest11 left".to_owned())
+        );
+        assert_eq!(
+            room.summary().unwrap().reply.to_string(),
+            "*** 0 joined, 1 left; 199 here"
+        );
+    }
+
+    #[test]
     fn what_alice_says_everyone_hears_and_she_too_unless_she_turns_it_off() {
         let mut stage = Stage::set();
         assert_eq!(
@@ -376,7 +440,7 @@ mod tests {
         );
         stage.types(CAROL, "/nick dave");
         stage.types(CAROL, "/msg alice hi");
-        stage.room.leave(stage.ids[CAROL]);
+        stage.room.leave(stage.ids[CAROL], None, false);
         assert!(stage.types(ALICE, "/r hi").iter().all(heard));
     }
 
@@ -406,7 +470,7 @@ mod tests {
             stage.types(BOB, "/nick guest2"),
             [(Everyone, "*** Bob is now guest2".to_owned())]
         );
-        stage.room.leave(stage.ids[ALICE]);
+        stage.room.leave(stage.ids[ALICE], None, false);
         assert_eq!(
             stage.types(BOB, "/nick alice"),
             [(Everyone, "*** guest2 is now alice".to_owned())]
@@ -418,12 +482,12 @@ mod tests {
     fn the_departed_do_not_speak() {
         let mut stage = Stage::set();
         stage.types(CAROL, "hi");
-        let departed = stage.room.leave(stage.ids[CAROL]).unwrap();
+        let departed = stage.room.leave(stage.ids[CAROL], None, false).unwrap();
         assert_eq!(
             (departed.name.to_string().as_str(), departed.lines),
             ("carol", 1)
         );
         assert_eq!(stage.types(CAROL, "boo"), []);
-        assert_eq!(stage.room.leave(stage.ids[CAROL]), None);
+        assert_eq!(stage.room.leave(stage.ids[CAROL], None, false), None);
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::admission::{Admission, Permit};
 use crate::client::{Client, STACK_SIZE};
-use crate::config::Config;
+use crate::config::{Config, LINGER};
 use crate::dispatcher::Dispatcher;
 use crate::event::{self, Event};
 use crate::listener::{self, BindError};
@@ -18,8 +18,9 @@ use crossbeam_channel::{Sender, bounded};
 use log::warn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 use rustix::process::{Resource, getrlimit};
+use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -30,7 +31,10 @@ use std::{fmt, io, thread};
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Descriptors that are not for clients: the standard streams, the listeners, the log, and some to spare.
-const RESERVED_DESCRIPTORS: usize = 16;
+const RESERVED_DESCRIPTORS: usize = 10 + MAX_REFUSED;
+
+/// How many connections that were refused stay half open for a moment.
+const MAX_REFUSED: usize = 8;
 
 /// A chat server that is listening already and begins to chat with [`run`](Server::run).
 ///
@@ -134,6 +138,7 @@ impl Server {
             places_for_descriptors(self.config.max_clients),
         );
         let mut refusals = Refusals::default();
+        let mut refused = VecDeque::new();
         let mut ids = ClientId::sequence();
         loop {
             let mut waiting: Vec<_> = self
@@ -142,10 +147,14 @@ impl Server {
                 .map(|l| PollFd::new(l, PollFlags::IN))
                 .collect();
             waiting.push(PollFd::new(&self.stopped, PollFlags::IN));
-            match poll(&mut waiting, None) {
+            let timeout = (!refused.is_empty())
+                .then(|| Timespec::try_from(LINGER).ok())
+                .flatten();
+            match poll(&mut waiting, timeout.as_ref()) {
                 Err(Errno::INTR) => continue,
-                ready => ready?,
-            };
+                Ok(0) => refused.clear(),
+                ready => drop(ready?),
+            }
             let ready: Vec<bool> = waiting.iter().map(|fd| !fd.revents().is_empty()).collect();
             if ready[self.listeners.len()] {
                 return Ok(());
@@ -166,6 +175,9 @@ impl Server {
                     Ok((socket, peer, Err(refusal))) => {
                         refusals.log(peer, &refusal);
                         refuse(&socket, refusal);
+                        // Closed a little later: what it still sends would make a reset that overtakes the sentence.
+                        refused.truncate(MAX_REFUSED - 1);
+                        refused.push_front(socket);
                     }
                     Err(error) => self.rest_if_exhausted(&error, &mut refusals),
                 }
@@ -283,7 +295,5 @@ fn refuse(socket: &TcpStream, refusal: Refusal) {
         format!("{}\n", Reply::Refused(refusal)).as_bytes(),
         SendFlags::DONTWAIT,
     );
-    // Unread input would turn the close into a reset, which can overtake the sentence.
-    let _ = recv(socket, &mut [0; 1024], RecvFlags::DONTWAIT);
     let _ = socket.shutdown(Shutdown::Write);
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 use support::{DEADLINE, Person, ServerProcess, chat_server};
 
 /// Runs the program to its end.
@@ -138,6 +139,84 @@ fn the_port_is_printed_at_every_log_level() {
         let server = ServerProcess::start(&["--log-level", level]);
         server.person("alice");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
+    let server = ServerProcess::start(&[]);
+    let proc = |what: &str| format!("/proc/{}/{what}", server.child.id());
+    let count = |what: &str| fs::read_dir(proc(what)).unwrap().count();
+    let before = (count("task"), count("fd"));
+    let _people: Vec<_> = (0..50).map(|n| server.person(&format!("p{n}"))).collect();
+    assert_eq!((count("task"), count("fd")), (before.0 + 50, before.1 + 50));
+
+    let threads = || {
+        fs::read_dir(proc("task"))
+            .unwrap()
+            .map(|thread| thread.unwrap().path())
+    };
+    let names: Vec<_> = threads()
+        .map(|thread| fs::read_to_string(thread.join("comm")).unwrap())
+        .collect();
+    assert!(
+        ["dispatcher\n", "client-50\n", "log-stderr\n"]
+            .iter()
+            .all(|name| names.iter().any(|it| it == name)),
+        "{names:?}"
+    );
+
+    let switches = || -> u64 {
+        let status = threads().map(|thread| fs::read_to_string(thread.join("status")).unwrap());
+        status
+            .map(|status| {
+                status
+                    .lines()
+                    .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+                    .unwrap()
+                    .trim()
+                    .parse::<u64>()
+                    .unwrap()
+            })
+            .sum()
+    };
+    support::eventually("nothing happens for half a second", || {
+        let before = switches();
+        std::thread::sleep(Duration::from_millis(500));
+        switches() == before
+    });
+
+    // The soft limit of descriptors is the hard one.
+    let limits = fs::read_to_string(proc("limits")).unwrap();
+    let limit = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let words: Vec<_> = limit.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{limit}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crowd_that_connects_at_once_finds_a_long_queue() {
+    // The server is stopped, so that nothing leaves the queue. With the 128 places of std the rest would wait.
+    let server = ServerProcess::start(&[]);
+    server.signal(Signal::STOP);
+    let most: usize = fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let crowd: Vec<_> = (0..500.min(most))
+        .map(|_| {
+            std::net::TcpStream::connect_timeout(&server.address, Duration::from_millis(500))
+                .unwrap()
+        })
+        .collect();
+    server.signal(Signal::CONT);
+    let mut last = Person::connect(server.address);
+    last.sees_welcome();
+    drop(crowd);
 }
 
 #[test]

@@ -16,14 +16,14 @@ clean_up() {
     rm -r "$scratch"
 }
 trap clean_up EXIT
-trap 'exit 130' INT TERM
+trap 'exit 1' HUP INT TERM PIPE
 
 # A shell cannot wait for a line in a file, so this one looks for it twenty times a second, for ten seconds.
 sees() {
     tries=0
     until grep -qF -- "$2" "$scratch/$1"; do
         tries=$((tries + 1))
-        [ "$tries" -lt 200 ] || { echo "demo: $1 never saw: $2" >&2; exit 1; }
+        [ "$tries" -lt 200 ] || { echo "demo: $1 never saw: $2" >&2; cat "$scratch/server" >&2; exit 1; }
         sleep 0.05
     done
 }

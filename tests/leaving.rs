@@ -4,7 +4,7 @@ mod support;
 
 use chat_server::Config;
 use rustix::net::connect_unspec;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 use support::{Person, TestServer, test_config};
 
@@ -59,6 +59,34 @@ fn what_comes_after_quit_is_not_said_and_does_not_hurt_the_goodbye() {
     alice.sees("*** bob left (bye)");
     alice.says("done");
     alice.sees_next("<alice> done");
+}
+
+#[test]
+fn who_quits_gets_all_that_is_owed_even_if_it_reads_only_later() {
+    let server = TestServer::with(Config {
+        max_backlog: 1 << 30,
+        ..test_config()
+    });
+    let mut alice = server.person("alice");
+    let mut slow = std::net::TcpStream::connect(server.address).unwrap();
+    alice.sees("*** guest2 joined");
+    for _ in 0..1_000 {
+        alice.says(&"x".repeat(4000));
+        alice.next_line();
+    }
+    slow.write_all(b"/quit\n").unwrap();
+    alice.sees("*** guest2 left");
+    // Longer than the server waits for a client that has got everything.
+    std::thread::sleep(3 * chat_server::config::LINGER);
+    let mut all = String::new();
+    slow.read_to_string(&mut all).unwrap();
+    assert_eq!(
+        all.lines()
+            .filter(|line| line.starts_with("<alice>"))
+            .count(),
+        1_000
+    );
+    assert!(all.ends_with("*** guest2 left\n"));
 }
 
 #[test]

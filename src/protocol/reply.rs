@@ -26,6 +26,15 @@ pub enum Reply {
     Joined(Nickname),
     /// Somebody is gone, perhaps with a last word or for a reason that the others should know.
     Left(Nickname, Option<Reason>),
+    /// In a large room: how many came and went.
+    Moves {
+        /// How many came.
+        joined: usize,
+        /// How many went.
+        left: usize,
+        /// How many are in the room now.
+        here: usize,
+    },
     /// Somebody is called something else now.
     Renamed {
         /// The name up to now.
@@ -85,8 +94,8 @@ pub enum Reason {
     LastWord(String),
     /// It did not read what was said.
     TooSlow,
-    /// Nothing has been heard of its machine for too long.
-    TimedOut,
+    /// Nothing has been heard of its machine for too long, or there is no way to it any more.
+    Lost,
     /// The server made a mistake.
     Bug,
 }
@@ -132,6 +141,15 @@ impl Display for Reply {
             Reply::Joined(who) => write!(f, "*** {who} joined"),
             Reply::Left(who, None) => write!(f, "*** {who} left"),
             Reply::Left(who, Some(why)) => write!(f, "*** {who} left ({why})"),
+            Reply::Moves { joined, left, here } => {
+                write!(
+                    f,
+                    "*** {} joined, {} left; {} here",
+                    Grouped(*joined),
+                    Grouped(*left),
+                    Grouped(*here)
+                )
+            }
             Reply::Renamed { from, to } => write!(f, "*** {from} is now {to}"),
             Reply::Said(who, text) => write!(f, "<{who}> {text}"),
             Reply::Acted(who, text) => write!(f, "* {who} {text}"),
@@ -151,6 +169,18 @@ impl Display for Reply {
             Reply::Goodbye => f.write_str("*** The server is shutting down. Goodbye!"),
             Reply::Refused(refusal) => write!(f, "!!! Sorry, {refusal}."),
             Reply::Problem(problem) => write!(f, "!!! {problem}"),
+        }
+    }
+}
+
+/// A number as people read it: 4,211.
+struct Grouped(usize);
+
+impl Display for Grouped {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            small @ ..1000 => small.fmt(f),
+            large => write!(f, "{},{:03}", Grouped(large / 1000), large % 1000),
         }
     }
 }
@@ -186,7 +216,7 @@ impl Display for Reason {
         f.write_str(match self {
             Reason::LastWord(text) => text,
             Reason::TooSlow => "too slow: too much was waiting to be read",
-            Reason::TimedOut => "connection lost",
+            Reason::Lost => "connection lost",
             Reason::Bug => "an error in the server",
         })
     }
@@ -333,6 +363,18 @@ mod tests {
             Reply::Here(here).to_string(),
             "*** 43 here: alice, bob, carol … and 40 more"
         );
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, shown) in [
+            (0, "0"),
+            (999, "999"),
+            (4211, "4,211"),
+            (1_000_042, "1,000,042"),
+        ] {
+            assert_eq!(Grouped(number).to_string(), shown);
+        }
     }
 
     #[test]
