@@ -18,6 +18,7 @@ pub struct Admission {
     max_per_ip: usize,
     allow: Vec<IpNet>,
     taken: Arc<Mutex<Taken>>,
+    bans: Arc<Mutex<Vec<IpNet>>>,
 }
 
 /// Held for a few instructions only, by the acceptor and by threads that end.
@@ -42,6 +43,7 @@ impl Admission {
             max_per_ip: config.max_per_ip,
             allow: config.allow.clone(),
             taken: Arc::default(),
+            bans: Arc::default(),
         }
     }
 
@@ -54,6 +56,9 @@ impl Admission {
         let address = address.to_canonical();
         if !self.allow.iter().any(|net| net.contains(&address)) {
             return Err(Refusal::NotAllowed);
+        }
+        if self.bans.lock().iter().any(|net| net.contains(&address)) {
+            return Err(Refusal::Banned);
         }
         let mut taken = self.taken.lock();
         if taken.places >= self.max_clients {
@@ -69,6 +74,29 @@ impl Admission {
             address,
             taken: self.taken.clone(),
         })
+    }
+}
+
+impl Admission {
+    /// Lets nobody in from there any more. Who is in already is not asked here.
+    pub fn ban(&self, net: IpNet) {
+        let mut bans = self.bans.lock();
+        if !bans.contains(&net) {
+            bans.push(net);
+        }
+    }
+
+    /// Takes a ban back; false if there was none.
+    pub fn unban(&self, net: IpNet) -> bool {
+        let mut bans = self.bans.lock();
+        let before = bans.len();
+        bans.retain(|banned| *banned != net);
+        bans.len() < before
+    }
+
+    /// All bans, the oldest first.
+    pub fn bans(&self) -> Vec<IpNet> {
+        self.bans.lock().clone()
     }
 }
 
@@ -128,6 +156,22 @@ mod tests {
             admission.taken.lock().by_address.is_empty(),
             "no address is remembered for ever"
         );
+    }
+
+    #[test]
+    fn a_ban_holds_until_it_is_taken_back() {
+        let admission = admission(|_| {});
+        let net: IpNet = "10.1.0.0/16".parse().unwrap();
+        admission.ban(net);
+        admission.ban(net);
+        assert_eq!(
+            admission.admit(ip("::ffff:10.1.2.3")).unwrap_err(),
+            Refusal::Banned
+        );
+        assert!(admission.admit(ip("10.2.0.1")).is_ok());
+        assert_eq!(admission.bans(), [net]);
+        assert!(admission.unban(net) && !admission.unban(net));
+        assert!(admission.admit(ip("10.1.2.3")).is_ok());
     }
 
     #[test]

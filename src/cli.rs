@@ -54,9 +54,17 @@ pub struct Arguments {
     #[arg(long, value_name = "BYTES", env = "CHAT_MAX_BACKLOG", default_value_t = Config::default().max_backlog, value_parser = number(1..=1 << 30))]
     max_backlog: usize,
 
+    /// How many public lines are shown to whoever joins
+    #[arg(long, value_name = "N", env = "CHAT_HISTORY", default_value_t = Config::default().history, value_parser = number(0..=10_000))]
+    history: usize,
+
     /// How many seconds a shutdown waits for clients to get what they are owed
     #[arg(long, value_name = "SECONDS", env = "CHAT_GRACE", default_value = "2", value_parser = seconds)]
     grace: Duration,
+
+    /// Take part from stdin even where that is no terminal; on a terminal this is so anyway
+    #[arg(long, env = "CHAT_CONSOLE")]
+    pub console: bool,
 
     /// How much to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", env = "CHAT_LOG_LEVEL", default_value = "info", value_parser = level)]
@@ -94,6 +102,7 @@ impl Arguments {
             burst: self.burst,
             max_line: self.max_line,
             max_backlog: self.max_backlog,
+            history: self.history,
             grace: self.grace,
         }
     }

@@ -35,6 +35,8 @@ pub struct Config {
     /// How many bytes may wait in the server for one slow reader before it is disconnected. The kernel holds a
     /// fixed amount besides.
     pub max_backlog: usize,
+    /// How many public lines are shown to whoever joins.
+    pub history: usize,
     /// How long a shutdown waits for clients to take what they are still owed.
     pub grace: Duration,
 }
@@ -53,6 +55,7 @@ impl Default for Config {
             burst: 200,
             max_line: 4096,
             max_backlog: 256 * 1024,
+            history: 20,
             grace: Duration::from_secs(2),
         }
     }

@@ -7,26 +7,33 @@
 //!
 //! It never blocks except in `select!`, and it must never panic: it is the only thread that everyone depends on.
 
+mod operator;
+mod shutdown;
+
+use crate::admission::Admission;
 use crate::audience::Audience;
-use crate::config::{Config, LINGER};
+use crate::config::Config;
+use crate::console::Console;
 use crate::event::{Departure, Event};
-use crate::outbox::Outbox;
 use crate::protocol::ClientId;
+use crate::protocol::clock::ClockTime;
+use crate::protocol::command::Command;
 use crate::protocol::reply::Reply;
 use crate::room::{self, Delivery, Departed, Recipients, Room};
+use crate::stopper::Stopper;
 use crate::telnet;
 use crossbeam_channel::{Receiver, after, never, select};
 use log::info;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
 const EVENTS_PER_TURN: usize = 256;
 
-/// How many bytes of lines end a turn early: less than a kernel's buffer, so that a client that keeps up
-/// finds room for all of a turn.
+/// How many bytes of lines end a turn early: less than a kernel's buffer, so that a client that keeps up finds room
+/// for all of a turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
 
 /// When to try again to send to those whose kernel buffer was full: soon, and then ever more rarely while none of
@@ -46,22 +53,39 @@ const CATCHING_UP: Duration = Duration::from_millis(20);
 pub struct Dispatcher {
     room: Room,
     audience: Audience,
-    /// Where each client in the room comes from, and since when it is here: for the log.
-    arrivals: HashMap<ClientId, (SocketAddr, Instant)>,
+    /// Where each client in the room comes from, and since when it is here.
+    arrivals: BTreeMap<ClientId, (SocketAddr, Instant)>,
+    /// What the clock shows in this turn.
+    now: ClockTime,
     /// How long until the backlogs are tried again.
     pause: Duration,
     grace: Duration,
+    /// Where the operator takes part, if there is one.
+    console: Option<Console>,
+    /// For the operator's bans.
+    admission: Admission,
+    /// For the operator's `/stop`.
+    stopper: Stopper,
 }
 
 impl Dispatcher {
     /// A dispatcher for an empty room.
-    pub fn new(config: &Config) -> Dispatcher {
+    pub fn new(
+        config: &Config,
+        admission: Admission,
+        console: Option<Console>,
+        stopper: Stopper,
+    ) -> Dispatcher {
         Dispatcher {
-            room: Room::default(),
+            room: Room::new(config.history),
             audience: Audience::new(config.max_backlog),
-            arrivals: HashMap::new(),
+            arrivals: BTreeMap::new(),
+            now: ClockTime::now(),
             pause: SHORTEST_PAUSE,
             grace: config.grace,
+            console,
+            admission,
+            stopper,
         }
     }
 
@@ -70,6 +94,10 @@ impl Dispatcher {
     /// Returns when every client's thread has dropped its sender of `events`.
     pub fn run(mut self, events: &Receiver<Event>, stop: &Receiver<()>) {
         let nothing = never();
+        let mut operator = self
+            .console
+            .as_ref()
+            .map_or(never(), |console| console.lines.clone());
         let mut crowded_since: Option<Instant> = None;
         let mut summary_timer = None;
         loop {
@@ -77,8 +105,12 @@ impl Dispatcher {
             // When somebody who reads is far behind, let it catch up for a moment before there is more to read.
             select! {
                 recv(if crowded_since.is_some() { &nothing } else { events }) -> event => match event {
-                    Ok(event) => self.take(event),
+                    Ok(event) => self.start_turn(event),
                     Err(_) => break,
+                },
+                recv(operator) -> line => match line {
+                    Ok(line) => self.obey(&line),
+                    Err(_) => operator = never(), // The end of stdin is the end of the console, not of the server.
                 },
                 recv(stop) -> _ => break,
                 recv(summary_timer.as_ref().unwrap_or(&never())) -> _ => {
@@ -117,6 +149,12 @@ impl Dispatcher {
         }
     }
 
+    /// The first event of a turn. All that is said in one turn is said at one time.
+    fn start_turn(&mut self, event: Event) {
+        self.now = ClockTime::now();
+        self.take(event);
+    }
+
     /// One event becomes lines in outboxes.
     fn take(&mut self, event: Event) {
         match event {
@@ -131,7 +169,10 @@ impl Dispatcher {
                 id,
                 line: Ok(command),
             } => {
-                let deliveries = self.room.act(id, command);
+                if let Command::Timestamps(on) = command {
+                    self.audience.set_timestamps(id, on);
+                }
+                let deliveries = self.room.act(id, command, self.now);
                 self.log(id, &deliveries);
                 self.deliver(deliveries);
             }
@@ -142,8 +183,10 @@ impl Dispatcher {
             Event::TimingMark { id } => self.audience.send_bytes(id, &telnet::WILL_TIMING_MARK),
             Event::Left { id, why } => {
                 if let Departure::Foreign(foreign) = why {
-                    self.audience
-                        .say(Recipients::Only(id), &Reply::NotForYou(foreign));
+                    self.deliver([Delivery {
+                        to: Recipients::Only(id),
+                        reply: Reply::NotForYou(foreign),
+                    }]);
                 }
                 self.leave(id, &why);
                 self.audience.dismiss(id);
@@ -153,7 +196,14 @@ impl Dispatcher {
 
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
         for Delivery { to, reply } in deliveries {
-            self.audience.say(to, &reply);
+            // Lines of the past have their own time already.
+            let stamp = (!matches!(reply, Reply::History(_))).then_some(self.now);
+            self.audience.say(to, &reply, stamp);
+            if let Some(console) = self.console.as_mut().filter(|console| console.shows_chat) {
+                if !matches!(to, Recipients::Only(_)) {
+                    let _ = writeln!(console.screen, "{reply}");
+                }
+            }
         }
     }
 
@@ -217,60 +267,5 @@ impl Dispatcher {
                 _ => {}
             }
         }
-    }
-
-    /// Takes leave of everyone, waits until all have got what they are owed, but no longer than the grace time, and
-    /// then closes what is still open.
-    fn shut_down(mut self, events: &Receiver<Event>) {
-        for event in events.try_iter().take(events.len()) {
-            self.take(event); // What was accepted before is still said.
-        }
-        self.audience.say(Recipients::Everyone, &Reply::Goodbye);
-        let sockets = self.audience.sockets();
-        for id in self.arrivals.keys().copied().collect::<Vec<_>>() {
-            self.leave(id, &Departure::Shutdown);
-            self.audience.dismiss(id);
-        }
-
-        let grace = after(self.grace);
-        loop {
-            self.flush();
-            if self.audience.is_empty() {
-                break;
-            }
-            select! {
-                recv(events) -> event => match event {
-                    Ok(event) => turn_away(event),
-                    Err(_) => return,
-                },
-                recv(self.retry_timer()) -> _ => {}
-                recv(grace) -> _ => break,
-            }
-        }
-        // Everyone who keeps up has got everything and sees the end of the conversation; most now close their side.
-        let linger = after(LINGER);
-        loop {
-            select! {
-                recv(events) -> event => match event {
-                    Ok(event) => turn_away(event),
-                    Err(_) => return,
-                },
-                recv(linger) -> _ => break,
-            }
-        }
-        for socket in sockets {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-        events.iter().for_each(turn_away);
-    }
-}
-
-/// What happens to an event after the goodbye: nobody hears it. A client that comes this late gets its own goodbye.
-fn turn_away(event: Event) {
-    if let Event::Joined { socket, .. } = event {
-        let mut outbox = Outbox::new(socket, b"");
-        let _ = writeln!(outbox.after(b""), "{}", Reply::Goodbye);
-        let _ = outbox.flush(b"");
-        let _ = outbox.socket().shutdown(Shutdown::Both);
     }
 }

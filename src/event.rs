@@ -54,7 +54,7 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Departure {
     /// It said so, perhaps with a last word.
-    Quit(Option<String>),
+    Quit(Option<Arc<str>>),
     /// It closed its half of the connection: end of file.
     Closed,
     /// It is no chat client at all.
@@ -63,6 +63,8 @@ pub enum Departure {
     Failed(io::Error),
     /// It did not read what it was sent; this many bytes were waiting.
     TooSlow(usize),
+    /// The person at the server's keyboard sent it away.
+    Kicked(Option<Arc<str>>),
     /// The server stops.
     Shutdown,
     /// A bug in its thread. The others must not suffer for it.
@@ -74,6 +76,7 @@ impl Departure {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Departure::Quit(last_word) => last_word.clone().map(Reason::LastWord),
+            Departure::Kicked(reason) => Some(Reason::Kicked(reason.clone())),
             Departure::TooSlow(_) => Some(Reason::TooSlow),
             // A reset is how a program ends that is killed; anything else comes from the network in between.
             Departure::Failed(error) => match error.kind() {
@@ -92,6 +95,8 @@ impl fmt::Display for Departure {
         match self {
             Departure::Quit(None) => f.write_str("it quit"),
             Departure::Quit(Some(last_word)) => write!(f, "it quit ({last_word})"),
+            Departure::Kicked(None) => f.write_str("it was kicked"),
+            Departure::Kicked(Some(reason)) => write!(f, "it was kicked ({reason})"),
             Departure::Closed => f.write_str("it closed the connection"),
             Departure::Foreign(foreign) => write!(f, "it speaks {foreign}"),
             Departure::Failed(error) => write!(f, "the connection broke ({error})"),

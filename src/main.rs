@@ -1,10 +1,11 @@
 //! The program: understand the arguments, start the log, catch the signals, run the server.
 
 use chat_server::cli::{self, Arguments};
-use chat_server::{Server, logging};
+use chat_server::console::{self, Console};
+use chat_server::{Server, invitation, logging};
 use log::{Level, info, log_enabled, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::Write;
+use std::io::{IsTerminal, Write, stderr};
 use std::process::{ExitCode, exit};
 
 /// The exit code for arguments that make no sense.
@@ -43,7 +44,9 @@ fn main() -> ExitCode {
 /// Runs the server until a signal ends it.
 fn serve(arguments: &Arguments) -> Result<(), String> {
     raise_descriptor_limit();
-    let server = Server::bind(arguments.config()).map_err(|error| error.to_string())?;
+    let config = arguments.config();
+    let allowed: Vec<_> = config.allow.iter().map(ToString::to_string).collect();
+    let mut server = Server::bind(config).map_err(|error| error.to_string())?;
     let stopper = server.stopper();
     let mut asked_before = false;
     ctrlc::set_handler(move || {
@@ -59,6 +62,17 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
     announce("Chat server started...");
     for address in server.addresses() {
         announce(&format!("Listening on {address}"));
+    }
+    for command in invitation::commands(server.addresses()) {
+        announce(&format!("Others connect with: {command}"));
+    }
+    announce(&format!("Who may connect: {}", allowed.join(", ")));
+    if arguments.console || console::is_attended() {
+        let chat_is_in_the_log = stderr().is_terminal() && log_enabled!(Level::Info);
+        let console = Console::open(!chat_is_in_the_log)
+            .map_err(|error| format!("cannot open the console: {error}"))?;
+        server.attach(console);
+        announce("Type to take part, /help for the operator's commands.");
     }
     server
         .run()
@@ -82,11 +96,11 @@ fn announce(line: &str) {
     if log_enabled!(Level::Info) {
         info!("{line}");
     } else {
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(stderr(), "{line}");
     }
 }
 
 fn fail(code: u8, sentence: String) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "chat-server: {sentence}");
+    let _ = writeln!(stderr(), "chat-server: {sentence}");
     ExitCode::from(code)
 }

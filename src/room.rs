@@ -5,12 +5,14 @@
 //! needed to check a name and take it.
 
 use crate::protocol::ClientId;
+use crate::protocol::clock::ClockTime;
 use crate::protocol::command::Command;
 use crate::protocol::nickname::Nickname;
 use crate::protocol::reply::{Here, Problem, Reason, Reply};
 use crate::roster::Roster;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::mem;
+use std::sync::Arc;
 
 /// How many names a newcomer is shown. Everyone's names would make joining cost the square of the room.
 const NAMES_IN_WELCOME: usize = 10;
@@ -29,23 +31,27 @@ struct Moves {
 /// Everybody in the room.
 ///
 /// ```
-/// use chat_server::protocol::{ClientId, command::Command, reply::Reply};
+/// use chat_server::protocol::{ClientId, clock::ClockTime, command::Command};
 /// use chat_server::room::{Delivery, Recipients, Room};
 ///
 /// let mut ids = ClientId::sequence();
 /// let (alice, bob) = (ids.next().unwrap(), ids.next().unwrap());
-/// let mut room = Room::default();
+/// let mut room = Room::new(20);
 /// room.join(alice);
 /// room.join(bob);
 ///
-/// let deliveries = room.act(alice, Command::Say("hello".to_owned()));
+/// let deliveries = room.act(alice, Command::Say("hello".into()), ClockTime::now());
 /// assert_eq!(deliveries[0].to, Recipients::Everyone);
 /// assert_eq!(deliveries[0].reply.to_string(), "<guest1> hello");
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Room {
     members: HashMap<ClientId, Member>,
     roster: Roster,
+    /// The last lines of talk and when they were said, the oldest first.
+    history: VecDeque<(ClockTime, Reply)>,
+    /// How many of them are kept.
+    history_size: usize,
     /// Who came and went while the room was too large to tell of each.
     unsaid: Moves,
 }
@@ -102,6 +108,17 @@ pub struct Departed {
 use Recipients::{Everyone, EveryoneBut, Only};
 
 impl Room {
+    /// An empty room that remembers the last `history` lines.
+    pub fn new(history: usize) -> Room {
+        Room {
+            members: HashMap::new(),
+            roster: Roster::default(),
+            history: VecDeque::new(),
+            history_size: history,
+            unsaid: Moves::default(),
+        }
+    }
+
     /// A client comes in, as a guest.
     pub fn join(&mut self, id: ClientId) -> Vec<Delivery> {
         let name = Nickname::guest(id);
@@ -120,6 +137,9 @@ impl Room {
             here: self.here(NAMES_IN_WELCOME),
         };
         let mut deliveries = vec![Only(id).hear(welcome)];
+        if !self.history.is_empty() {
+            deliveries.push(Only(id).hear(self.recall()));
+        }
         if self.members.len() > EACH_IS_TOLD {
             self.unsaid.joined += 1;
         } else {
@@ -174,15 +194,25 @@ impl Room {
         })
     }
 
+    /// Who has this name, or else the one that it looks like.
+    pub fn find(&self, name: &Nickname) -> Option<ClientId> {
+        self.roster.find(name)
+    }
+
+    /// How many lines the client has said.
+    pub fn lines(&self, id: ClientId) -> u64 {
+        self.members.get(&id).map_or(0, |member| member.lines)
+    }
+
     /// The client's current name; `None` if it is not here.
     pub fn name(&self, id: ClientId) -> Option<&Nickname> {
         self.members.get(&id).map(|member| &member.name)
     }
 
-    /// A client does something. Nothing comes of it if the client is not here any more.
+    /// A client does something, `now`. Nothing comes of it if the client is not here any more.
     ///
     /// [`Command::Quit`] is the only command that is not for the room: the client's thread takes it as the end.
-    pub fn act(&mut self, id: ClientId, command: Command) -> Vec<Delivery> {
+    pub fn act(&mut self, id: ClientId, command: Command, now: ClockTime) -> Vec<Delivery> {
         let Some(member) = self.members.get_mut(&id) else {
             return Vec::new();
         };
@@ -195,34 +225,60 @@ impl Room {
         match command {
             Command::Say(text) => {
                 member.lines += 1;
-                vec![to_all.hear(Reply::Said(name, text))]
+                self.talk(to_all, Reply::Said(name, text), now)
             }
             Command::Me(text) => {
                 member.lines += 1;
-                vec![to_all.hear(Reply::Acted(name, text))]
+                self.talk(to_all, Reply::Acted(name, text), now)
             }
             Command::Msg { to, text } => match self.roster.find(&to) {
                 Some(to) => self.whisper(id, to, text),
-                None => vec![problem(id, Problem::NobodyCalled(to.to_string()))],
+                None => {
+                    let nearest = self.roster.nearest(&to).cloned();
+                    vec![problem(id, Problem::NobodyCalled(to.to_string(), nearest))]
+                }
             },
             Command::Reply(text) => match member.last_whisper.clone() {
                 Some((to, _)) if self.members.contains_key(&to) => self.whisper(id, to, text),
-                Some((_, gone)) => vec![problem(id, Problem::NobodyCalled(gone.to_string()))],
+                Some((_, gone)) => vec![problem(id, Problem::NobodyCalled(gone.to_string(), None))],
                 None => vec![problem(id, Problem::NobodyToReplyTo)],
             },
             Command::Nick(new) => self.rename(id, name, new),
-            Command::List => vec![Only(id).hear(Reply::Here(self.here(usize::MAX)))],
+            Command::List => vec![Only(id).hear(Reply::List(self.here(usize::MAX)))],
             Command::Echo(on) => {
                 member.echo = on;
                 vec![Only(id).hear(Reply::Echo(on))]
             }
+            // Which lines begin with their time is for those to know who write them.
+            Command::Timestamps(on) => vec![Only(id).hear(Reply::Timestamps(on))],
+            Command::History => vec![Only(id).hear(self.recall())],
             Command::Help => vec![Only(id).hear(Reply::Help)],
             Command::Quit(_) => Vec::new(),
         }
     }
 
+    /// The person at the server's keyboard says something.
+    pub fn announce(&mut self, text: Arc<str>, now: ClockTime) -> Vec<Delivery> {
+        self.talk(Everyone, Reply::Operator(text), now)
+    }
+
+    /// Says something in public, and remembers it for those who come later.
+    fn talk(&mut self, to: Recipients, line: Reply, now: ClockTime) -> Vec<Delivery> {
+        if self.history_size > 0 {
+            if self.history.len() == self.history_size {
+                self.history.pop_front();
+            }
+            self.history.push_back((now, line.clone()));
+        }
+        vec![to.hear(line)]
+    }
+
+    fn recall(&self) -> Reply {
+        Reply::History(self.history.iter().cloned().collect())
+    }
+
     /// Both are here. The recipient hears it first, so that the author's copy means that it was delivered.
-    fn whisper(&mut self, from: ClientId, to: ClientId, text: String) -> Vec<Delivery> {
+    fn whisper(&mut self, from: ClientId, to: ClientId, text: Arc<str>) -> Vec<Delivery> {
         let (Some(author), Some(recipient)) = (self.name(from).cloned(), self.name(to).cloned())
         else {
             return Vec::new();
@@ -297,7 +353,7 @@ mod tests {
             let mut ids = ClientId::sequence();
             let ids = [(); 3].map(|()| ids.next().unwrap());
             let mut stage = Stage {
-                room: Room::default(),
+                room: Room::new(20),
                 ids,
             };
             for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
@@ -309,7 +365,7 @@ mod tests {
 
         fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
             let command = Command::parse(line).unwrap().unwrap();
-            let deliveries = self.room.act(self.ids[who], command);
+            let deliveries = self.room.act(self.ids[who], command, ClockTime::default());
             deliveries
                 .into_iter()
                 .map(|delivery| (delivery.to, delivery.reply.to_string()))
@@ -335,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
-        let mut room = Room::default();
+        let mut room = Room::new(20);
         let last = ClientId::sequence()
             .take(50)
             .map(|id| room.join(id))
@@ -351,7 +407,7 @@ mod tests {
 
     #[test]
     fn in_a_large_room_only_numbers_are_told() {
-        let mut room = Room::default();
+        let mut room = Room::new(20);
         let ids: Vec<_> = ClientId::sequence().take(203).collect();
         let told = |deliveries: &[Delivery]| {
             deliveries.iter().any(|delivery| {
@@ -424,6 +480,47 @@ mod tests {
             (Only(bob), "[you -> al] what?".to_owned()),
         ];
         assert_eq!(stage.types(BOB, "/reply what?"), back);
+    }
+
+    #[test]
+    fn newcomers_are_told_what_was_said_last() {
+        let mut stage = Stage::set();
+        stage.room.history_size = 2;
+        for line in ["one", "/msg bob secret", "/me two", "/list", "three"] {
+            stage.types(ALICE, line);
+        }
+        let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
+        assert_eq!(
+            stage.types(BOB, "/history"),
+            [(Only(stage.ids[BOB]), expected.to_owned())]
+        );
+        let dave = ClientId::sequence().nth(3).unwrap();
+        let deliveries = stage.room.join(dave);
+        assert_eq!(
+            (deliveries[1].to, deliveries[1].reply.to_string()),
+            (Only(dave), expected.to_owned())
+        );
+
+        let mut forgetful = Room::new(0);
+        forgetful.join(dave);
+        forgetful.act(dave, Command::Say("hi".into()), ClockTime::default());
+        let recalled = forgetful.act(dave, Command::History, ClockTime::default());
+        assert_eq!(
+            recalled[0].reply.to_string(),
+            "*** Nothing has been said yet."
+        );
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_gets_the_nearest_name() {
+        let mut stage = Stage::set();
+        for (slip, meant) in [("alcie", "alice"), ("carrol", "carol"), ("BOBB", "bob")] {
+            let answer = stage.types(ALICE, &format!("/msg {slip} hi"));
+            assert_eq!(
+                answer[0].1,
+                format!("!!! No one here is called \"{slip}\". Did you mean {meant}?")
+            );
+        }
     }
 
     #[test]

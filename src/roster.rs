@@ -5,6 +5,9 @@ use crate::protocol::nickname::Nickname;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// How many names are compared with one that nobody has, so that asking for such names cannot keep the dispatcher busy.
+const MOST_COMPARED: usize = 500;
+
 /// The names in use.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -44,6 +47,24 @@ impl Roster {
         exactly
             .or_else(|| name.keys().iter().find_map(|key| self.look_alikes.get(key)))
             .copied()
+    }
+
+    /// The name that `name` may have been meant to be: one or two slips of a finger away from it (in a word of less
+    /// than four letters, one).
+    pub fn nearest(&self, name: &Nickname) -> Option<&Nickname> {
+        let slips = if name.folded().chars().count() < 4 {
+            1
+        } else {
+            2
+        };
+        let distances = self
+            .names()
+            .take(MOST_COMPARED)
+            .map(|known| (strsim::osa_distance(known.folded(), name.folded()), known));
+        distances
+            .filter(|(distance, _)| *distance <= slips)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, known)| known)
     }
 
     /// All names in alphabetical order.

@@ -8,12 +8,14 @@
 use crate::admission::{Admission, Permit};
 use crate::client::{Client, STACK_SIZE};
 use crate::config::{Config, LINGER};
+use crate::console::Console;
 use crate::dispatcher::Dispatcher;
 use crate::event::{self, Event};
 use crate::listener::{self, BindError};
 use crate::pace::Pace;
 use crate::protocol::ClientId;
 use crate::protocol::reply::{Refusal, Reply};
+use crate::stopper::Stopper;
 use crossbeam_channel::{Sender, bounded};
 use log::warn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -62,18 +64,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     stopper: Stopper,
     stopped: UnixStream,
-}
-
-/// Stops a [`Server`] from any thread. Clones stop the same server.
-#[derive(Clone, Debug)]
-pub struct Stopper(Arc<UnixStream>);
-
-impl Stopper {
-    /// Lets [`Server::run`] say goodbye to everyone and return. Further calls do nothing.
-    pub fn stop(&self) {
-        // The far end becomes readable (end of file), which wakes the acceptor.
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
+    console: Option<Console>,
 }
 
 impl Server {
@@ -87,13 +78,14 @@ impl Server {
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
-        let (stopper, stopped) = UnixStream::pair()?;
+        let (stopper, stopped) = Stopper::pair()?;
         Ok(Server {
             config,
             listeners,
             addresses,
-            stopper: Stopper(Arc::new(stopper)),
+            stopper,
             stopped,
+            console: None,
         })
     }
 
@@ -107,15 +99,29 @@ impl Server {
         self.stopper.clone()
     }
 
+    /// Lets a person take part at `console`, as the operator.
+    pub fn attach(&mut self, console: Console) {
+        self.console = Some(console);
+    }
+
     /// Serves until it is stopped. When it returns, all connections are closed and all threads have ended.
     ///
     /// # Errors
     /// When the system does not let it start its dispatcher or wait for connections.
-    pub fn run(self) -> io::Result<()> {
+    pub fn run(mut self) -> io::Result<()> {
         let (events, inbox) = bounded(event::CAPACITY);
         let (stop, stopping) = bounded(0);
-        let dispatcher = Dispatcher::new(&self.config);
+        let admission = Admission::new(
+            &self.config,
+            places_for_descriptors(self.config.max_clients),
+        );
         let stopper = self.stopper();
+        let dispatcher = Dispatcher::new(
+            &self.config,
+            admission.clone(),
+            self.console.take(),
+            stopper.clone(),
+        );
         let dispatcher = thread::Builder::new()
             .name("dispatcher".to_owned())
             .spawn(move || {
@@ -123,7 +129,7 @@ impl Server {
                 dispatcher.run(&inbox, &stopping);
             })?;
 
-        let accepted = self.accept_until_stopped(events);
+        let accepted = self.accept_until_stopped(&admission, events);
         drop::<Sender<()>>(stop);
         dispatcher
             .join()
@@ -132,11 +138,7 @@ impl Server {
     }
 
     /// The acceptor's loop. Closes the listeners and drops its sender of events when it ends.
-    fn accept_until_stopped(self, events: Sender<Event>) -> io::Result<()> {
-        let admission = Admission::new(
-            &self.config,
-            places_for_descriptors(self.config.max_clients),
-        );
+    fn accept_until_stopped(self, admission: &Admission, events: Sender<Event>) -> io::Result<()> {
         let mut refusals = Refusals::default();
         let mut refused = VecDeque::new();
         let mut ids = ClientId::sequence();

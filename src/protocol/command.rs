@@ -3,40 +3,45 @@
 //! [`COMMANDS`] is the only list of commands there is: the parser looks words up in it and `/help` prints it.
 
 use super::nickname::{Nickname, NicknameError};
+use std::sync::Arc;
 
 /// One line from a client, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Any text: say it to everyone.
-    Say(String),
+    Say(Arc<str>),
     /// `/me TEXT`
-    Me(String),
+    Me(Arc<str>),
     /// `/msg NAME TEXT`
     Msg {
         /// Whom to write to.
         to: Nickname,
         /// What to write.
-        text: String,
+        text: Arc<str>,
     },
     /// `/reply TEXT`
-    Reply(String),
+    Reply(Arc<str>),
     /// `/list`
     List,
     /// `/nick NAME`
     Nick(Nickname),
     /// `/echo on|off`
     Echo(bool),
+    /// `/timestamps on|off`
+    Timestamps(bool),
+    /// `/history`
+    History,
     /// `/help`
     Help,
     /// `/quit [TEXT]`
-    Quit(Option<String>),
+    Quit(Option<Arc<str>>),
 }
 
 /// Why a line is not a [`Command`]. The sentences for it are in [`reply`](super::reply).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
-    /// No command has this word.
-    Unknown(String),
+    /// No command has this word. It may have been one of these.
+    Unknown(String, Vec<&'static str>),
     /// The command exists, but not with these arguments.
     Usage(&'static CommandSpec),
     /// What follows `/nick` cannot be a name.
@@ -66,7 +71,7 @@ impl PartialEq for CommandSpec {
 impl Eq for CommandSpec {}
 
 /// All commands, in the order in which `/help` shows them.
-pub static COMMANDS: [CommandSpec; 8] = [
+pub static COMMANDS: [CommandSpec; 10] = [
     CommandSpec {
         words: &["list", "who", "names"],
         arguments: "",
@@ -115,6 +120,18 @@ pub static COMMANDS: [CommandSpec; 8] = [
         parse: |spec, rest| on_or_off(spec, rest).map(Command::Echo),
     },
     CommandSpec {
+        words: &["timestamps"],
+        arguments: "on|off",
+        help: "whether each line you get begins with its time",
+        parse: |spec, rest| on_or_off(spec, rest).map(Command::Timestamps),
+    },
+    CommandSpec {
+        words: &["history"],
+        arguments: "",
+        help: "what was said last",
+        parse: |_, _| Ok(Command::History),
+    },
+    CommandSpec {
         words: &["help"],
         arguments: "",
         help: "these commands",
@@ -134,8 +151,8 @@ impl Command {
     /// ```
     /// use chat_server::protocol::command::Command;
     ///
-    /// assert_eq!(Command::parse("hello"), Some(Ok(Command::Say("hello".to_owned()))));
-    /// assert_eq!(Command::parse("//etc"), Some(Ok(Command::Say("/etc".to_owned()))));
+    /// assert_eq!(Command::parse("hello"), Some(Ok(Command::Say("hello".into()))));
+    /// assert_eq!(Command::parse("//etc"), Some(Ok(Command::Say("/etc".into()))));
     /// assert_eq!(Command::parse("/LIST"), Some(Ok(Command::List)));
     /// assert_eq!(Command::parse("   "), None);
     /// ```
@@ -147,13 +164,13 @@ impl Command {
             return None;
         }
         Some(match line.strip_prefix('/') {
-            None => Ok(Command::Say(line.to_owned())),
-            Some(text) if text.starts_with('/') => Ok(Command::Say(text.to_owned())),
+            None => Ok(Command::Say(line.into())),
+            Some(text) if text.starts_with('/') => Ok(Command::Say(text.into())),
             Some(command) => {
                 let (word, rest) = split_word(command);
                 match COMMANDS.iter().find(|spec| spec.is_called(word)) {
                     Some(spec) => (spec.parse)(spec, rest),
-                    None => Err(CommandError::Unknown(word.to_owned())),
+                    None => Err(CommandError::Unknown(word.to_owned(), candidates(word))),
                 }
             }
         })
@@ -168,17 +185,34 @@ impl CommandSpec {
     }
 }
 
+/// The command words that `word` begins, or else those that are a slip of a finger away from it.
+fn candidates(word: &str) -> Vec<&'static str> {
+    let word = word.to_lowercase();
+    let like = |alike: &dyn Fn(&str) -> bool| {
+        let words = COMMANDS.iter().flat_map(|spec| spec.words).copied();
+        words
+            .filter(|known| !word.is_empty() && alike(known))
+            .collect::<Vec<_>>()
+    };
+    let begun = like(&|known| known.starts_with(&word));
+    if begun.is_empty() {
+        like(&|known| known.len() > 2 && strsim::osa_distance(known, &word) == 1)
+    } else {
+        begun
+    }
+}
+
 /// `"bob  hello there"` is `("bob", "hello there")`.
-fn split_word(text: &str) -> (&str, &str) {
+pub(super) fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())
 }
 
-fn some_text(rest: &str) -> Option<String> {
-    (!rest.trim().is_empty()).then(|| rest.to_owned())
+fn some_text(rest: &str) -> Option<Arc<str>> {
+    (!rest.trim().is_empty()).then(|| rest.into())
 }
 
-fn required(spec: &'static CommandSpec, rest: &str) -> Result<String, CommandError> {
+fn required(spec: &'static CommandSpec, rest: &str) -> Result<Arc<str>, CommandError> {
     some_text(rest).ok_or(CommandError::Usage(spec))
 }
 
@@ -233,7 +267,7 @@ mod tests {
                 for word in [word.to_lowercase(), word.to_uppercase()] {
                     let line = format!("/{word} bob on");
                     assert!(
-                        !matches!(Command::parse(&line), Some(Err(CommandError::Unknown(_)))),
+                        !matches!(Command::parse(&line), Some(Err(CommandError::Unknown(..)))),
                         "{line}"
                     );
                 }
@@ -284,8 +318,19 @@ mod tests {
                 "{line}"
             );
         }
-        assert_eq!(refused("/"), CommandError::Unknown("".into()));
-        assert_eq!(refused("/dance now"), CommandError::Unknown("dance".into()));
+        assert_eq!(refused("/"), CommandError::Unknown("".into(), vec![]));
+        assert_eq!(
+            refused("/dance now"),
+            CommandError::Unknown("dance".into(), vec![])
+        );
+        assert_eq!(
+            refused("/h"),
+            CommandError::Unknown("h".into(), vec!["history", "help"])
+        );
+        assert_eq!(
+            refused("/hlep"),
+            CommandError::Unknown("hlep".into(), vec!["help"])
+        );
         assert_eq!(
             refused("/nick a b"),
             CommandError::BadName(NicknameError::Character(' '))
@@ -304,7 +349,7 @@ mod tests {
 
         #[test]
         fn what_does_not_begin_with_a_slash_is_said(line in "[^/\\s].*") {
-            prop_assert_eq!(understood(&line), Command::Say(line));
+            prop_assert_eq!(understood(&line), Command::Say(line.into()));
         }
     }
 }

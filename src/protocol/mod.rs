@@ -2,8 +2,10 @@
 //!
 //! This module knows no socket, no thread and no clock, so everything in it is tested without any.
 
+pub mod clock;
 pub mod command;
 pub mod nickname;
+pub mod operator;
 pub mod reply;
 pub mod text;
 

@@ -5,10 +5,16 @@
 //! sent with `!!! `. No name can begin with `*`, `!`, `<` or `[`, and no text can hold a line break, so nobody can
 //! forge such a line.
 
+use super::clock::ClockTime;
 use super::command::{COMMANDS, CommandError, CommandSpec};
 use super::nickname::{Nickname, NicknameError};
 use crate::foreign::Foreign;
 use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+use unicode_width::UnicodeWidthStr;
+
+/// How wide a terminal is that nobody has made wider.
+const COLUMNS: usize = 80;
 
 /// One thing that the server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +27,7 @@ pub enum Reply {
         here: Here,
     },
     /// The answer to `/list`.
-    Here(Here),
+    List(Here),
     /// Somebody came in.
     Joined(Nickname),
     /// Somebody is gone, perhaps with a last word or for a reason that the others should know.
@@ -43,25 +49,33 @@ pub enum Reply {
         to: Nickname,
     },
     /// A line of talk.
-    Said(Nickname, String),
+    Said(Nickname, Arc<str>),
     /// A `/me` line.
-    Acted(Nickname, String),
+    Acted(Nickname, Arc<str>),
     /// What the recipient of a private line sees.
     Whispered {
         /// Who wrote it.
         from: Nickname,
         /// What was written.
-        text: String,
+        text: Arc<str>,
     },
     /// What the author of a private line sees.
     WhisperSent {
         /// Who got it.
         to: Nickname,
         /// What was written.
-        text: String,
+        text: Arc<str>,
     },
     /// The answer to `/echo`.
     Echo(bool),
+    /// The answer to `/timestamps`.
+    Timestamps(bool),
+    /// What was said last, each line with its time.
+    History(Vec<(ClockTime, Reply)>),
+    /// A line from the person at the server's keyboard.
+    Operator(Arc<str>),
+    /// What somebody reads who is sent away by that person.
+    Kicked(Option<Arc<str>>),
     /// The answer to `/help`.
     Help,
     /// The only answer to a program that is no chat client.
@@ -81,6 +95,8 @@ pub enum Refusal {
     Full,
     /// There are as many clients from its address as there may be.
     TooManyFromThere,
+    /// The operator has banned its address.
+    Banned,
     /// Its address is not among those that may connect.
     NotAllowed,
     /// The system has nothing left to serve another client with.
@@ -91,11 +107,13 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A last word of its own.
-    LastWord(String),
+    LastWord(Arc<str>),
     /// It did not read what was said.
     TooSlow,
     /// Nothing has been heard of its machine for too long, or there is no way to it any more.
     Lost,
+    /// The person at the server's keyboard sent it away, perhaps for a reason.
+    Kicked(Option<Arc<str>>),
     /// The server made a mistake.
     Bug,
 }
@@ -113,8 +131,8 @@ pub enum Problem {
     GuestName(Nickname),
     /// The new name is the old one.
     SameName(Nickname),
-    /// The private line is for somebody who is not here.
-    NobodyCalled(String),
+    /// The private line is for somebody who is not here, but perhaps for this one who is.
+    NobodyCalled(String, Option<Nickname>),
     /// `/reply`, but nobody has written privately yet.
     NobodyToReplyTo,
 }
@@ -137,7 +155,7 @@ impl Display for Reply {
                  *** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.\n\
                  {here}"
             ),
-            Reply::Here(here) => here.fmt(f),
+            Reply::List(here) => list(here, f),
             Reply::Joined(who) => write!(f, "*** {who} joined"),
             Reply::Left(who, None) => write!(f, "*** {who} left"),
             Reply::Left(who, Some(why)) => write!(f, "*** {who} left ({why})"),
@@ -158,6 +176,16 @@ impl Display for Reply {
             Reply::Echo(true) => f.write_str("*** Echo is on: your own lines come back to you."),
             Reply::Echo(false) => {
                 f.write_str("*** Echo is off: your own lines do not come back to you.")
+            }
+            Reply::Timestamps(true) => {
+                f.write_str("*** Timestamps are on: each line begins with its time.")
+            }
+            Reply::Timestamps(false) => f.write_str("*** Timestamps are off."),
+            Reply::History(lines) => history(lines, f),
+            Reply::Operator(text) => write!(f, "*** [server] {text}"),
+            Reply::Kicked(None) => f.write_str("!!! You have been sent away by the operator."),
+            Reply::Kicked(Some(reason)) => {
+                write!(f, "!!! You have been sent away by the operator: {reason}")
             }
             Reply::Help => help(f),
             Reply::NotForYou(foreign) => {
@@ -202,6 +230,7 @@ impl Display for Refusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refusal::TooManyFromThere => "there are too many clients from your address already",
+            Refusal::Banned => "your address is banned from this server",
             Refusal::NotAllowed => "your address may not connect to this server",
             Refusal::Full => "the server is full; please try again later",
             Refusal::Exhausted => {
@@ -213,12 +242,14 @@ impl Display for Refusal {
 
 impl Display for Reason {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::LastWord(text) => text,
-            Reason::TooSlow => "too slow: too much was waiting to be read",
-            Reason::Lost => "connection lost",
-            Reason::Bug => "an error in the server",
-        })
+        match self {
+            Reason::LastWord(text) => f.write_str(text),
+            Reason::TooSlow => f.write_str("too slow: too much was waiting to be read"),
+            Reason::Lost => f.write_str("connection lost"),
+            Reason::Kicked(None) => f.write_str("sent away"),
+            Reason::Kicked(Some(reason)) => write!(f, "sent away: {reason}"),
+            Reason::Bug => f.write_str("an error in the server"),
+        }
     }
 }
 
@@ -243,10 +274,18 @@ impl Display for Problem {
                 )
             }
             Problem::SameName(name) => write!(f, "You are {name} already."),
-            Problem::NobodyCalled(name) => write!(
-                f,
-                "No one here is called \"{name}\". /list shows who is here."
-            ),
+            Problem::NobodyCalled(name, Some(nearest)) => {
+                write!(
+                    f,
+                    "No one here is called \"{name}\". Did you mean {nearest}?"
+                )
+            }
+            Problem::NobodyCalled(name, None) => {
+                write!(
+                    f,
+                    "No one here is called \"{name}\". /list shows who is here."
+                )
+            }
             Problem::NobodyToReplyTo => {
                 f.write_str("Nobody has written to you privately yet. Use /msg NAME TEXT.")
             }
@@ -257,10 +296,17 @@ impl Display for Problem {
 impl Display for CommandError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            CommandError::Unknown(word) => write!(
+            CommandError::Unknown(word, candidates) if candidates.is_empty() => write!(
                 f,
                 "There is no command /{word}. /help lists them; to say a line that begins with a slash, type //{word}"
             ),
+            CommandError::Unknown(word, candidates) => {
+                write!(
+                    f,
+                    "There is no command /{word}. Did you mean /{}?",
+                    candidates.join(" or /")
+                )
+            }
             CommandError::Usage(spec) => {
                 write!(
                     f,
@@ -288,7 +334,7 @@ impl Display for CommandError {
             CommandError::BadName(NicknameError::Reserved) => {
                 f.write_str("/nick: that name is reserved. Please pick another.")
             }
-            CommandError::NobodyCalled(name) => Problem::NobodyCalled(name.clone()).fmt(f),
+            CommandError::NobodyCalled(name) => Problem::NobodyCalled(name.clone(), None).fmt(f),
         }
     }
 }
@@ -304,6 +350,32 @@ impl Display for Usage<'_> {
         let space = if arguments.is_empty() { "" } else { " " };
         f.pad(&format!("/{}{space}{arguments}", words[0]))
     }
+}
+
+/// Everybody, in lines of at most 80 columns.
+fn list(here: &Here, f: &mut Formatter<'_>) -> fmt::Result {
+    let mut line = format!("*** {} here:", Grouped(here.count));
+    for (i, name) in here.names.iter().enumerate() {
+        let comma = if i + 1 < here.names.len() { "," } else { "" };
+        let item = format!(" {name}{comma}");
+        if line.width() + item.width() > COLUMNS {
+            f.write_str(&line)?;
+            line = "\n***  ".to_owned();
+        }
+        line += &item;
+    }
+    f.write_str(&line)
+}
+
+fn history(lines: &[(ClockTime, Reply)], f: &mut Formatter<'_>) -> fmt::Result {
+    match lines.len() {
+        0 => f.write_str("*** Nothing has been said yet."),
+        1 => f.write_str("*** The last line:"),
+        n => write!(f, "*** The last {n} lines:"),
+    }?;
+    lines
+        .iter()
+        .try_for_each(|(time, line)| write!(f, "\n{time} {line}"))
 }
 
 fn help(f: &mut Formatter<'_>) -> fmt::Result {
@@ -360,8 +432,42 @@ mod tests {
             names: named(&["alice", "bob", "carol"]),
         };
         assert_eq!(
-            Reply::Here(here).to_string(),
+            here.to_string(),
             "*** 43 here: alice, bob, carol … and 40 more"
+        );
+    }
+
+    #[test]
+    fn a_list_of_hundreds_is_wrapped() {
+        let names: Vec<Nickname> = (0..500)
+            .map(|n| Nickname::parse(&format!("person-{n:03}")).unwrap())
+            .collect();
+        let list = Reply::List(Here { count: 500, names }).to_string();
+        assert!(
+            list.starts_with("*** 500 here: person-000, person-001, "),
+            "{list}"
+        );
+        assert!(
+            list.lines()
+                .all(|line| line.len() <= 80 && line.starts_with("*** ")),
+            "{list}"
+        );
+        assert_eq!(list.matches("person-").count(), 500);
+        assert!(list.ends_with(" person-498, person-499"));
+        let wide = named(&[
+            "愛麗絲愛麗絲愛麗絲愛麗絲",
+            "アリスアリスアリス",
+            "앨리스앨리스앨리스",
+            "愛麗絲",
+        ]);
+        let list = Reply::List(Here {
+            count: 4,
+            names: wide,
+        })
+        .to_string();
+        assert!(
+            list.lines().count() == 2 && list.lines().all(|line| line.width() <= 80),
+            "{list}"
         );
     }
 
@@ -400,8 +506,11 @@ mod tests {
             Reply::Problem(Problem::Command(usage)).to_string(),
             "!!! /msg needs something else after it. Usage: /msg NAME TEXT"
         );
-        let unknown =
-            Reply::Problem(Problem::Command(CommandError::Unknown("dance".into()))).to_string();
+        let unknown = Reply::Problem(Problem::Command(CommandError::Unknown(
+            "dance".into(),
+            vec![],
+        )))
+        .to_string();
         assert!(
             unknown.starts_with("!!! There is no command /dance."),
             "{unknown}"

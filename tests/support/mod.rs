@@ -4,8 +4,9 @@
 
 #![allow(dead_code, reason = "every test program uses another part of this")]
 
+use chat_server::Server;
 use chat_server::config::Config;
-use chat_server::server::{Server, Stopper};
+use chat_server::stopper::Stopper;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,0 +1,71 @@
+//! How the dispatcher takes leave of everyone.
+
+use super::Dispatcher;
+use crate::config::LINGER;
+use crate::event::{Departure, Event};
+use crate::outbox::Outbox;
+use crate::protocol::reply::Reply;
+use crate::room::{Delivery, Recipients};
+use crossbeam_channel::{Receiver, after, select};
+use std::io::Write;
+use std::net::Shutdown;
+
+impl Dispatcher {
+    /// Takes leave of everyone, waits until all have got what they are owed, but no longer than the grace time, and
+    /// then closes what is still open.
+    pub(super) fn shut_down(mut self, events: &Receiver<Event>) {
+        for event in events.try_iter().take(events.len()) {
+            self.take(event); // What was accepted before is still said.
+        }
+        self.deliver([Delivery {
+            to: Recipients::Everyone,
+            reply: Reply::Goodbye,
+        }]);
+        let sockets = self.audience.sockets();
+        for id in self.arrivals.keys().copied().collect::<Vec<_>>() {
+            self.leave(id, &Departure::Shutdown);
+            self.audience.dismiss(id);
+        }
+
+        let grace = after(self.grace);
+        loop {
+            self.flush();
+            if self.audience.is_empty() {
+                break;
+            }
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event) => turn_away(event),
+                    Err(_) => return,
+                },
+                recv(self.retry_timer()) -> _ => {}
+                recv(grace) -> _ => break,
+            }
+        }
+        // Everyone who keeps up has got everything and sees the end of the conversation; most now close their side.
+        let linger = after(LINGER);
+        loop {
+            select! {
+                recv(events) -> event => match event {
+                    Ok(event) => turn_away(event),
+                    Err(_) => return,
+                },
+                recv(linger) -> _ => break,
+            }
+        }
+        for socket in sockets {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        events.iter().for_each(turn_away);
+    }
+}
+
+/// What happens to an event after the goodbye: nobody hears it. A client that comes this late gets its own goodbye.
+fn turn_away(event: Event) {
+    if let Event::Joined { socket, .. } = event {
+        let mut outbox = Outbox::new(socket, b"");
+        let _ = writeln!(outbox.after(b""), "{}", Reply::Goodbye);
+        let _ = outbox.flush(b"");
+        let _ = outbox.socket().shutdown(Shutdown::Both);
+    }
+}

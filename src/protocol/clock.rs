@@ -1,0 +1,56 @@
+//! A time of day, as people write it beside a line.
+
+use std::fmt;
+
+/// Hours and minutes, shown as `[14:03]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockTime {
+    hour: i8,
+    minute: i8,
+}
+
+impl ClockTime {
+    /// What the server's clock on the wall shows now, in its own time zone and with its daylight saving time.
+    pub fn now() -> ClockTime {
+        ClockTime::of(&jiff::ZonedDateTime::now())
+    }
+
+    /// What a clock on the wall shows at that moment.
+    fn of(moment: &jiff::ZonedDateTime) -> ClockTime {
+        ClockTime {
+            hour: moment.hour(),
+            minute: moment.minute(),
+        }
+    }
+}
+
+impl fmt::Display for ClockTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{:02}:{:02}]", self.hour, self.minute)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn it_is_right_across_a_change_to_daylight_saving_time() {
+        // The rule of Central Europe, written out, so that no database of time zones is needed.
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let shown = |utc: &str| {
+            ClockTime::of(
+                &utc.parse::<Timestamp>()
+                    .unwrap()
+                    .to_zoned_datetime(berlin.clone()),
+            )
+            .to_string()
+        };
+        assert_eq!(shown("2026-03-29T00:59:59Z"), "[01:59]");
+        assert_eq!(shown("2026-03-29T01:00:00Z"), "[03:00]");
+        assert_eq!(shown("2026-10-25T00:59:59Z"), "[02:59]");
+        assert_eq!(shown("2026-10-25T01:00:00Z"), "[02:00]");
+    }
+}

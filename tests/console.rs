@@ -1,0 +1,258 @@
+//! The person at the server's keyboard: at a pseudo-terminal, and through a pipe with `--console`.
+
+mod support;
+
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::Receiver;
+use support::{DEADLINE, Person, ServerProcess, chat_server, lines_of, pseudo_terminal};
+
+/// Somebody at a terminal on which a server was started.
+struct Operator {
+    child: Child,
+    address: std::net::SocketAddr,
+    keyboard: File,
+    screen: Receiver<String>,
+}
+
+impl Operator {
+    fn starts(arguments: &[&str]) -> Operator {
+        let (controller, terminal) = pseudo_terminal();
+        let mut command = chat_server();
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .env("NO_COLOR", "1");
+        command
+            .stdin(terminal.try_clone().unwrap())
+            .stdout(terminal.try_clone().unwrap())
+            .stderr(terminal);
+        let child = command.spawn().unwrap();
+        drop(command); // It holds the terminal too.
+        let mut operator = Operator {
+            child,
+            address: "127.0.0.1:0".parse().unwrap(),
+            keyboard: controller.try_clone().unwrap(),
+            screen: lines_of(controller),
+        };
+        let listening = operator.sees("Listening on ");
+        operator.address = listening.rsplit(' ').next().unwrap().parse().unwrap();
+        operator.sees("Type to take part");
+        operator
+    }
+
+    fn types(&mut self, line: &str) {
+        self.keyboard
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap();
+    }
+
+    /// Waits for a line on the screen with this in it.
+    fn sees(&mut self, part: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.screen.recv_timeout(DEADLINE) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => seen.push(line),
+                Err(_) => panic!(
+                    "the operator never saw {part:?}, only:\n{}",
+                    seen.join("\n")
+                ),
+            }
+        }
+    }
+
+    fn person(&self, name: &str) -> Person {
+        let mut person = Person::connect(self.address);
+        person.sees_welcome();
+        person.says(&format!("/nick {name}"));
+        person.sees(&format!("*** {} is now {name}", person.name));
+        person
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_operator_sees_the_chat_and_takes_part_as_the_server() {
+    for level in ["info", "error"] {
+        let mut operator = Operator::starts(&["--log-level", level]);
+        let mut alice = operator.person("alice");
+        alice.says("is anybody there?");
+        operator.sees("is anybody there?");
+        operator.types("Yes, I am.");
+        alice.sees("*** [server] Yes, I am.");
+        operator.types("//slash");
+        alice.sees_next("*** [server] /slash");
+        let mut bob = Person::connect(operator.address);
+        bob.sees_one_that(|line| line.ends_with("] *** [server] Yes, I am."));
+    }
+}
+
+#[test]
+fn the_operator_lists_who_is_here_with_all_there_is_to_know() {
+    let mut operator = Operator::starts(&[]);
+    let mut alice = operator.person("alice");
+    alice.says("one");
+    alice.sees("<alice> one");
+    operator.types("/list");
+    operator.sees("*** 1 here");
+    let header = operator.sees(" id name ");
+    assert!(
+        ["address", "here", "lines", "backlog"]
+            .iter()
+            .all(|column| header.contains(column)),
+        "{header}"
+    );
+    let row = operator.sees(" alice ");
+    let words: Vec<_> = row.split_whitespace().collect();
+    assert!(
+        matches!(&words[..], ["***", "1", "alice", peer, "0:00:00" | "0:00:01", "1", "0"] if peer.starts_with("127.0.0.1:")),
+        "{row}"
+    );
+}
+
+#[test]
+fn the_operator_sends_somebody_away() {
+    let mut operator = Operator::starts(&[]);
+    let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
+    operator.types("/kick bob too loud");
+    assert_eq!(
+        bob.reads_to_the_end(),
+        ["!!! You have been sent away by the operator: too loud"]
+    );
+    alice.sees("*** bob left (sent away: too loud)");
+    operator.sees("disconnected: it was kicked (too loud)");
+    operator.types("/kick bob");
+    operator.sees("!!! No one here is called \"bob\".");
+    operator.types("/kick");
+    operator.sees("!!! Usage: /kick NAME [REASON]");
+    operator.types("/dance");
+    operator.sees("!!! There is no command /dance.");
+    operator.types("/help");
+    operator.sees("/ban NAME|ADDRESS|NET");
+}
+
+#[test]
+fn a_ban_sends_all_from_there_away_and_lets_none_in() {
+    let mut operator = Operator::starts(&[]);
+    let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
+    operator.types("/ban bob");
+    operator.sees("*** 127.0.0.1/32 is banned; 2 sent away.");
+    for person in [&mut alice, &mut bob] {
+        assert_eq!(
+            person.reads_to_the_end().last().unwrap(),
+            "!!! You have been sent away by the operator: banned"
+        );
+    }
+    let refused = Person::connect(operator.address).reads_to_the_end();
+    assert_eq!(
+        refused,
+        ["!!! Sorry, your address is banned from this server."]
+    );
+    operator.types("/ban 10.1.2.3/16");
+    operator.types("/bans");
+    operator.sees("*** 2 banned: 127.0.0.1/32, 10.1.0.0/16");
+    operator.types("/unban 127.0.0.1");
+    operator.sees("*** 127.0.0.1/32 may come in again.");
+    operator.person("alice");
+    operator.types("/unban 127.0.0.1");
+    operator.sees("!!! 127.0.0.1/32 is not banned.");
+    operator.types("/ban nobody");
+    operator.sees("!!! \"nobody\" is no address, no network and no one here.");
+}
+
+#[test]
+fn the_operator_stops_the_server() {
+    let mut operator = Operator::starts(&[]);
+    let mut alice = operator.person("alice");
+    operator.types("/stop");
+    assert_eq!(
+        alice.reads_to_the_end(),
+        ["*** The server is shutting down. Goodbye!"]
+    );
+    assert_eq!(operator.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_end_of_stdin_ends_the_console_and_not_the_server() {
+    let mut operator = Operator::starts(&[]);
+    let mut alice = operator.person("alice");
+    operator.keyboard.write_all(&[4]).unwrap(); // Ctrl-D
+    alice.says("still here");
+    alice.sees("<alice> still here");
+    operator.sees("alice: still here");
+}
+
+#[test]
+fn a_console_can_be_asked_for_where_stdin_is_no_terminal() {
+    let mut command = chat_server();
+    command.args(["--listen", "127.0.0.1:0", "--console"]);
+    let mut server = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (log, screen) = (
+        lines_of(server.stderr.take().unwrap()),
+        lines_of(server.stdout.take().unwrap()),
+    );
+    let address = loop {
+        let line = log.recv_timeout(DEADLINE).unwrap();
+        if let Some((_, address)) = line.split_once("Listening on ") {
+            break address.parse().unwrap();
+        }
+    };
+    let mut alice = Person::connect(address);
+    alice.sees_welcome();
+    let mut keyboard = server.stdin.take().unwrap();
+    keyboard.write_all(b"hello from a pipe\n/list\n").unwrap();
+    alice.sees_next("*** [server] hello from a pipe");
+    let mut shown = std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok());
+    assert_eq!(shown.next().as_deref(), Some("*** guest1 joined"));
+    assert_eq!(
+        shown.next().as_deref(),
+        Some("*** [server] hello from a pipe")
+    );
+    assert_eq!(shown.next().as_deref(), Some("*** 1 here"));
+    drop(keyboard);
+    alice.says("hi");
+    alice.sees_next("<guest1> hi");
+    assert!(shown.any(|line| line == "<guest1> hi"));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn where_stdin_is_no_terminal_nothing_reads_it() {
+    let server = ServerProcess::start(&[]);
+    let threads: Vec<_> = std::fs::read_dir(format!("/proc/{}/task", server.child.id()))
+        .map(|tasks| {
+            tasks
+                .map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap())
+                .collect()
+        })
+        .unwrap_or_default();
+    assert!(
+        threads.iter().all(|name| !name.starts_with("console")),
+        "{threads:?}"
+    );
+}
+
+#[test]
+fn whoever_starts_the_server_is_told_what_to_tell_the_others() {
+    let server = ServerProcess::start(&["--allow", "10.0.0.0/8,127.0.0.1"]);
+    server.logs(&format!(
+        "Others connect with: nc 127.0.0.1 {}",
+        server.address.port()
+    ));
+    server.logs("Who may connect: 10.0.0.0/8, 127.0.0.1/32");
+}
