@@ -12,9 +12,20 @@ test: ## run all tests; those that need a netcat that is not installed are repor
 	cargo test --locked
 
 lint: ## check formatting, lints and documentation
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+bench: ## measure the server beside others, in a few minutes; one load by hand: make bench ARGS="one --help"
+	@cargo build --release --locked --quiet --workspace --target-dir target
+	@target/release/chat-bench $(ARGS)
+
+bench-smoke: ## check in seconds that all of the benchmark runs and loses nothing
+	@cargo build --release --locked --quiet --workspace --target-dir target
+	@target/release/chat-bench smoke
+
+soak: ## let many people chat at random for SOAK_SECONDS (60), and check every line that each of them saw
+	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --locked --release --test soak -- --nocapture
 
 demo: ## watch three people chat through netcat with a server on a free port
 	@cargo build --release --locked --quiet --target-dir target
@@ -23,4 +34,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test lint demo install
+.PHONY: help run test lint bench bench-smoke soak demo install

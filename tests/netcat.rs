@@ -7,6 +7,7 @@ use chat_server::Config;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::Signal;
 use std::env;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use support::{Person, TestServer};
@@ -154,6 +155,124 @@ fn is_interrupted(telnet: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The shell commands of the README that begin with these words, for the server at hand.
+fn recipe(server: &TestServer, beginning: &str) -> String {
+    let readme = include_str!("../README.md");
+    let blocks = readme
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let recipe = blocks
+        .into_iter()
+        .find(|block| block.starts_with(beginning))
+        .expect("the README has this recipe");
+    recipe.replace(
+        "HOST 12345",
+        &format!("127.0.0.1 {}", server.address.port()),
+    )
+}
+
+/// Runs a recipe in a directory of its own, as somebody at a keyboard.
+fn shell(script: &str, arguments: &[&str]) -> Person {
+    let directory =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("recipe-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "recipe"])
+        .args(arguments)
+        .current_dir(directory);
+    command.process_group(0);
+    Person::with_program(&mut command)
+}
+
+fn recipe_for_one_line(_: &Program) -> Result<(), Failed> {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let mut script = shell(&recipe(&server, "printf '/nick ci"), &[]);
+    assert_eq!(
+        script.reads_to_the_end().pop().as_deref(),
+        Some("<ci> build 42 is green")
+    );
+    alice.sees("<ci> build 42 is green");
+    alice.sees_next("*** ci left");
+    Ok(())
+}
+
+fn recipe_for_the_end_of_a_job(_: &Program) -> Result<(), Failed> {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let script = recipe(&server, "make world").replace("make world;", "(exit 3);");
+    let mut script = shell(&script, &[]);
+    alice.sees("<make> make world ended with code 3");
+    script.reads_to_the_end();
+    Ok(())
+}
+
+fn recipe_for_a_transcript(_: &Program) -> Result<(), Failed> {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let file = format!(
+        "{}/transcript-{}.txt",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    let script = recipe(&server, "(echo /nick scribe").replace("transcript.txt", &file);
+    let scribe = shell(&script, &[]);
+    alice.sees("*** guest2 is now scribe");
+    alice.says("write this down");
+    support::eventually("it is written down", || {
+        let transcript = std::fs::read_to_string(&file).unwrap_or_default();
+        transcript
+            .lines()
+            .any(|line| line.starts_with('[') && line.ends_with("] <alice> write this down"))
+    });
+    scribe.kill_group();
+    alice.sees("*** scribe left");
+    Ok(())
+}
+
+fn recipe_for_a_bot(_: &Program) -> Result<(), Failed> {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let port = server.address.port().to_string();
+    let bot = shell(&recipe(&server, "pipe="), &["127.0.0.1", &port]);
+    alice.sees("*** guest2 is now clock");
+    alice.says("what time is it?");
+    alice.sees_one_that(|line| line.starts_with("<clock> It is "));
+    bot.kill_group();
+    alice.sees("*** clock left");
+    Ok(())
+}
+
+/// The unit file of the README is one that systemd takes.
+fn unit_file() -> Result<(), Failed> {
+    let unit = include_str!("../README.md")
+        .split("```ini\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let unit = unit.expect("the README has a unit").replace(
+        "/usr/local/bin/chat-server",
+        env!("CARGO_BIN_EXE_chat-server"),
+    );
+    let path = format!(
+        "{}/chat-server-{}.service",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    std::fs::write(&path, unit)?;
+    let output = Command::new("systemd-analyze")
+        .args(["verify", &path])
+        .output()?;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<_> = complaints
+        .lines()
+        .filter(|line| line.contains("chat-server"))
+        .collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+    Ok(())
+}
+
 /// `make demo` tells a story in which everybody sees what they should.
 fn demo() -> Result<(), Failed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo.sh");
@@ -213,6 +332,28 @@ fn main() {
             );
         }
     }
+    let recipes: [(&str, Test); 4] = [
+        ("recipe_for_one_line", recipe_for_one_line),
+        ("recipe_for_the_end_of_a_job", recipe_for_the_end_of_a_job),
+        ("recipe_for_a_transcript", recipe_for_a_transcript),
+        ("recipe_for_a_bot", recipe_for_a_bot),
+    ];
+    for (name, test) in recipes {
+        // They say `nc` and mean the one that knows -N.
+        let program = Program {
+            name: "nc",
+            found: find(&["nc.openbsd"]).and(find(&["nc"])),
+            options: &[],
+        };
+        let missing = program.found.is_none().then_some("nc of OpenBSD");
+        add(name.to_owned(), missing, Box::new(move || test(&program)));
+    }
+    let systemd = find(&["systemd-analyze"]);
+    add(
+        "unit_file".to_owned(),
+        systemd.is_none().then_some("systemd-analyze"),
+        Box::new(unit_file),
+    );
     let netcat = find(&["nc", "ncat", "nc.traditional"]);
     add(
         "demo".to_owned(),

@@ -7,7 +7,7 @@
 use chat_server::Server;
 use chat_server::config::Config;
 use chat_server::stopper::Stopper;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -235,6 +235,13 @@ impl Person {
     pub fn kill(mut self) {
         let mut child = self.child.take().expect("a program");
         child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Ends the program and all that it started: it must be the leader of a process group of its own.
+    pub fn kill_group(mut self) {
+        let mut child = self.child.take().expect("a program");
+        kill_process_group(Pid::from_child(&child), Signal::KILL).unwrap();
         child.wait().unwrap();
     }
 
