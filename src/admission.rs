@@ -6,10 +6,20 @@
 use crate::config::Config;
 use crate::protocol::reply::Refusal;
 use ipnet::IpNet;
+use log::warn;
 use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
+use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Descriptors that are not for clients: the standard streams, the listeners, the logs, those turned away, some to spare.
+const RESERVED_DESCRIPTORS: usize = 18;
+
+/// A thread has a stack, a signal stack, and a guard page for each (Linux counts them all).
+const MAPPINGS_PER_THREAD: usize = 4;
+const RESERVED_MAPPINGS: usize = 512;
 
 /// The rules, and the places that are taken.
 #[derive(Clone, Debug)]
@@ -36,10 +46,17 @@ pub struct Permit {
 }
 
 impl Admission {
-    /// The rules of `config`, but at most `most` places.
-    pub fn new(config: &Config, most: usize) -> Admission {
+    /// The rules of `config`; with fewer places where the system leaves room for fewer, which is said in the log.
+    pub fn new(config: &Config) -> Admission {
+        let room = room_in_the_system();
+        if room < config.max_clients {
+            warn!(
+                "the system's limits leave room for {room} clients, not {}: see ulimit -n and vm.max_map_count",
+                config.max_clients
+            );
+        }
         Admission {
-            max_clients: config.max_clients.min(most),
+            max_clients: config.max_clients.min(room),
             max_per_ip: config.max_per_ip,
             allow: config.allow.clone(),
             taken: Arc::default(),
@@ -100,6 +117,24 @@ impl Admission {
     }
 }
 
+/// For how many clients the system has room: each has one descriptor, and its thread a few mappings of memory.
+fn room_in_the_system() -> usize {
+    let descriptors = getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| limit as usize);
+    let mappings = fs::read_to_string("/proc/sys/vm/max_map_count")
+        .ok()
+        .and_then(|count| count.trim().parse().ok());
+    let threads = (mappings
+        .unwrap_or(usize::MAX)
+        .saturating_sub(RESERVED_MAPPINGS))
+        / MAPPINGS_PER_THREAD;
+    descriptors
+        .saturating_sub(RESERVED_DESCRIPTORS)
+        .min(threads)
+        .max(1)
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
@@ -118,7 +153,7 @@ mod tests {
     fn admission(change: impl FnOnce(&mut Config)) -> Admission {
         let mut config = Config::default();
         change(&mut config);
-        Admission::new(&config, usize::MAX)
+        Admission::new(&config)
     }
 
     fn ip(text: &str) -> IpAddr {

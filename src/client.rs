@@ -13,9 +13,10 @@ use crate::protocol::ClientId;
 use crate::protocol::command::Command;
 use crate::protocol::reply::Problem;
 use crate::telnet::TelnetFilter;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use std::convert::Infallible;
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +45,8 @@ pub struct Client {
     pub max_line: usize,
     /// How fast it may be.
     pub pace: Pace,
+    /// Disconnected when the server closes: then there is nobody left to talk to.
+    pub open: Receiver<Infallible>,
     /// Its place in the room.
     pub permit: Permit,
 }
@@ -90,7 +93,12 @@ impl Client {
                     return Departure::Foreign(foreign);
                 }
             }
-            let wait = self.pace.next_line(Instant::now());
+            let length = if let Line::Text(text) = &line {
+                text.len()
+            } else {
+                self.max_line
+            };
+            let wait = self.pace.next_line(length, Instant::now());
             if !wait.is_zero() && !stays_connected(&self.socket, wait) {
                 return Departure::Closed;
             }
@@ -108,9 +116,10 @@ impl Client {
                     Some(line) => line.map_err(Problem::Command),
                 },
             };
-            // This waits while the dispatcher is busy, and so the client waits too. It fails when the server stops.
-            if events.send(Event::Line { id, line }).is_err() {
-                return Departure::Closed;
+            // This waits while the dispatcher is busy, and so the client waits too.
+            let is_closed = events.send(Event::Line { id, line }).is_err();
+            if is_closed || self.open.try_recv() == Err(TryRecvError::Disconnected) {
+                return Departure::Shutdown;
             }
         }
     }
@@ -185,7 +194,13 @@ mod tests {
         .unwrap();
         let (address, stopper) = (server.addresses()[0], server.stopper());
         let running = std::thread::spawn(|| server.run());
-        let connect = || BufReader::new(TcpStream::connect(address).unwrap());
+        let connect = || {
+            let socket = TcpStream::connect(address).unwrap();
+            socket
+                .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+                .unwrap();
+            BufReader::new(socket)
+        };
         let sees = |person: &mut BufReader<TcpStream>, line: &str| {
             assert!(
                 person.lines().any(|seen| seen.unwrap() == line),

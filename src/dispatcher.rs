@@ -22,9 +22,10 @@ use crate::protocol::reply::Reply;
 use crate::room::{self, Delivery, Departed, Recipients, Room};
 use crate::stopper::Stopper;
 use crate::telnet;
-use crossbeam_channel::{Receiver, after, never, select};
+use crossbeam_channel::{Receiver, Sender, after, never, select};
 use log::info;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -66,6 +67,8 @@ pub struct Dispatcher {
     admission: Admission,
     /// For the operator's `/stop`.
     stopper: Stopper,
+    /// Dropped when the clients' threads must end.
+    open: Sender<Infallible>,
 }
 
 impl Dispatcher {
@@ -75,6 +78,7 @@ impl Dispatcher {
         admission: Admission,
         console: Option<Console>,
         stopper: Stopper,
+        open: Sender<Infallible>,
     ) -> Dispatcher {
         Dispatcher {
             room: Room::new(config.history),
@@ -86,10 +90,11 @@ impl Dispatcher {
             console,
             admission,
             stopper,
+            open,
         }
     }
 
-    /// Runs the room until `stop` is ready or disconnected, then takes leave of everyone.
+    /// Runs the room until `stop` is ready or disconnected, then takes leave of everyone and closes what is still open.
     ///
     /// Returns when every client's thread has dropped its sender of `events`.
     pub fn run(mut self, events: &Receiver<Event>, stop: &Receiver<()>) {
@@ -126,11 +131,10 @@ impl Dispatcher {
                 }
             }
             // 2. Take what else has happened.
-            for event in events.try_iter().take(EVENTS_PER_TURN) {
+            let mut more = events.try_iter().take(EVENTS_PER_TURN);
+            while self.audience.said() <= BYTES_PER_TURN {
+                let Some(event) = more.next() else { break };
                 self.take(event);
-                if self.audience.said() > BYTES_PER_TURN {
-                    break;
-                }
             }
             // 3. Send.
             crowded_since = self.flush().then(Instant::now);

@@ -38,20 +38,22 @@ impl Foreign {
         }
     }
 
-    /// Recognises an HTTP request by its first line; or by the beginning of one that was too long to be `complete`.
+    /// Recognises an HTTP request by its first line (RFC 9112, 3: method, target and version, in any method there may
+    /// be); or by the beginning of a line that was too long to be `complete`, where the version may be cut off.
     pub fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
-        const METHODS: [&[u8]; 10] = [
-            b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE",
-            b"PATCH", b"PRI",
-        ];
         const VERSIONS: [&[u8]; 3] = [b"HTTP/", b"RTSP/", b"SIP/"];
-        let mut words = line.split(|byte| *byte == b' ');
-        let (method, _target) = (words.next()?, words.next()?);
-        let has_version = match words.next() {
-            Some(version) => VERSIONS.iter().any(|known| version.starts_with(known)),
-            None => !complete,
+        let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
+        let is_method = |word: &[u8]| {
+            word.len() >= 3 && word.iter().all(|b| b.is_ascii_uppercase() || *b == b'-')
         };
-        (METHODS.contains(&method) && has_version).then_some(Foreign::Http)
+        let is_request = match words[..] {
+            [method, _target, version] if complete => {
+                is_method(method) && VERSIONS.iter().any(|known| version.starts_with(known))
+            }
+            [method, _target, ..] => !complete && is_method(method),
+            _ => false,
+        };
+        is_request.then_some(Foreign::Http)
     }
 
     /// The [`Foreign`] that a [`Doorkeeper`] stopped, if it is that.
@@ -155,7 +157,9 @@ mod tests {
         for line in [
             "GET / HTTP/1.1",
             "POST /say?x=1 HTTP/1.0",
-            "OPTIONS * RTSP/1.0",
+            "PROPFIND /dav HTTP/1.1",
+            "M-SEARCH * HTTP/1.1",
+            "DESCRIBE rtsp://camera RTSP/1.0",
             "OPTIONS sip:nm SIP/2.0",
             "PRI * HTTP/2.0",
         ] {
@@ -165,11 +169,6 @@ mod tests {
                 "{line}"
             );
         }
-        let long = format!("GET /{}", "x".repeat(5000));
-        assert_eq!(
-            Foreign::by_first_line(long.as_bytes(), false),
-            Some(Foreign::Http)
-        );
         for line in [
             "GET",
             "GET it",
@@ -179,6 +178,7 @@ mod tests {
             "hello",
             "",
             "/GET / HTTP/1.1",
+            "WE USE HTTP/2 NOW",
         ] {
             assert_eq!(
                 Foreign::by_first_line(line.as_bytes(), true),
@@ -186,5 +186,21 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn a_request_is_recognised_wherever_it_is_cut() {
+        let request = format!("POST /{} HTTP/1.1", "x".repeat(100));
+        for cut in "POST /".len()..request.len() {
+            assert_eq!(
+                Foreign::by_first_line(&request.as_bytes()[..cut], false),
+                Some(Foreign::Http),
+                "{cut}"
+            );
+        }
+        assert_eq!(
+            Foreign::by_first_line(b"I talk about everything at great length", false),
+            None
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! A chat server for a LAN that needs only netcat: std threads and crossbeam channels.
 
+pub mod acceptor;
 pub mod admission;
 pub mod audience;
 pub mod cli;

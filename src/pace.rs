@@ -28,9 +28,11 @@ impl Pace {
         }
     }
 
-    /// One more line, `now`: how long it must wait.
-    pub fn next_line(&mut self, now: Instant) -> Duration {
-        let done_at = self.done_at.map_or(now, |done_at| done_at.max(now)) + self.interval;
+    /// One more line of so many bytes, `now`: how long it must wait. A long line counts as one for each KiB that it has
+    /// begun, because a burst of long ones would be more than a slow reader's backlog may hold.
+    pub fn next_line(&mut self, bytes: usize, now: Instant) -> Duration {
+        let lines = u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
+        let done_at = self.done_at.map_or(now, |done_at| done_at.max(now)) + self.interval * lines;
         self.done_at = Some(done_at);
         done_at.duration_since(now).saturating_sub(self.tolerance)
     }
@@ -43,7 +45,7 @@ mod tests {
     #[test]
     fn a_burst_is_free_and_what_follows_keeps_to_the_rate() {
         let (mut pace, mut now) = (Pace::new(10, 3), Instant::now());
-        let mut next = |now| pace.next_line(now).as_millis();
+        let mut next = |now| pace.next_line(60, now).as_millis();
         assert_eq!([(); 5].map(|()| next(now)), [0, 0, 0, 100, 200]);
         now += Duration::from_millis(200);
         assert_eq!(next(now), 100);
@@ -53,8 +55,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_counts_as_several() {
+        let (mut pace, now) = (Pace::new(10, 3), Instant::now());
+        assert_eq!(
+            [1024, 1025, 0, 4096].map(|bytes| pace.next_line(bytes, now).as_millis()),
+            [0, 0, 100, 500]
+        );
+    }
+
+    #[test]
     fn a_rate_of_zero_is_no_limit() {
         let (mut pace, now) = (Pace::new(0, 1), Instant::now());
-        assert!((0..1000).all(|_| pace.next_line(now).is_zero()));
+        assert!((0..1000).all(|_| pace.next_line(60, now).is_zero()));
     }
 }

@@ -194,7 +194,7 @@ impl Room {
         })
     }
 
-    /// Who has this name, or else the one that it looks like.
+    /// Who has exactly this name, but for its case.
     pub fn find(&self, name: &Nickname) -> Option<ClientId> {
         self.roster.find(name)
     }

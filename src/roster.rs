@@ -41,12 +41,10 @@ impl Roster {
             .all(|key| self.look_alikes.get(key).is_none_or(|owner| *owner == id))
     }
 
-    /// Who has this name, or else the one that it looks like.
+    /// Who has exactly this name, but for its case. A private line must not reach somebody who only looks like the one
+    /// it is for.
     pub fn find(&self, name: &Nickname) -> Option<ClientId> {
-        let exactly = self.names.get(name.folded()).map(|(_, id)| id);
-        exactly
-            .or_else(|| name.keys().iter().find_map(|key| self.look_alikes.get(key)))
-            .copied()
+        self.names.get(name.folded()).map(|(_, id)| *id)
     }
 
     /// The name that `name` may have been meant to be: one or two slips of a finger away from it (in a word of less
@@ -90,8 +88,9 @@ mod tests {
                 roster.is_free_for(&name(taken), one) && !roster.is_free_for(&name(taken), two),
                 "{taken}"
             );
-            assert_eq!(roster.find(&name(taken)), Some(one));
         }
+        assert_eq!(roster.find(&name("ALICE")), Some(one));
+        assert_eq!(roster.find(&name("a1ice")), None);
         assert_eq!(
             roster.names().map(ToString::to_string).collect::<Vec<_>>(),
             ["alice", "Bob"]

@@ -16,8 +16,8 @@ pub const WILL_TIMING_MARK: [u8; 3] = [IAC, 251, TIMING_MARK];
 
 /// What telnet sends through `source`, without its commands.
 ///
-/// Ctrl-C makes telnet ask for a timing mark and show nothing until it comes. `on_timing_mark` is called for each
-/// such question.
+/// Ctrl-C makes telnet ask for a timing mark and show nothing until it comes. `on_timing_mark` is called when it
+/// was asked for.
 #[derive(Debug)]
 pub struct TelnetFilter<R, F> {
     source: R,
@@ -51,7 +51,7 @@ impl<R: Read, F: FnMut()> TelnetFilter<R, F> {
 
     /// Moves the text to the front of `received`; its length.
     fn strip(&mut self, received: &mut [u8]) -> usize {
-        let mut length = 0;
+        let (mut length, mut wants_timing_mark) = (0, false);
         for at in 0..received.len() {
             let byte = received[at];
             let mut is_text = false;
@@ -73,7 +73,7 @@ impl<R: Read, F: FnMut()> TelnetFilter<R, F> {
                     State::Text
                 }
                 (State::Option(DO), TIMING_MARK) => {
-                    (self.on_timing_mark)();
+                    wants_timing_mark = true;
                     State::Text
                 }
                 (State::Option(_), _) => State::Text,
@@ -85,6 +85,9 @@ impl<R: Read, F: FnMut()> TelnetFilter<R, F> {
                 received[length] = byte;
                 length += 1;
             }
+        }
+        if wants_timing_mark {
+            (self.on_timing_mark)(); // Once is enough, however often it was asked.
         }
         length
     }
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn ctrl_c_is_not_text_and_asks_for_a_timing_mark() {
         assert_eq!(
-            text_of(&[b"hello\n\xff\xf4\xff\xfd\x06", b"still here\n"]),
+            text_of(&[b"hello\n\xff\xf4\xff\xfd\x06\xff\xfd\x06", b"still here\n"]),
             ("hello\nstill here\n".to_owned(), 1)
         );
     }

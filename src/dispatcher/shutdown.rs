@@ -28,17 +28,18 @@ impl Dispatcher {
         }
 
         let grace = after(self.grace);
-        loop {
-            self.flush();
-            if self.audience.is_empty() {
-                break;
-            }
+        self.flush();
+        let mut retry = self.retry_timer();
+        while !self.audience.is_empty() {
             select! {
                 recv(events) -> event => match event {
                     Ok(event) => turn_away(event),
                     Err(_) => return,
                 },
-                recv(self.retry_timer()) -> _ => {}
+                recv(retry) -> _ => {
+                    self.flush();
+                    retry = self.retry_timer();
+                }
                 recv(grace) -> _ => break,
             }
         }
@@ -53,6 +54,7 @@ impl Dispatcher {
                 recv(linger) -> _ => break,
             }
         }
+        drop(self.open); // Those who still have something to say stop now; those who wait in `read` need the rest.
         for socket in sockets {
             let _ = socket.shutdown(Shutdown::Both);
         }

@@ -10,6 +10,7 @@ pub mod reply;
 pub mod text;
 
 use std::fmt;
+use std::ops::RangeFrom;
 
 /// Which client, for as long as the server runs: never used twice, and never a number to calculate with.
 ///
@@ -19,8 +20,20 @@ pub struct ClientId(u64);
 
 impl ClientId {
     /// All ids there are, in the order in which clients come: 1, 2, 3, …
-    pub fn sequence() -> impl Iterator<Item = ClientId> {
-        (1..).map(ClientId)
+    pub fn sequence() -> ClientIds {
+        ClientIds(1..)
+    }
+}
+
+/// Gives every client its own [`ClientId`].
+#[derive(Clone, Debug)]
+pub struct ClientIds(RangeFrom<u64>);
+
+impl Iterator for ClientIds {
+    type Item = ClientId;
+
+    fn next(&mut self) -> Option<ClientId> {
+        self.0.next().map(ClientId)
     }
 }
 

@@ -13,7 +13,7 @@ use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDete
 use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
 
 /// Names that would let somebody pass for the server, or make `[you -> NAME]` ambiguous.
-const RESERVED: [&str; 3] = ["server", "you", "everyone"];
+const RESERVED: [&str; 4] = ["server", "chat-server", "you", "everyone"];
 
 /// A valid name: 1 to 20 letters, digits and marks of one script, `-` and `_`; at most 80 bytes.
 ///
@@ -216,14 +216,25 @@ mod tests {
                 "{mixed}"
             );
         }
-        for taken in ["server", "You", "EVERYONE", "yοu", "5erver"] {
+        for taken in [
+            "server",
+            "Chat-Server",
+            "You",
+            "EVERYONE",
+            "y0u",
+            "Y0U",
+            "everуone",
+        ] {
             let result = Nickname::parse(taken);
-            let looks = matches!(
-                result,
-                Err(NicknameError::Reserved | NicknameError::Scripts)
+            assert!(
+                matches!(
+                    result,
+                    Err(NicknameError::Reserved | NicknameError::Scripts)
+                ),
+                "{taken}: {result:?}"
             );
-            assert!(looks || taken == "5erver", "{taken}: {result:?}");
         }
+        assert_eq!(Nickname::parse("y0u"), Err(NicknameError::Reserved));
     }
 
     #[test]
