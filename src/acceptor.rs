@@ -43,8 +43,8 @@ pub struct Acceptor {
     admission: Admission,
     /// For each client's thread to clone: where its events go,
     events: Sender<Event>,
-    /// and whether there is still somebody to hear of them.
-    is_open: Receiver<Infallible>,
+    /// and how it learns that nobody will hear of them any more.
+    closing: Receiver<Infallible>,
     ids: ClientIds,
     turned_away: TurnedAway,
 }
@@ -57,7 +57,7 @@ impl Acceptor {
         stopped: UnixStream,
         admission: Admission,
         events: Sender<Event>,
-        is_open: Receiver<Infallible>,
+        closing: Receiver<Infallible>,
     ) -> Acceptor {
         Acceptor {
             config,
@@ -65,7 +65,7 @@ impl Acceptor {
             stopped,
             admission,
             events,
-            is_open,
+            closing,
             ids: ClientId::sequence(),
             turned_away: TurnedAway::default(),
         }
@@ -93,6 +93,7 @@ impl Acceptor {
                 return Ok(());
             }
             for at in (0..self.listeners.len()).filter(|at| ready[*at]) {
+                // The listeners do not block, because who was at the door may be gone; the connections do.
                 match self.listeners[at].accept() {
                     Ok((socket, peer)) => {
                         // An IPv4 client of an IPv6 socket is shown as what it is.
@@ -136,14 +137,14 @@ impl Acceptor {
             burst,
             ..
         } = self.config;
-        let (pace, open) = (Pace::new(rate, burst), self.is_open.clone());
+        let (pace, closing) = (Pace::new(rate, burst), self.closing.clone());
         let client = Client {
             id,
             peer,
             socket,
             max_line,
             pace,
-            open,
+            closing,
             permit,
         };
         let events = self.events.clone();

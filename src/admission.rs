@@ -95,6 +95,11 @@ impl Admission {
 }
 
 impl Admission {
+    /// How many places are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.lock().places
+    }
+
     /// Lets nobody in from there any more. Who is in already is not asked here.
     pub fn ban(&self, net: IpNet) {
         let mut bans = self.bans.lock();

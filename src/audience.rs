@@ -1,5 +1,12 @@
 //! Everybody's outbox, and the one place where lines become bytes.
 //!
+//! | how a client ends | who asks for it | what becomes of it |
+//! |---|---|---|
+//! | [`Room::leave`](crate::room::Room::leave) | the dispatcher, always | it is in the room no more, its name is free |
+//! | [`dismiss`](Audience::dismiss) | it left by itself, or was kicked | it is sent what it is owed, then our side is closed |
+//! | [`stop_listening`](Audience::stop_listening) | it was kicked | its thread sees the end of its input |
+//! | [`cut_off`](Audience::cut_off) | it is broken or too slow | it is sent nothing more, and closed with a reset |
+//!
 //! Lines for everyone are rendered once a turn, into one buffer that all outboxes send from. Only the dispatcher's
 //! thread owns an `Audience`.
 
@@ -8,6 +15,7 @@ use crate::outbox::Outbox;
 use crate::protocol::ClientId;
 use crate::protocol::clock::ClockTime;
 use crate::room::Recipients;
+use log::trace;
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,6 +23,7 @@ use std::io::Write;
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// A client with a backlog still reads if its kernel has taken something within this time. It may be slow, or its
@@ -25,7 +34,7 @@ const STILL_READING: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Audience {
     max_backlog: usize,
-    listeners: BTreeMap<ClientId, Listener>,
+    seats: BTreeMap<ClientId, Seat>,
     /// The lines for everyone of this turn: as they are, and with their time in front for those who want that.
     public: Vec<u8>,
     stamped_public: Vec<u8>,
@@ -33,12 +42,15 @@ pub struct Audience {
     stamped: usize,
     /// How many bytes were said to single clients in this turn.
     private: usize,
+    /// Only this thread touches the outboxes. The compiler sees to it that only one does at a time.
+    owner: Option<ThreadId>,
     /// Whose outbox has something of its own in it: lines for that client alone, or a backlog.
     owed: Vec<ClientId>,
 }
 
+/// One client's place in the audience.
 #[derive(Debug)]
-struct Listener {
+struct Seat {
     outbox: Outbox,
     /// When its kernel took something last, as far as it has a backlog.
     took: Instant,
@@ -64,11 +76,12 @@ impl Audience {
     pub fn new(max_backlog: usize) -> Audience {
         Audience {
             max_backlog,
-            listeners: BTreeMap::new(),
+            seats: BTreeMap::new(),
             public: Vec::new(),
             stamped_public: Vec::new(),
             stamped: 0,
             private: 0,
+            owner: None,
             owed: Vec::new(),
         }
     }
@@ -76,13 +89,13 @@ impl Audience {
     /// A client that hears what is said from now on.
     pub fn add(&mut self, id: ClientId, socket: Arc<TcpStream>) {
         let outbox = Outbox::new(socket, &self.public);
-        let listener = Listener {
+        let seat = Seat {
             outbox,
             took: Instant::now(),
             stamped: false,
             leaving: false,
         };
-        self.listeners.insert(id, listener);
+        self.seats.insert(id, seat);
     }
 
     /// Says one line, or several in one text, to those whom it concerns, and with `stamp` in front of each line to those
@@ -91,13 +104,14 @@ impl Audience {
         match to {
             Recipients::Everyone => self.publish(line, stamp),
             Recipients::EveryoneBut(id) => {
-                self.with_outbox(id, |listener, public| listener.outbox.catch_up(public));
+                // This one takes over what came before the line, and then passes over the line.
+                self.with_outbox(id, |seat, public| seat.outbox.catch_up(public));
                 self.publish(line, stamp);
-                self.with_outbox(id, |listener, public| listener.outbox.skip(public));
+                self.with_outbox(id, |seat, public| seat.outbox.skip(public));
             }
-            Recipients::Only(id) => self.with_outbox(id, |listener, public| {
-                let stamp = stamp.filter(|_| listener.stamped);
-                write_lines(listener.outbox.after(public), line, stamp);
+            Recipients::Only(id) => self.with_outbox(id, |seat, public| {
+                let stamp = stamp.filter(|_| seat.stamped);
+                write_lines(seat.outbox.after(public), line, stamp);
             }),
         }
     }
@@ -107,83 +121,75 @@ impl Audience {
         if self.stamped > 0 {
             write_lines(&mut self.stamped_public, line, stamp);
         }
+        trace!("said to everyone, {} bytes in this turn", self.public.len());
     }
 
-    /// Does something with one client's outbox and the public lines as that client gets them.
-    fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Listener, &[u8])) {
-        if let Some(listener) = self
-            .listeners
-            .get_mut(&id)
-            .filter(|listener| !listener.leaving)
-        {
-            let public = if listener.stamped {
+    /// Does something with one client's outbox and the public lines as that client gets them, and remembers to flush it.
+    /// Does nothing for a client that is leaving, or gone.
+    fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Seat, &[u8])) {
+        if let Some(seat) = self.seats.get_mut(&id).filter(|seat| !seat.leaving) {
+            let public = if seat.stamped {
                 &self.stamped_public
             } else {
                 &self.public
             };
-            let before = listener.outbox.backlog();
-            act(listener, public);
-            self.private += listener.outbox.backlog() - before;
+            let before = seat.outbox.backlog();
+            act(seat, public);
+            self.private += seat.outbox.backlog() - before;
             self.owed.push(id);
         }
     }
 
     /// From now on, a client gets each line with its time in front, or without.
     pub fn set_timestamps(&mut self, id: ClientId, on: bool) {
-        self.with_outbox(id, |listener, public| listener.outbox.catch_up(public));
-        if let Some(listener) = self
-            .listeners
-            .get_mut(&id)
-            .filter(|listener| listener.stamped != on)
-        {
-            listener.stamped = on;
+        self.with_outbox(id, |seat, public| seat.outbox.catch_up(public));
+        if let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.stamped != on) {
+            seat.stamped = on;
             if on {
                 self.stamped += 1
             } else {
                 self.stamped -= 1
             }
         }
-        self.with_outbox(id, |listener, public| listener.outbox.skip(public));
+        self.with_outbox(id, |seat, public| seat.outbox.skip(public));
     }
 
     /// Sends one client bytes that are not a line.
     pub fn send_bytes(&mut self, id: ClientId, bytes: &[u8]) {
-        self.with_outbox(id, |listener, public| {
-            let _ = listener.outbox.after(public).write_all(bytes);
+        self.with_outbox(id, |seat, public| {
+            let _ = seat.outbox.after(public).write_all(bytes);
         });
     }
 
     /// How many bytes wait for a client.
     pub fn backlog(&self, id: ClientId) -> usize {
-        self.listeners
-            .get(&id)
-            .map_or(0, |listener| listener.outbox.backlog())
+        self.seats.get(&id).map_or(0, |seat| seat.outbox.backlog())
     }
 
     /// A client has left: it gets what it is owed up to here, and then its connection is closed from our side.
     pub fn dismiss(&mut self, id: ClientId) {
         self.set_timestamps(id, false);
-        if let Some(listener) = self.listeners.get_mut(&id) {
-            listener.leaving = true;
+        if let Some(seat) = self.seats.get_mut(&id) {
+            seat.leaving = true;
         }
     }
 
     /// What a client still sends is not wanted any more. The `read` of its thread returns.
     pub fn stop_listening(&self, id: ClientId) {
-        if let Some(listener) = self.listeners.get(&id) {
-            let _ = listener.outbox.socket().shutdown(Shutdown::Read);
+        if let Some(seat) = self.seats.get(&id) {
+            let _ = seat.outbox.socket().shutdown(Shutdown::Read);
         }
     }
 
     /// Ends a connection that does not end by itself. The `read` of its client's thread returns.
     pub fn cut_off(&mut self, id: ClientId) {
-        if let Some(listener) = self.listeners.remove(&id) {
-            self.stamped -= usize::from(listener.stamped);
-            if !listener.leaving {
+        if let Some(seat) = self.seats.remove(&id) {
+            self.stamped -= usize::from(seat.stamped);
+            if !seat.leaving {
                 // What the kernel still holds for it will not be read: let go of that memory at once, with a reset.
-                let _ = set_socket_linger(listener.outbox.socket(), Some(Duration::ZERO));
+                let _ = set_socket_linger(seat.outbox.socket(), Some(Duration::ZERO));
             }
-            let _ = listener.outbox.socket().shutdown(Shutdown::Both);
+            let _ = seat.outbox.socket().shutdown(Shutdown::Both);
         }
     }
 
@@ -199,14 +205,14 @@ impl Audience {
 
     /// Is there nobody left, not even somebody who is leaving?
     pub fn is_empty(&self) -> bool {
-        self.listeners.is_empty()
+        self.seats.is_empty()
     }
 
     /// The sockets of all.
     pub fn sockets(&self) -> Vec<Arc<TcpStream>> {
-        self.listeners
+        self.seats
             .values()
-            .map(|listener| listener.outbox.socket().clone())
+            .map(|seat| seat.outbox.socket().clone())
             .collect()
     }
 
@@ -217,18 +223,28 @@ impl Audience {
         owed.sort_unstable();
         owed.dedup();
 
+        debug_assert_eq!(
+            *self.owner.get_or_insert(thread::current().id()),
+            thread::current().id()
+        );
         self.private = 0;
         let now = Instant::now();
         let mut finished = Vec::new();
-        let mut settle = |id: ClientId, listener: &mut Listener| {
-            let before = listener.outbox.backlog();
-            match listener.settle(if listener.stamped {
+        let mut settle = |id: ClientId, seat: &mut Seat| {
+            let before = seat.outbox.backlog();
+            let public = if seat.stamped {
                 &self.stamped_public
             } else {
                 &self.public
-            }) {
+            };
+            let settled = seat.settle(public);
+            trace!(
+                "client {id}: sent, {} bytes are left",
+                seat.outbox.backlog()
+            );
+            match settled {
                 Err(error) => flushed.lost.push((id, Departure::Failed(error))),
-                Ok(0) if listener.leaving => finished.push(id),
+                Ok(0) if seat.leaving => finished.push(id),
                 Ok(0) => {}
                 Ok(backlog) if backlog > self.max_backlog => {
                     flushed.lost.push((id, Departure::TooSlow(backlog)))
@@ -236,9 +252,9 @@ impl Audience {
                 Ok(backlog) => {
                     if before == 0 || backlog < before {
                         flushed.progress = true;
-                        listener.took = now;
+                        seat.took = now;
                     }
-                    let reads = now.duration_since(listener.took) < STILL_READING;
+                    let reads = now.duration_since(seat.took) < STILL_READING;
                     flushed.crowded |= reads && backlog > self.max_backlog / 2;
                     self.owed.push(id);
                 }
@@ -246,20 +262,20 @@ impl Audience {
         };
         if self.public.is_empty() {
             for id in owed {
-                if let Some(listener) = self.listeners.get_mut(&id) {
-                    settle(id, listener);
+                if let Some(seat) = self.seats.get_mut(&id) {
+                    settle(id, seat);
                 }
             }
         } else {
-            self.listeners
+            self.seats
                 .iter_mut()
-                .for_each(|(&id, listener)| settle(id, listener));
+                .for_each(|(&id, seat)| settle(id, seat));
             self.public.clear();
             self.stamped_public.clear();
         }
         for id in finished {
-            if let Some(listener) = self.listeners.remove(&id) {
-                let _ = listener.outbox.socket().shutdown(Shutdown::Write);
+            if let Some(seat) = self.seats.remove(&id) {
+                let _ = seat.outbox.socket().shutdown(Shutdown::Write);
             }
         }
         flushed
@@ -277,7 +293,7 @@ fn write_lines(memory: &mut impl Write, text: &impl Display, stamp: Option<Clock
     }
 }
 
-impl Listener {
+impl Seat {
     /// Sends what the kernel takes, and says how many bytes it did not take.
     fn settle(&mut self, public: &[u8]) -> std::io::Result<usize> {
         self.outbox.flush(if self.leaving { &[] } else { public })?;
@@ -286,116 +302,4 @@ impl Listener {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{BufRead, BufReader};
-    use std::net::TcpListener;
-
-    /// An audience of `n` and the far ends of their sockets.
-    fn audience(n: usize, max_backlog: usize) -> (Audience, Vec<(ClientId, BufReader<TcpStream>)>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut audience = Audience::new(max_backlog);
-        let far_ends = ClientId::sequence().take(n).map(|id| {
-            let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            audience.add(id, Arc::new(listener.accept().unwrap().0));
-            (id, BufReader::new(far))
-        });
-        let far_ends = far_ends.collect();
-        (audience, far_ends)
-    }
-
-    fn next_line(far: &mut BufReader<TcpStream>) -> String {
-        let mut line = String::new();
-        far.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    #[test]
-    fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
-        let (mut audience, mut people) = audience(2, 1000);
-        let (alice, bob) = (people[0].0, people[1].0);
-        audience.say(Recipients::Everyone, &"one", None);
-        audience.say(Recipients::Only(bob), &"for bob", None);
-        audience.say(Recipients::EveryoneBut(bob), &"not for bob", None);
-        audience.say(Recipients::Only(alice), &"for alice", None);
-        audience.say(Recipients::Everyone, &"two", None);
-        audience.flush();
-        let heard =
-            |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
-        assert_eq!(
-            heard(&mut people[0].1, 4),
-            ["one", "not for bob", "for alice", "two"]
-        );
-        assert_eq!(heard(&mut people[1].1, 3), ["one", "for bob", "two"]);
-    }
-
-    #[test]
-    fn lines_have_their_time_in_front_for_those_who_want_that() {
-        let (mut audience, mut people) = audience(2, 1000);
-        let (alice, bob) = (people[0].0, people[1].0);
-        let now = Some(ClockTime::default());
-        audience.say(Recipients::Everyone, &"before", now);
-        audience.set_timestamps(bob, true);
-        audience.say(Recipients::Only(bob), &"yours\nboth", now);
-        audience.say(Recipients::Everyone, &"after", now);
-        audience.say(Recipients::EveryoneBut(bob), &"not for bob", now);
-        audience.say(Recipients::EveryoneBut(alice), &"not for alice", now);
-        audience.set_timestamps(bob, false);
-        audience.say(Recipients::Everyone, &"plain", now);
-        audience.flush();
-        let heard =
-            |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
-        assert_eq!(
-            heard(&mut people[0].1, 4),
-            ["before", "after", "not for bob", "plain"]
-        );
-        let stamped = [
-            "before",
-            "[00:00] yours",
-            "[00:00] both",
-            "[00:00] after",
-            "[00:00] not for alice",
-            "plain",
-        ];
-        assert_eq!(heard(&mut people[1].1, 6), stamped);
-    }
-
-    #[test]
-    fn who_leaves_gets_what_was_said_before_and_then_the_end() {
-        let (mut audience, mut people) = audience(2, 1000);
-        audience.say(Recipients::Everyone, &"before", None);
-        audience.dismiss(people[0].0);
-        audience.say(Recipients::Everyone, &"after", None);
-        audience.dismiss(people[0].0);
-        audience.say(Recipients::Only(people[0].0), &"too late", None);
-        assert!(audience.flush().lost.is_empty());
-        assert_eq!(
-            [(); 2].map(|()| next_line(&mut people[0].1)),
-            ["before", ""]
-        );
-        assert_eq!(
-            [(); 2].map(|()| next_line(&mut people[1].1)),
-            ["before", "after"]
-        );
-        assert!(!audience.is_owed());
-    }
-
-    #[test]
-    fn only_who_does_not_read_is_lost() {
-        let (mut audience, mut people) = audience(2, 100_000);
-        let (slow, _does_not_read) = people.remove(0);
-        let (_, mut reads) = people.remove(0);
-        let line = "x".repeat(20_000);
-        let lost = (0..10_000).find_map(|_| {
-            audience.say(Recipients::Everyone, &line, None);
-            let lost = audience.flush().lost;
-            assert_eq!(next_line(&mut reads), line);
-            lost.into_iter().next()
-        });
-        assert!(
-            matches!(lost, Some((id, Departure::TooSlow(backlog))) if id == slow && backlog > 100_000)
-        );
-        audience.cut_off(slow);
-        assert!(audience.flush().lost.is_empty() && !audience.is_owed());
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use crate::protocol::command::Command;
 use crate::protocol::reply::Problem;
 use crate::telnet::TelnetFilter;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use log::trace;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::convert::Infallible;
@@ -29,7 +30,8 @@ pub const STACK_SIZE: usize = 128 * 1024;
 /// How long a client that leaves may take to read what it is still owed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a client's thread looks whether the dispatcher has sent everything, once its client has left.
+/// How often a client's thread looks whether the dispatcher has sent everything, once its client has left. Only then:
+/// the threads of those who are here do not wake up.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// One accepted connection.
@@ -45,15 +47,21 @@ pub struct Client {
     pub max_line: usize,
     /// How fast it may be.
     pub pace: Pace,
-    /// Disconnected when the server closes: then there is nobody left to talk to.
-    pub open: Receiver<Infallible>,
+    /// Disconnected when the server closes. Nothing is ever received from it.
+    pub closing: Receiver<Infallible>,
     /// Its place in the room.
     pub permit: Permit,
 }
 
 impl Client {
-    /// The whole life of the client's thread: join, listen, leave.
-    pub fn run(mut self, events: Sender<Event>) {
+    /// The whole life of the client's thread.
+    pub fn run(self, events: Sender<Event>) {
+        self.join_listen_leave(&events);
+        // Only now: when all senders are gone, all places are free.
+        drop(events);
+    }
+
+    fn join_listen_leave(mut self, events: &Sender<Event>) {
         let joined = Event::Joined {
             id: self.id,
             peer: self.peer,
@@ -62,9 +70,10 @@ impl Client {
         if events.send(joined).is_err() {
             return;
         }
-        // A bug that one client's input brings out must end that client alone.
+        // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing that others
+        // use can be left half changed by it (`AssertUnwindSafe`): this thread shares nothing but its socket.
         let why =
-            catch_unwind(AssertUnwindSafe(|| self.listen(&events))).unwrap_or(Departure::Panicked);
+            catch_unwind(AssertUnwindSafe(|| self.listen(events))).unwrap_or(Departure::Panicked);
         if events.send(Event::Left { id: self.id, why }).is_ok() {
             linger(&self.socket);
         }
@@ -93,6 +102,7 @@ impl Client {
                     return Departure::Foreign(foreign);
                 }
             }
+            trace!("client {id}: a line of {} bytes", lines.last_line().len());
             let length = if let Line::Text(text) = &line {
                 text.len()
             } else {
@@ -116,9 +126,10 @@ impl Client {
                     Some(line) => line.map_err(Problem::Command),
                 },
             };
+            trace!("client {id}: on its way to the dispatcher");
             // This waits while the dispatcher is busy, and so the client waits too.
             let is_closed = events.send(Event::Line { id, line }).is_err();
-            if is_closed || self.open.try_recv() == Err(TryRecvError::Disconnected) {
+            if is_closed || self.closing.try_recv() == Err(TryRecvError::Disconnected) {
                 return Departure::Shutdown;
             }
         }

@@ -5,6 +5,18 @@
 //! out at once. Nothing here is shared, so nothing is locked: where the Java version needs a lock around every
 //! `PrintWriter`, here one thread owns all writers.
 //!
+//! That one thread owns it is no convention. Who has given the dispatcher to its thread has it no more:
+//!
+//! ```compile_fail,E0382
+//! # use chat_server::dispatcher::Dispatcher;
+//! # use crossbeam_channel::Receiver;
+//! # use chat_server::event::Event;
+//! fn start(dispatcher: Dispatcher, events: Receiver<Event>, stop: Receiver<()>) {
+//!     std::thread::spawn(move || dispatcher.run(&events, &stop));
+//!     println!("{dispatcher:?}"); // error: borrow of moved value
+//! }
+//! ```
+//!
 //! It never blocks except in `select!`, and it must never panic: it is the only thread that everyone depends on.
 
 mod operator;
@@ -23,7 +35,7 @@ use crate::room::{self, Delivery, Departed, Recipients, Room};
 use crate::stopper::Stopper;
 use crate::telnet;
 use crossbeam_channel::{Receiver, Sender, after, never, select};
-use log::info;
+use log::{info, trace};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Write;
@@ -67,8 +79,8 @@ pub struct Dispatcher {
     admission: Admission,
     /// For the operator's `/stop`.
     stopper: Stopper,
-    /// Dropped when the clients' threads must end.
-    open: Sender<Infallible>,
+    /// Nothing is ever sent on it: that it is dropped tells the clients' threads to end.
+    closing: Sender<Infallible>,
 }
 
 impl Dispatcher {
@@ -78,7 +90,7 @@ impl Dispatcher {
         admission: Admission,
         console: Option<Console>,
         stopper: Stopper,
-        open: Sender<Infallible>,
+        closing: Sender<Infallible>,
     ) -> Dispatcher {
         Dispatcher {
             room: Room::new(config.history),
@@ -90,7 +102,7 @@ impl Dispatcher {
             console,
             admission,
             stopper,
-            open,
+            closing,
         }
     }
 
@@ -107,7 +119,8 @@ impl Dispatcher {
         let mut summary_timer = None;
         loop {
             // 1. Wait. A timer exists only while there is something for it to do, so an idle server does not wake up.
-            // When somebody who reads is far behind, let it catch up for a moment before there is more to read.
+            // When somebody who reads is far behind (`crowded`), events are not taken for a moment: that arm waits for
+            // a channel on which nothing ever comes, and only the retry timer goes on, until there is less waiting.
             select! {
                 recv(if crowded_since.is_some() { &nothing } else { events }) -> event => match event {
                     Ok(event) => self.start_turn(event),
@@ -136,6 +149,11 @@ impl Dispatcher {
                 let Some(event) = more.next() else { break };
                 self.take(event);
             }
+            debug_assert_eq!(
+                self.room.len(),
+                self.arrivals.len(),
+                "who is in the room has arrived"
+            );
             // 3. Send.
             crowded_since = self.flush().then(Instant::now);
             if self.room.has_summary() && summary_timer.is_none() {
@@ -173,10 +191,15 @@ impl Dispatcher {
                 id,
                 line: Ok(command),
             } => {
+                trace!("client {id}: taken");
                 if let Command::Timestamps(on) = command {
                     self.audience.set_timestamps(id, on);
                 }
                 let deliveries = self.room.act(id, command, self.now);
+                debug_assert!(
+                    deliveries.is_empty() || self.arrivals.contains_key(&id),
+                    "a departed client speaks"
+                );
                 self.log(id, &deliveries);
                 self.deliver(deliveries);
             }
@@ -212,7 +235,8 @@ impl Dispatcher {
     }
 
     /// Takes a client out of the room, with a line in the log, and tells the others. Does nothing if it has left
-    /// already: a client that is cut off leaves here first, and then once more when its thread ends.
+    /// already: a client that is cut off or kicked leaves here, and the [`Event::Left`] that its thread sends when it
+    /// ends comes later and finds nobody.
     fn leave(&mut self, id: ClientId, why: &Departure) {
         let by_itself = matches!(why, Departure::Quit(_));
         let Some(Departed {
@@ -226,7 +250,7 @@ impl Dispatcher {
         if let Some((peer, arrived)) = self.arrivals.remove(&id) {
             let stay = arrived.elapsed().as_secs();
             info!(
-                "client {id} ({name}, {peer}) disconnected: {why}, after {stay} s and {lines} lines"
+                "client {id} ({name}, {peer}) disconnected: {why}, lines said: {lines}, after {stay} s"
             );
         }
         if !matches!(why, Departure::Shutdown) {

@@ -17,7 +17,8 @@ use std::sync::Arc;
 pub const CAPACITY: usize = 1024;
 
 /// One thing that happened to one client. For each client first comes one [`Event::Joined`], then any number of
-/// [`Event::Line`] and [`Event::TimingMark`], then one [`Event::Left`].
+/// [`Event::Line`] and [`Event::TimingMark`], then one [`Event::Left`]; a client
+/// that the dispatcher has cut off meanwhile is not in the room any more, and its events come to nothing.
 #[derive(Debug)]
 pub enum Event {
     /// A client is connected and its thread is about to listen to it.

@@ -3,7 +3,9 @@
 
 use crate::line_queue::LineQueue;
 use log::{LevelFilter, error};
-use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, WriteLogger};
+use simplelog::{
+    CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, ThreadPadding, WriteLogger,
+};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::panic;
@@ -23,7 +25,9 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
             "[year]-[month]-[day] [hour]:[minute]:[second][offset_hour sign:mandatory]:[offset_minute]"
         ))
         .set_target_level(LevelFilter::Off)
-        .set_thread_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Trace)
+        .set_thread_mode(ThreadLogMode::Names)
+        .set_thread_padding(ThreadPadding::Off)
         .set_location_level(LevelFilter::Off);
     // Without a known time zone the log is in UTC; every line says so (+00:00).
     let _ = config.set_time_offset_to_local();

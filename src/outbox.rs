@@ -16,6 +16,13 @@ const STEP: usize = 16 * 1024;
 
 /// The lines on their way to one client.
 ///
+/// ```text
+/// public, in this turn:   <bob> one ⏎ <bob> two ⏎ <carol> three ⏎
+/// alice has heard:        ^ nothing yet: she is sent all of it from there, in one call
+/// bob, who asked for /help after his two lines:   ^ up to here, and it waits in his outbox with the help after it;
+///                         what follows is added when the turn ends
+/// ```
+///
 /// Most lines are for everyone. The dispatcher renders those of one turn once, into one buffer that all outboxes
 /// read from (`public`), and an outbox copies from it only what it cannot send at once. `heard` says how far into
 /// that buffer this client has been served, so that lines for it alone get their right place between the others.

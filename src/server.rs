@@ -1,8 +1,14 @@
 //! A whole server: it listens, starts the [dispatcher](crate::dispatcher), and lets clients in until it is stopped.
 //!
-//! Stopping is closing things in the right order: first the listeners, so that nobody new comes in; then the
-//! dispatcher's stop channel; then the dispatcher closes the clients' sockets, their threads end, and with the last of
-//! them the event channel.
+//! Stopping is closing things in the right order, and nobody is told anything: everybody sees that something has ended.
+//!
+//! | step | who | what ends | who notices |
+//! |---|---|---|---|
+//! | 1 | a signal, `/stop`, a test | the [`Stopper`]'s socket | the acceptor, which waits for that and for clients in one `poll` |
+//! | 2 | the acceptor | the listeners, and its sender of events | nobody comes in any more |
+//! | 3 | [`Server::run`] | the `stop` channel | the dispatcher, which says goodbye and sends what it owes |
+//! | 4 | the dispatcher | the `closing` channel, and the clients' sockets | the clients' threads, which end |
+//! | 5 | the last of them | the event channel | the dispatcher, which ends |
 
 use crate::acceptor::Acceptor;
 use crate::admission::Admission;
@@ -91,14 +97,14 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         let (events, inbox) = bounded(event::CAPACITY);
         let (stop, stopping) = bounded::<()>(0);
-        let (open, is_open) = bounded(0);
+        let (closing, is_closing) = bounded(0);
         let admission = Admission::new(&self.config);
         let dispatcher = Dispatcher::new(
             &self.config,
             admission.clone(),
             self.console,
             self.stopper.clone(),
-            open,
+            closing,
         );
         let stopper = StopOnDrop(self.stopper);
         let dispatcher = thread::Builder::new()
@@ -109,19 +115,21 @@ impl Server {
             })?;
 
         // This thread is the acceptor.
+        let places = admission.clone();
         let accepted = Acceptor::new(
             self.config,
             self.listeners,
             self.stopped,
             admission,
             events,
-            is_open,
+            is_closing,
         )
         .run();
-        drop::<Sender<()>>(stop);
+        drop::<Sender<()>>(stop); // Nothing is sent; that it is gone is the message.
         dispatcher
             .join()
             .map_err(|_| io::Error::other("the dispatcher panicked"))?;
+        debug_assert_eq!(places.taken(), 0, "all clients' threads have ended");
         accepted
     }
 }

@@ -5,7 +5,6 @@ mod support;
 use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use support::{DEADLINE, Person, ServerProcess, chat_server};
@@ -32,13 +31,6 @@ fn fails(arguments: &[&str], code: i32, part: &str) {
         matches!(&complaints[..], [one] if one.starts_with("chat-server: ") && one.contains(part)),
         "{stderr}"
     );
-}
-
-fn temporary_file(name: &str) -> PathBuf {
-    let path =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    let _ = fs::remove_file(&path);
-    path
 }
 
 #[test]
@@ -255,143 +247,6 @@ fn a_second_signal_stops_it_at_once() {
     alice.sees("*** The server is shutting down. Goodbye!");
     server.signal(Signal::INT);
     assert_eq!(server.exit_code(), Some(130));
-}
-
-#[test]
-fn the_log_tells_who_came_spoke_and_went() {
-    let file = temporary_file("log");
-    fs::write(&file, "what was there before\n").unwrap();
-    let mut server = ServerProcess::start(&["--log-file", file.to_str().unwrap()]);
-    let mut alice = server.person("alice");
-    let mut bob = server.person("bob");
-    alice.says("hello");
-    alice.says("/me waves");
-    alice.says("/msg bob the secret");
-    bob.sees("[alice -> you] the secret");
-    alice.says("/quit gone");
-    bob.sees("*** alice left (gone)");
-    server.signal(Signal::TERM);
-    assert_eq!(server.exit_code(), Some(0));
-
-    let log = fs::read_to_string(&file).unwrap();
-    let mut rest = log.as_str();
-    for part in [
-        "what was there before",
-        "[INFO] Chat server started...",
-        "[INFO] Listening on 127.0.0.1:",
-        "[INFO] client 1 connected from 127.0.0.1:",
-        "[INFO] client 1 (guest1) is now alice",
-        "[INFO] client 2 connected from 127.0.0.1:",
-        "[INFO] alice: hello",
-        "[INFO] * alice waves",
-        "[INFO] alice wrote to bob privately",
-        "[INFO] client 1 (alice, 127.0.0.1:",
-        "disconnected: it quit (gone), after 0 s and 3 lines",
-        "disconnected: the server stops",
-        "[INFO] Chat server stopped.",
-    ] {
-        let at = rest
-            .find(part)
-            .unwrap_or_else(|| panic!("{part:?} is not (in this order) in\n{log}"));
-        rest = &rest[at + part.len()..];
-    }
-    assert!(!log.contains("the secret"), "private text is in the log");
-    assert!(!log.contains('\x1b'), "colours are in the log file");
-    let stamp = log
-        .lines()
-        .nth(1)
-        .unwrap()
-        .split('[')
-        .next()
-        .unwrap()
-        .trim();
-    assert!(
-        matches!(stamp.len(), 25) && stamp.as_bytes()[22] == b':',
-        "local time with offset: {stamp}"
-    );
-}
-
-#[test]
-fn a_log_that_nobody_reads_stops_nobody() {
-    // A pipe that is full and not read is what a terminal is after Ctrl-S.
-    let file = temporary_file("stuck");
-    let mut server = chat_server()
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--log-level",
-            "trace",
-            "--rate",
-            "0",
-            "--log-file",
-            file.to_str().unwrap(),
-        ])
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut address = None;
-    support::eventually("the log file says where it listens", || {
-        let log = fs::read_to_string(&file).unwrap_or_default();
-        address = log.lines().find_map(|line| {
-            line.split_once("Listening on ")
-                .map(|(_, it)| it.to_owned())
-        });
-        address.is_some()
-    });
-    let mut alice = Person::connect(address.unwrap().parse().unwrap());
-    alice.sees_welcome();
-    // More lines than the queue holds after what the pipe holds, so that some must be lost.
-    for n in 0..20 {
-        alice.sends(format!("{n} {}\n", "x".repeat(100)).repeat(400).as_bytes());
-        (0..400).for_each(|_| {
-            drop(alice.sees_one_that(|line| line.starts_with(&format!("<guest1> {n} "))))
-        });
-    }
-    // Now the reader goes away, which makes it a closed pipe.
-    drop(server.stderr.take());
-    alice.says("still here");
-    alice.sees("<guest1> still here");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
-    alice.sees("*** The server is shutting down. Goodbye!");
-    assert_eq!(server.wait().unwrap().code(), Some(0));
-    assert!(
-        fs::read_to_string(&file)
-            .unwrap()
-            .contains("guest1: still here")
-    );
-}
-
-#[cfg(target_os = "linux")] // Only Linux has a device that is always full.
-#[test]
-fn a_full_disk_stops_nobody() {
-    let server = ServerProcess::start(&["--log-file", "/dev/full"]);
-    let mut alice = server.person("alice");
-    alice.says("no space left");
-    alice.sees("<alice> no space left");
-    server.logs("alice: no space left");
-}
-
-#[test]
-fn colours_are_for_terminals() {
-    let (screen, terminal) = support::pseudo_terminal();
-    let mut command = chat_server();
-    command
-        .args(["--listen", "127.0.0.1:0"])
-        .env_remove("NO_COLOR");
-    let mut server = command
-        .stdin(Stdio::null())
-        .stderr(terminal)
-        .spawn()
-        .unwrap();
-    drop(command); // It holds the terminal too.
-    let line = support::lines_of(screen).recv_timeout(DEADLINE).unwrap();
-    assert!(
-        line.ends_with("\x1b[32m[INFO]\x1b[0m Chat server started..."),
-        "{line:?}"
-    );
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]

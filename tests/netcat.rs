@@ -217,7 +217,7 @@ fn recipe_for_a_transcript(_: &Program) -> Result<(), Failed> {
         env!("CARGO_TARGET_TMPDIR"),
         std::process::id()
     );
-    let script = recipe(&server, "(echo /nick scribe").replace("transcript.txt", &file);
+    let script = recipe(&server, "(echo /timestamps on").replace("transcript.txt", &file);
     let scribe = shell(&script, &[]);
     alice.sees("*** guest2 is now scribe");
     alice.says("write this down");

@@ -54,7 +54,7 @@ impl Dispatcher {
                 recv(linger) -> _ => break,
             }
         }
-        drop(self.open); // Those who still have something to say stop now; those who wait in `read` need the rest.
+        drop(self.closing); // Those who still have something to say stop now; those who wait in `read` need the rest.
         for socket in sockets {
             let _ = socket.shutdown(Shutdown::Both);
         }

@@ -5,10 +5,15 @@
 //! sent with `!!! `. No name can begin with `*`, `!`, `<` or `[`, and no text can hold a line break, so nobody can
 //! forge such a line.
 
+mod problem;
+
+pub use problem::{Problem, Refusal};
+
 use super::clock::ClockTime;
-use super::command::{COMMANDS, CommandError, CommandSpec};
-use super::nickname::{Nickname, NicknameError};
+use super::command::COMMANDS;
+use super::nickname::Nickname;
 use crate::foreign::Foreign;
+use problem::Usage;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
@@ -88,21 +93,6 @@ pub enum Reply {
     Problem(Problem),
 }
 
-/// Why somebody is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no place left.
-    Full,
-    /// There are as many clients from its address as there may be.
-    TooManyFromThere,
-    /// The operator has banned its address.
-    Banned,
-    /// Its address is not among those that may connect.
-    NotAllowed,
-    /// The system has nothing left to serve another client with.
-    Exhausted,
-}
-
 /// Why somebody left, as far as it concerns the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -116,25 +106,6 @@ pub enum Reason {
     Kicked(Option<Arc<str>>),
     /// The server made a mistake.
     Bug,
-}
-
-/// What is wrong with a line that a client sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// It looks like a command and is none.
-    Command(CommandError),
-    /// It is longer than this many bytes.
-    LineTooLong(usize),
-    /// Somebody else has this name.
-    NameTaken(Nickname),
-    /// This name belongs to another guest.
-    GuestName(Nickname),
-    /// The new name is the old one.
-    SameName(Nickname),
-    /// The private line is for somebody who is not here, but perhaps for this one who is.
-    NobodyCalled(String, Option<Nickname>),
-    /// `/reply`, but nobody has written privately yet.
-    NobodyToReplyTo,
 }
 
 /// How many are in the room, and the names of all or the first of them.
@@ -226,20 +197,6 @@ impl Display for Here {
     }
 }
 
-impl Display for Refusal {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::TooManyFromThere => "there are too many clients from your address already",
-            Refusal::Banned => "your address is banned from this server",
-            Refusal::NotAllowed => "your address may not connect to this server",
-            Refusal::Full => "the server is full; please try again later",
-            Refusal::Exhausted => {
-                "the server cannot serve one more client at the moment; please try again later"
-            }
-        })
-    }
-}
-
 impl Display for Reason {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -250,105 +207,6 @@ impl Display for Reason {
             Reason::Kicked(Some(reason)) => write!(f, "sent away: {reason}"),
             Reason::Bug => f.write_str("an error in the server"),
         }
-    }
-}
-
-impl Display for Problem {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Problem::Command(error) => error.fmt(f),
-            Problem::LineTooLong(max) => {
-                write!(
-                    f,
-                    "That line was longer than {max} bytes, so nobody got it. Please send it in pieces."
-                )
-            }
-            Problem::NameTaken(name) => write!(
-                f,
-                "{name} is taken, or looks like a name that is. Please pick another name."
-            ),
-            Problem::GuestName(name) => {
-                write!(
-                    f,
-                    "{name} is for the guest with that number. Please pick another name."
-                )
-            }
-            Problem::SameName(name) => write!(f, "You are {name} already."),
-            Problem::NobodyCalled(name, Some(nearest)) => {
-                write!(
-                    f,
-                    "No one here is called \"{name}\". Did you mean {nearest}?"
-                )
-            }
-            Problem::NobodyCalled(name, None) => {
-                write!(
-                    f,
-                    "No one here is called \"{name}\". /list shows who is here."
-                )
-            }
-            Problem::NobodyToReplyTo => {
-                f.write_str("Nobody has written to you privately yet. Use /msg NAME TEXT.")
-            }
-        }
-    }
-}
-
-impl Display for CommandError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            CommandError::Unknown(word, candidates) if candidates.is_empty() => write!(
-                f,
-                "There is no command /{word}. /help lists them; to say a line that begins with a slash, type //{word}"
-            ),
-            CommandError::Unknown(word, candidates) => {
-                write!(
-                    f,
-                    "There is no command /{word}. Did you mean /{}?",
-                    candidates.join(" or /")
-                )
-            }
-            CommandError::Usage(spec) => {
-                write!(
-                    f,
-                    "/{} needs something else after it. Usage: {}",
-                    spec.words[0],
-                    Usage(spec)
-                )
-            }
-            CommandError::BadName(NicknameError::Length) => {
-                write!(
-                    f,
-                    "/nick: a name has 1 to {} characters.",
-                    Nickname::MAX_CHARS
-                )
-            }
-            CommandError::BadName(NicknameError::Character(c)) => {
-                write!(
-                    f,
-                    "/nick: a name cannot contain {c:?}, only letters, digits, - and _."
-                )
-            }
-            CommandError::BadName(NicknameError::Scripts) => {
-                f.write_str("/nick: a name cannot mix letters of different scripts.")
-            }
-            CommandError::BadName(NicknameError::Reserved) => {
-                f.write_str("/nick: that name is reserved. Please pick another.")
-            }
-            CommandError::NobodyCalled(name) => Problem::NobodyCalled(name.clone(), None).fmt(f),
-        }
-    }
-}
-
-/// A command as it is typed: `/msg NAME TEXT`.
-struct Usage<'a>(&'a CommandSpec);
-
-impl Display for Usage<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let CommandSpec {
-            words, arguments, ..
-        } = self.0;
-        let space = if arguments.is_empty() { "" } else { " " };
-        f.pad(&format!("/{}{space}{arguments}", words[0]))
     }
 }
 
@@ -397,123 +255,4 @@ fn help(f: &mut Formatter<'_>) -> fmt::Result {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(names: &[&str]) -> Vec<Nickname> {
-        names
-            .iter()
-            .map(|name| Nickname::parse(name).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn the_welcome_is_three_lines() {
-        let here = Here {
-            count: 3,
-            names: named(&["alice", "bob", "guest1"]),
-        };
-        let welcome = Reply::Welcome {
-            you: Nickname::parse("guest1").unwrap(),
-            here,
-        };
-        assert_eq!(
-            welcome.to_string(),
-            "*** Welcome to chat-server! You are guest1.\n\
-             *** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.\n\
-             *** 3 here: alice, bob, guest1"
-        );
-    }
-
-    #[test]
-    fn a_long_list_is_cut() {
-        let here = Here {
-            count: 43,
-            names: named(&["alice", "bob", "carol"]),
-        };
-        assert_eq!(
-            here.to_string(),
-            "*** 43 here: alice, bob, carol … and 40 more"
-        );
-    }
-
-    #[test]
-    fn a_list_of_hundreds_is_wrapped() {
-        let names: Vec<Nickname> = (0..500)
-            .map(|n| Nickname::parse(&format!("person-{n:03}")).unwrap())
-            .collect();
-        let list = Reply::List(Here { count: 500, names }).to_string();
-        assert!(
-            list.starts_with("*** 500 here: person-000, person-001, "),
-            "{list}"
-        );
-        assert!(
-            list.lines()
-                .all(|line| line.len() <= 80 && line.starts_with("*** ")),
-            "{list}"
-        );
-        assert_eq!(list.matches("person-").count(), 500);
-        assert!(list.ends_with(" person-498, person-499"));
-        let wide = named(&[
-            "愛麗絲愛麗絲愛麗絲愛麗絲",
-            "アリスアリスアリス",
-            "앨리스앨리스앨리스",
-            "愛麗絲",
-        ]);
-        let list = Reply::List(Here {
-            count: 4,
-            names: wide,
-        })
-        .to_string();
-        assert!(
-            list.lines().count() == 2 && list.lines().all(|line| line.width() <= 80),
-            "{list}"
-        );
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, shown) in [
-            (0, "0"),
-            (999, "999"),
-            (4211, "4,211"),
-            (1_000_042, "1,000,042"),
-        ] {
-            assert_eq!(Grouped(number).to_string(), shown);
-        }
-    }
-
-    #[test]
-    fn help_has_a_line_for_every_command() {
-        let help = Reply::Help.to_string();
-        for spec in &COMMANDS {
-            assert!(
-                help.contains(&format!("\n***   /{}", spec.words[0])),
-                "{help}"
-            );
-        }
-        assert!(help.lines().all(|line| line.starts_with("*** ")), "{help}");
-        assert!(
-            help.contains("/list              who is here, and how many (also /who, /names)"),
-            "{help}"
-        );
-    }
-
-    #[test]
-    fn every_problem_is_marked_and_names_the_command() {
-        let usage = CommandError::Usage(&COMMANDS[1]);
-        assert_eq!(
-            Reply::Problem(Problem::Command(usage)).to_string(),
-            "!!! /msg needs something else after it. Usage: /msg NAME TEXT"
-        );
-        let unknown = Reply::Problem(Problem::Command(CommandError::Unknown(
-            "dance".into(),
-            vec![],
-        )))
-        .to_string();
-        assert!(
-            unknown.starts_with("!!! There is no command /dance."),
-            "{unknown}"
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,111 @@
+use super::*;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+
+/// An audience of `n` and the far ends of their sockets.
+fn audience(n: usize, max_backlog: usize) -> (Audience, Vec<(ClientId, BufReader<TcpStream>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut audience = Audience::new(max_backlog);
+    let far_ends = ClientId::sequence().take(n).map(|id| {
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        audience.add(id, Arc::new(listener.accept().unwrap().0));
+        (id, BufReader::new(far))
+    });
+    let far_ends = far_ends.collect();
+    (audience, far_ends)
+}
+
+fn next_line(far: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    far.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+#[test]
+fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
+    let (mut audience, mut people) = audience(2, 1000);
+    let (alice, bob) = (people[0].0, people[1].0);
+    audience.say(Recipients::Everyone, &"one", None);
+    audience.say(Recipients::Only(bob), &"for bob", None);
+    audience.say(Recipients::EveryoneBut(bob), &"not for bob", None);
+    audience.say(Recipients::Only(alice), &"for alice", None);
+    audience.say(Recipients::Everyone, &"two", None);
+    audience.flush();
+    let heard =
+        |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
+    assert_eq!(
+        heard(&mut people[0].1, 4),
+        ["one", "not for bob", "for alice", "two"]
+    );
+    assert_eq!(heard(&mut people[1].1, 3), ["one", "for bob", "two"]);
+}
+
+#[test]
+fn lines_have_their_time_in_front_for_those_who_want_that() {
+    let (mut audience, mut people) = audience(2, 1000);
+    let (alice, bob) = (people[0].0, people[1].0);
+    let now = Some(ClockTime::default());
+    audience.say(Recipients::Everyone, &"before", now);
+    audience.set_timestamps(bob, true);
+    audience.say(Recipients::Only(bob), &"yours\nboth", now);
+    audience.say(Recipients::Everyone, &"after", now);
+    audience.say(Recipients::EveryoneBut(bob), &"not for bob", now);
+    audience.say(Recipients::EveryoneBut(alice), &"not for alice", now);
+    audience.set_timestamps(bob, false);
+    audience.say(Recipients::Everyone, &"plain", now);
+    audience.flush();
+    let heard =
+        |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
+    assert_eq!(
+        heard(&mut people[0].1, 4),
+        ["before", "after", "not for bob", "plain"]
+    );
+    let stamped = [
+        "before",
+        "[00:00] yours",
+        "[00:00] both",
+        "[00:00] after",
+        "[00:00] not for alice",
+        "plain",
+    ];
+    assert_eq!(heard(&mut people[1].1, 6), stamped);
+}
+
+#[test]
+fn who_leaves_gets_what_was_said_before_and_then_the_end() {
+    let (mut audience, mut people) = audience(2, 1000);
+    audience.say(Recipients::Everyone, &"before", None);
+    audience.dismiss(people[0].0);
+    audience.say(Recipients::Everyone, &"after", None);
+    audience.dismiss(people[0].0);
+    audience.say(Recipients::Only(people[0].0), &"too late", None);
+    assert!(audience.flush().lost.is_empty());
+    assert_eq!(
+        [(); 2].map(|()| next_line(&mut people[0].1)),
+        ["before", ""]
+    );
+    assert_eq!(
+        [(); 2].map(|()| next_line(&mut people[1].1)),
+        ["before", "after"]
+    );
+    assert!(!audience.is_owed());
+}
+
+#[test]
+fn only_who_does_not_read_is_lost() {
+    let (mut audience, mut people) = audience(2, 100_000);
+    let (slow, _does_not_read) = people.remove(0);
+    let (_, mut reads) = people.remove(0);
+    let line = "x".repeat(20_000);
+    let lost = (0..10_000).find_map(|_| {
+        audience.say(Recipients::Everyone, &line, None);
+        let lost = audience.flush().lost;
+        assert_eq!(next_line(&mut reads), line);
+        lost.into_iter().next()
+    });
+    assert!(
+        matches!(lost, Some((id, Departure::TooSlow(backlog))) if id == slow && backlog > 100_000)
+    );
+    audience.cut_off(slow);
+    assert!(audience.flush().lost.is_empty() && !audience.is_owed());
+}

@@ -1,0 +1,121 @@
+//! What the documentation says of the code, held against the code.
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::ServerProcess;
+
+const LIB: &str = include_str!("../src/lib.rs");
+
+/// The code blocks of the crate's documentation, without their comment signs.
+fn blocks() -> Vec<String> {
+    let text: Vec<_> = LIB
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    text.join("\n")
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn no_file_uses_what_is_on_its_own_floor_or_above() {
+    let plan = blocks()
+        .into_iter()
+        .find(|block| block.contains("\nserver\n"))
+        .expect("the plan of the floors");
+    let floors: HashMap<&str, usize> = plan
+        .lines()
+        .enumerate()
+        .flat_map(|(floor, line)| line.split_whitespace().map(move |file| (file, floor)))
+        .collect();
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut checked = 0;
+    for path in files(&src)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+    {
+        let inside = path.strip_prefix(&src).unwrap().with_extension("");
+        let module = inside.iter().next().unwrap().to_str().unwrap();
+        if matches!(module, "lib" | "main") || path.ends_with("tests.rs") {
+            continue;
+        }
+        let floor = floors
+            .get(module)
+            .unwrap_or_else(|| panic!("{module} is on no floor"));
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for used in code
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("use crate::"))
+        {
+            let used = used.split([':', ';']).next().unwrap();
+            assert!(
+                used == module
+                    || floors[used] > *floor
+                    || (module == "protocol" && used == "foreign"),
+                "{module} uses {used}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "only {checked} uses were found");
+}
+
+#[test]
+fn the_trace_of_one_line_is_as_the_documentation_shows_it() {
+    let expected = blocks()
+        .into_iter()
+        .find(|block| block.contains("[TRACE]"))
+        .expect("a trace");
+    let server = ServerProcess::start(&["--log-level", "trace"]);
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    alice.sees("*** guest2 is now bob");
+    // The turn before must be over in the log too: a line of nine bytes, which only its author gets an answer to.
+    alice.says("/list    ");
+    server.logs("client 1: a line of 9 bytes");
+    server.logs("client 1: sent, 0 bytes are left");
+    alice.says("hello");
+    bob.sees("<alice> hello");
+    let without_time = |line: &str| line.split_once(" [").map(|(_, rest)| format!("[{rest}"));
+    let lines = std::iter::from_fn(|| server.log.recv_timeout(support::DEADLINE).ok());
+    let lines = lines
+        .filter_map(|line| without_time(&line))
+        .skip_while(|line| !line.contains("a line of 5 bytes"));
+    let expected: Vec<_> = expected
+        .lines()
+        .filter(|line| line.starts_with('['))
+        .collect();
+    assert_eq!(lines.take(expected.len()).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= 400, "{} has {lines} lines", path.display());
+        }
+    }
+}

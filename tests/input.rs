@@ -1,0 +1,147 @@
+//! Whatever one client sends, another sees whole lines of text from somebody who is who they seem to be.
+
+mod support;
+
+use support::{Person, TestServer};
+
+fn alice_and_bob() -> (TestServer, Person, Person) {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let bob = server.person("bob");
+    alice.sees("*** guest2 is now bob");
+    (server, alice, bob)
+}
+
+// What is in the lines.
+
+#[test]
+fn nothing_that_a_terminal_obeys_reaches_another_person() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    bob.sends("\x1b[2J\tbell\x07 \u{9b}31m \u{202e}evil\u{2028}\n".as_bytes());
+    alice.sees_next(r"<bob> \x1b[2J bell\x07 \x9b31m \u{202e}evil\u{2028}");
+    bob.sends(b"/me \x08\n/msg alice \x7f\n/nick \x1b\n/\x1bx\n");
+    alice.sees_next(r"* bob \x08");
+    alice.sees_next(r"[bob -> you] \x7f");
+    assert!(
+        bob.sees_one_that(|line| line.starts_with("!!! /nick"))
+            .contains(r"'\\'")
+    );
+    assert!(
+        bob.next_line()
+            .unwrap()
+            .starts_with(r"!!! There is no command /\x1bx.")
+    );
+    bob.sends(b"/quit \x1bc\n");
+    alice.sees_next(r"*** bob left (\x1bc)");
+}
+
+#[test]
+fn ordinary_text_of_any_script_arrives_as_it_was_sent() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for text in ["grüß dich", "你好", "مرحبا", "नमस्ते", "👩‍👩‍👧 🏳️‍🌈 👍🏽", "e\u{301}"]
+    {
+        bob.says(text);
+        alice.sees_next(&format!("<bob> {text}"));
+    }
+}
+
+#[test]
+fn invalid_utf8_nul_and_lone_carriage_returns_are_shown() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    bob.sends(b"caf\xe9\na\0b\nc\rd\n");
+    for line in ["<bob> caf\u{fffd}", r"<bob> a\x00b", r"<bob> c\x0dd"] {
+        alice.sees_next(line);
+    }
+}
+
+#[test]
+fn lines_are_the_same_however_the_packets_are_cut() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for byte in "grüß 你好 👩‍👩‍👧\r\nzwei\r\n".as_bytes() {
+        bob.sends(&[*byte]); // TCP_NODELAY is not needed: the kernel may join packets, and both must work.
+    }
+    alice.sees_next("<bob> grüß 你好 👩‍👩‍👧");
+    alice.sees_next("<bob> zwei");
+}
+
+#[test]
+fn a_hundred_megabytes_without_a_line_break_cost_their_sender_one_error() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    let endless = vec![b'x'; 1 << 20];
+    for _ in 0..100 {
+        bob.sends(&endless);
+    }
+    bob.says("");
+    bob.says("sorry");
+    bob.sees(
+        "!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.",
+    );
+    alice.sees_next("<bob> sorry");
+}
+
+// Names.
+
+#[test]
+fn nobody_can_look_like_somebody_else() {
+    let (_server, mut alice, mut bob) = alice_and_bob();
+    for name in [
+        "Alice",
+        "ALICE",
+        "a1ice",
+        "aIice",
+        "аlice",
+        "аӏісе",
+        "al\u{200d}ice",
+        "\u{301}alice",
+        "guеst1",
+        "sеrver",
+    ] {
+        bob.says(&format!("/nick {name}"));
+        assert!(bob.next_line().unwrap().starts_with("!!! "), "{name}");
+    }
+    for name in ["Алиса", "愛麗絲", "أليس", "Zoë-2"] {
+        bob.says(&format!("/nick {name}"));
+        assert!(
+            alice
+                .next_line()
+                .unwrap()
+                .ends_with(&format!(" is now {name}"))
+        );
+    }
+    alice.says("/msg ZOË-2 hi");
+    bob.sees("[alice -> you] hi");
+}
+
+// Who is no chat client.
+
+#[test]
+fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {
+    let (server, mut alice, _bob) = alice_and_bob();
+    let long_request = format!("GET /{} HTTP/1.1\r\n\r\n/me hacks\r\n", "x".repeat(100_000));
+    let (just_too_long, cut_in_version) = (
+        4096 - "POST / HTTP/1.1".len() + 1,
+        4096 - "POST / HTT".len(),
+    );
+    let requests = [just_too_long, cut_in_version]
+        .map(|n| format!("POST /{} HTTP/1.1\n/me hacks\n", "x".repeat(n)));
+    for (hello, protocol) in [
+        (&b"POST / HTTP/1.1\r\nHost: 192.168.1.20:12345\r\n\r\n/nick admin\r\n/me hacks\r\nhello\r\n"[..], "HTTP"),
+        (b"\r\nGET / HTTP/1.0\r\n\r\n/me hacks\r\n", "HTTP"),
+        (b"PROPFIND / HTTP/1.1\r\n\r\n/me hacks\r\n", "HTTP"),
+        (long_request.as_bytes(), "HTTP"),
+        (requests[0].as_bytes(), "HTTP"),
+        (requests[1].as_bytes(), "HTTP"),
+        (b"\x16\x03\x01\x02\x00\n/me hacks\n", "TLS"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n/me hacks\r\n", "SSH"),
+        (b"\x03\x00\x00\x13\x0e\xe0\n/me hacks\n", "RDP"),
+        (b"\x00\x00\x00\x85\xffSMBr\n/me hacks\n", "SMB"),
+    ] {
+        let mut stranger = Person::connect(server.address);
+        stranger.sends(hello);
+        let seen = stranger.reads_to_the_end();
+        let reason = format!("!!! This is a chat server and does not speak {protocol}. Use netcat: nc HOST PORT");
+        assert_eq!(seen[3..], [reason], "{protocol}");
+        let guest = alice.sees_one_that(|line| line.ends_with(" joined")).replace(" joined", " left");
+        alice.sees_next(&guest);
+    }
+}

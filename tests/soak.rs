@@ -1,0 +1,509 @@
+//! Total order, checked. Many people say, whisper, rename themselves, stall, leave and come back at random; then
+//! what each of them saw is compared with what they all did, line by line.
+//!
+//! One observer stays all the time. What it saw is *the* sequence of public lines, and everybody else must have seen
+//! a contiguous run of it: from their own coming to their own leaving. No comparison has any tolerance, and none
+//! depends on how fast the machine is.
+//!
+//! `SOAK_SECONDS` makes it longer, in rounds of a few seconds, and `SOAK_SEED` repeats a round: everybody decides
+//! the same again, though threads and network mix it differently.
+
+#[path = "support/random.rs"]
+mod random;
+mod support;
+
+use chat_server::config::LINGER;
+use fastrand::Rng;
+use random::{Usage, Wire};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+use support::{DEADLINE, ServerProcess, eventually};
+
+/// The server's flags: nobody is paced, nobody is told what was said before they came, and patience with slow readers
+/// is short, so that a few seconds see some cut off.
+const FLAGS: [&str; 6] = ["--rate", "0", "--history", "0", "--max-backlog", "163840"];
+
+/// How many people there are at once.
+const PEOPLE: usize = 40;
+
+/// How many lines somebody sends in one go, and how many bytes one has, at most. Nobody goes on before the observer
+/// has seen the last of them, so no more than 40 * 4 lines are ever on their way to it. That is less than
+/// `--max-backlog`: the observer is never too slow, however busy the machine is.
+const BURST: usize = 4;
+const LINE: usize = 900;
+
+const ROUND: Duration = Duration::from_secs(3);
+const THE_END: &str = "that is all";
+const TOO_SLOW: &str = " left (too slow";
+
+/// What somebody did between coming and leaving, and what they saw.
+struct Visit {
+    /// All names that they had. No two visits ever have the same name.
+    names: Vec<String>,
+    /// The public lines that they caused, as everybody must see them, from coming to leaving.
+    said: Vec<String>,
+    whispers: Vec<Whisper>,
+    /// Everything that they saw after the welcome, and whether it ended within a line.
+    seen: Vec<String>,
+    mid_line: bool,
+    ending: Ending,
+    stalls: usize,
+}
+
+struct Whisper {
+    /// `None` is `/reply`.
+    to: Option<String>,
+    /// What the other one must see.
+    line: String,
+}
+
+/// How a visit ended, as far as the visitor knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ending {
+    /// They were still there at the end of the round.
+    Stayed,
+    Quit,
+    HalfClosed,
+    /// Like the last two, but reading the rest took so long that the server was free to hang up before the end.
+    Dawdled,
+    Reset,
+    /// The server has broken the connection off.
+    CutOff,
+}
+
+/// What all threads of a round share.
+struct Round {
+    seed: u64,
+    server: SocketAddr,
+    until: Instant,
+    /// For each person the number of their last line that the observer has seen.
+    observed: Vec<AtomicUsize>,
+    talking: AtomicUsize,
+}
+
+/// Counts somebody as talking until it is dropped, whatever happens.
+struct Talking<'a>(&'a AtomicUsize);
+
+impl Drop for Talking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Somebody during one visit.
+struct Visitor<'a> {
+    round: &'a Round,
+    person: usize,
+    rng: &'a mut Rng,
+    /// How many texts they have written, in all their visits. Each carries its number, so that no two are the same.
+    count: &'a mut usize,
+    wire: Wire,
+    visit: Visit,
+}
+
+/// One person visits again and again, until the round is over. Whoever is there then reads on until the observer says
+/// that it was all.
+fn come_and_go(round: &Round, person: usize) -> Vec<Visit> {
+    let mut talking = Some(Talking(&round.talking));
+    let (mut rng, mut count) = (Rng::with_seed(round.seed + 1_000_003 * person as u64), 0);
+    let mut visits = Vec::new();
+    while talking.is_some() {
+        let (wire, visit) = come_in(round.server);
+        let (rng, count) = (&mut rng, &mut count);
+        let mut visitor = Visitor {
+            round,
+            person,
+            rng,
+            count,
+            wire,
+            visit,
+        };
+        let mut ending = visitor.chat().unwrap_or(Ending::CutOff);
+        if Instant::now() >= round.until {
+            talking = None;
+        }
+        let said_so = |seen: &[String]| seen.last().is_some_and(|line| line.ends_with(THE_END));
+        if ending == Ending::Stayed {
+            match visitor.reads_until(said_so) {
+                Ok(()) => drop(visitor.visit.seen.pop()),
+                Err(_) => ending = Ending::CutOff,
+            }
+        }
+        visitor.visit.ending = ending;
+        visitor.visit.mid_line = visitor.wire.is_in_mid_line();
+        visits.push(visitor.visit);
+        if ending == Ending::Reset {
+            visitor.wire.reset();
+        }
+    }
+    visits
+}
+
+fn come_in(server: SocketAddr) -> (Wire, Visit) {
+    let mut wire = Wire::connect(server).expect("the server listens");
+    let welcome = wire.next_line();
+    let guest = welcome.trim_end_matches('.').rsplit(' ').next().unwrap();
+    while !wire.next_line().contains(" here: ") {}
+    let visit = Visit {
+        names: vec![guest.to_owned()],
+        said: vec![format!("*** {guest} joined")],
+        whispers: Vec::new(),
+        seen: Vec::new(),
+        mid_line: false,
+        ending: Ending::Stayed,
+        stalls: 0,
+    };
+    (wire, visit)
+}
+
+impl Visitor<'_> {
+    /// An error means that the server has ended the connection.
+    fn chat(&mut self) -> io::Result<Ending> {
+        while Instant::now() < self.round.until {
+            match self.rng.u32(..100) {
+                0..4 => {
+                    self.visit.stalls += 1;
+                    thread::sleep(Duration::from_millis(self.rng.u64(1..1500)));
+                }
+                4..7 => return self.leave(),
+                _ => self.talk()?,
+            }
+            let rested = Instant::now() + Duration::from_millis(self.rng.u64(..40));
+            self.reads_until(|_| Instant::now() >= rested)?;
+        }
+        Ok(Ending::Stayed)
+    }
+
+    fn reads_until(&mut self, done: impl Fn(&[String]) -> bool) -> io::Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        while !done(&self.visit.seen) {
+            assert!(Instant::now() < deadline, "{} waits in vain", self.name());
+            self.visit.seen.extend(self.wire.glance_at_text()?);
+        }
+        Ok(())
+    }
+
+    /// Sends a few lines at once, and reads on until the observer has seen them.
+    fn talk(&mut self) -> io::Result<()> {
+        let (mut packet, mut last) = (String::new(), 0);
+        for _ in 0..self.rng.usize(1..=BURST) {
+            let (name, text) = (self.name(), self.text());
+            let kind = self.rng.u32(..10);
+            if kind < 7 {
+                last = *self.count; // A line that the observer will see.
+            }
+            packet += &match kind {
+                0..6 => {
+                    self.visit.said.push(format!("<{name}> {text}"));
+                    format!("{text}\n")
+                }
+                6 => {
+                    self.visit.said.push(format!("* {name} {text}"));
+                    format!("/me {text}\n")
+                }
+                7 => {
+                    let new = format!("p{}-{}", self.person, self.count);
+                    self.visit.said.push(format!("*** {name} is now {new}"));
+                    self.visit.names.push(new.clone());
+                    format!("/nick {new}\n")
+                }
+                _ => {
+                    let to = self.acquaintance().filter(|_| kind == 8);
+                    let line = format!("[{name} -> you] {text}");
+                    let typed = match &to {
+                        Some(to) => format!("/msg {to} {text}\n"),
+                        None => format!("/reply {text}\n"),
+                    };
+                    self.visit.whispers.push(Whisper { to, line });
+                    typed
+                }
+            }
+        }
+        self.wire.send(packet.as_bytes())?;
+        let observed = &self.round.observed[self.person];
+        self.reads_until(|_| observed.load(SeqCst) >= last)
+    }
+
+    fn leave(&mut self) -> io::Result<Ending> {
+        let (name, text, asked) = (self.name(), self.text(), Instant::now());
+        let ending = match self.rng.u32(..3) {
+            0 => {
+                self.visit.said.push(format!("*** {name} left ({text})"));
+                self.wire.send(format!("/quit {text}\n").as_bytes())?;
+                Ending::Quit
+            }
+            1 => {
+                self.visit.said.push(format!("<{name}> {text}")); // The last line needs no line break.
+                self.visit.said.push(format!("*** {name} left"));
+                self.wire.send(text.as_bytes())?;
+                self.wire.socket().shutdown(Shutdown::Write)?;
+                Ending::HalfClosed
+            }
+            _ => {
+                self.wire.send(b"half a li")?;
+                return Ok(Ending::Reset);
+            }
+        };
+        let _the_end = self.reads_until(|_| false);
+        let dawdled = asked.elapsed() >= LINGER;
+        Ok(if dawdled { Ending::Dawdled } else { ending })
+    }
+
+    fn name(&self) -> String {
+        self.visit.names.last().expect("a guest has a name").clone()
+    }
+
+    /// `#7-12`, person 7's twelfth text, and any words.
+    fn text(&mut self) -> String {
+        *self.count += 1;
+        let words = ["words ", "grüße ", "Ωμέγα ", "漢字 ", "👩‍🚀 "][self.rng.usize(..5)];
+        let words = words.repeat(self.rng.usize(..LINE) / words.len());
+        format!("#{}-{} {words}.", self.person, self.count)
+    }
+
+    /// Somebody of whom there was news lately, and who may be gone or renamed already.
+    fn acquaintance(&mut self) -> Option<String> {
+        let news = self.visit.seen.iter().rev().filter(|line| is_public(line));
+        news.map(|line| speaker(line).to_owned())
+            .nth(self.rng.usize(..30))
+    }
+}
+
+/// Is this line for everyone? Nobody here asks the server for anything else that begins with `***`.
+fn is_public(line: &str) -> bool {
+    !line.starts_with('[') && !line.starts_with("!!! ")
+}
+
+/// Whom a line is from or about: `<alice> …`, `* alice …`, `*** alice …`, `[alice -> you] …`.
+fn speaker(line: &str) -> &str {
+    let name = line.trim_start_matches(['<', '*', '[', ' ']);
+    name.split(['>', ' ']).next().unwrap()
+}
+
+/// Who wrote the text in this line and its number: `#7-12`.
+fn number_in(line: &str) -> Option<(usize, usize)> {
+    let (person, rest) = line.split_once('#')?.1.split_once('-')?;
+    let (number, _) = rest.split_once(' ')?;
+    Some((person.parse().ok()?, number.parse().ok()?))
+}
+
+/// The observer reads, and says that it was all when nobody talks any more. Returns what it saw before that.
+fn observe(observer: &mut Wire, round: &Round) -> Vec<String> {
+    let (mut sequence, mut said_so) = (Vec::new(), false);
+    loop {
+        if !said_so && round.talking.load(SeqCst) == 0 {
+            observer.send(format!("{THE_END}\n").as_bytes()).unwrap();
+            said_so = true;
+        }
+        let Some(line) = observer
+            .glance_at_text()
+            .expect("the observer is not cut off")
+        else {
+            continue;
+        };
+        if line.ends_with(THE_END) {
+            return sequence;
+        }
+        assert!(is_public(&line), "the observer saw {line}");
+        if let Some((person, number)) = number_in(&line) {
+            round.observed[person].store(number, SeqCst);
+        }
+        sequence.push(line);
+    }
+}
+
+/// Is only the observer left? If not, there are people who are about to leave.
+fn is_alone(observer: &mut Wire) -> bool {
+    observer.send(b"/list\n").unwrap();
+    let mut lines = std::iter::repeat_with(|| observer.next_line());
+    lines.find(|line| line.contains(" here: ")).unwrap() == "*** 1 here: guest1"
+}
+
+/// Compares what everybody saw with what everybody did.
+fn judge(sequence: &[String], visits: &[Visit]) {
+    let mut who = HashMap::new();
+    for (number, visit) in visits.iter().enumerate() {
+        who.extend(visit.names.iter().map(|name| (name.as_str(), number)));
+    }
+    let mut places = vec![Vec::new(); visits.len()];
+    for (place, line) in sequence.iter().enumerate() {
+        let visit = who.get(speaker(line)).expect(line);
+        places[*visit].push(place);
+    }
+    let mut complete = Vec::new();
+    for (visit, places) in visits.iter().zip(&places) {
+        complete.push(judge_public(sequence, visit, places));
+    }
+    judge_private(visits, &who, &complete);
+}
+
+/// What a visitor did came out whole, once and in order, at these places of the sequence; and what they saw is its run
+/// from their coming to their leaving. Returns false if the end of that run may be missing, because the connection was
+/// broken off.
+fn judge_public(sequence: &[String], visit: &Visit, places: &[usize]) -> bool {
+    let name = visit.names.last().unwrap();
+    let (first, last) = (places[0], places[places.len() - 1]);
+    let too_slow = sequence[last].contains(TOO_SLOW);
+    let broken_off = too_slow || visit.ending == Ending::Reset;
+    let explained = too_slow || visit.ending != Ending::CutOff;
+    assert!(explained, "{name} was cut off without a word");
+
+    let mut said: Vec<&String> = places.iter().map(|&place| &sequence[place]).collect();
+    if broken_off {
+        let (left, before) = (said.pop().unwrap(), said.last().unwrap());
+        let new_name = before.split_once(" is now ").map(|(_, name)| name);
+        let name = new_name.unwrap_or(speaker(before));
+        let why = if too_slow { TOO_SLOW } else { " left" };
+        assert!(left.starts_with(&format!("*** {name}{why}")), "{left}");
+    }
+    compare(name, "said", &said, &visit.said, !broken_off);
+
+    let end = match visit.ending {
+        _ if too_slow => last,
+        Ending::Stayed => sequence.len(),
+        Ending::Quit | Ending::Dawdled => last + 1,
+        Ending::HalfClosed | Ending::Reset | Ending::CutOff => last,
+    };
+    let run = &sequence[first + 1..end];
+    let complete = !broken_off && visit.ending != Ending::Dawdled;
+    let seen: Vec<&String> = visit.seen.iter().filter(|line| is_public(line)).collect();
+    compare(name, "saw", &seen, run, complete);
+    assert!(!complete || !visit.mid_line, "{name} saw half a line");
+    complete
+}
+
+/// Fails unless the lines are the expected ones, or the first of them where not all are needed.
+fn compare(who: &str, did: &str, lines: &[&String], expected: &[String], all: bool) {
+    let needed = if all { expected.len() } else { 0 };
+    for place in 0..lines.len().max(needed) {
+        let (line, right) = (lines.get(place).copied(), expected.get(place));
+        assert!(
+            line == right,
+            "line {place} that {who} {did} is {line:?} instead of {right:?}"
+        );
+    }
+}
+
+/// Every private line reached the one whom it was for and nobody else, once, and its author has a receipt for it; or
+/// it reached nobody, and the author was told so.
+fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]) {
+    let mut readers = HashMap::new();
+    for (reader, visit) in visits.iter().enumerate() {
+        for line in visit.seen.iter().filter(|line| is_whisper(line)) {
+            assert_eq!(readers.insert(line, reader), None, "twice: {line}");
+        }
+    }
+    for (visit, complete_here) in visits.iter().zip(complete) {
+        let (mut whispers, mut wrote_last) = (visit.whispers.iter(), None);
+        for answer in visit.seen.iter().filter(|line| !is_public(line)) {
+            if is_whisper(answer) {
+                wrote_last = Some(speaker(answer));
+                continue;
+            }
+            // Every other line is the answer to the next whisper.
+            let Whisper { to, line } = whispers.next().expect(answer);
+            let reader = readers.remove(line);
+            let Some((name, text)) = receipt(answer) else {
+                let excuses = [
+                    "!!! No one here is called ",
+                    "!!! Nobody has written to you ",
+                ];
+                assert!(
+                    excuses.iter().any(|excuse| answer.starts_with(excuse)),
+                    "{answer}"
+                );
+                assert_eq!(reader, None, "seen, but answered with {answer:?}: {line}");
+                continue;
+            };
+            let to = who[to.as_deref().or(wrote_last).expect("somebody wrote last")];
+            assert_eq!(who[name], to, "for somebody else: {line}");
+            assert!(line.ends_with(&format!("] {text}")), "{text:?} for {line}");
+            let lost = reader.is_none() && !complete[to];
+            assert!(
+                reader == Some(to) || lost,
+                "seen by {reader:?}, not {to}: {line}"
+            );
+        }
+        // Without an answer are only the last whispers of somebody whose connection was broken off.
+        for Whisper { to, line } in whispers {
+            assert!(!complete_here, "no answer: {line}");
+            let reader = readers.remove(line);
+            let wrong = |to: &String| reader.is_some_and(|reader| reader != who[to.as_str()]);
+            assert!(
+                !to.as_ref().is_some_and(wrong),
+                "seen by {reader:?}: {line}"
+            );
+        }
+    }
+    assert!(readers.is_empty(), "nobody wrote {readers:?}");
+}
+
+/// Is this what somebody sees to whom somebody has written alone?
+fn is_whisper(line: &str) -> bool {
+    line.starts_with('[') && !line.starts_with("[you -> ")
+}
+
+/// The name and the text in `[you -> alice] hello`, what its author sees of a private line.
+fn receipt(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("[you -> ")?.split_once("] ")
+}
+
+/// Adds up what has happened.
+fn count(sequence: &[String], visits: &[Visit], totals: &mut BTreeMap<String, usize>) {
+    let mut add = |what: &str, number| *totals.entry(what.to_owned()).or_default() += number;
+    add("public lines", sequence.len());
+    for visit in visits {
+        add("connections", 1);
+        add(&format!("ended: {:?}", visit.ending), 1);
+        add("private lines", visit.whispers.len());
+        add("stalls", visit.stalls);
+        add("lines seen", visit.seen.len());
+        let bytes = visit.seen.iter().map(|line| line.len() + 1);
+        add("bytes seen", bytes.sum());
+    }
+}
+
+#[test]
+fn everybody_sees_the_same_conversation() {
+    let mut seed = random::seed("SOAK_SEED");
+    let duration = random::duration("SOAK_SECONDS");
+    let server = ServerProcess::start(&FLAGS);
+    let (mut observer, _) = come_in(server.address);
+    let usage = || Usage::of(server.child.id());
+    let (before, begun) = (usage(), Instant::now());
+    let mut totals = BTreeMap::new();
+    loop {
+        let round = &Round {
+            seed,
+            server: server.address,
+            until: Instant::now() + ROUND.min(duration),
+            observed: (0..PEOPLE).map(|_| AtomicUsize::new(0)).collect(),
+            talking: AtomicUsize::new(PEOPLE),
+        };
+        let (sequence, visits) = thread::scope(|scope| {
+            let person = |person| scope.spawn(move || come_and_go(round, person));
+            let people: Vec<_> = (0..PEOPLE).map(person).collect();
+            let sequence = observe(&mut observer, round);
+            let visits = people.into_iter().flat_map(|person| person.join().unwrap());
+            (sequence, visits.collect::<Vec<_>>())
+        });
+        judge(&sequence, &visits);
+        count(&sequence, &visits, &mut totals);
+        eventually("only the observer is left", || is_alone(&mut observer));
+        random::no_errors_in_the_log(&server.log);
+        if begun.elapsed() >= duration {
+            break;
+        }
+        seed += 1;
+        eprintln!("So far so good. To replay the next round: SOAK_SEED={seed}");
+    }
+    eventually("all is given back", || random::same(before, usage()));
+    let seconds = begun.elapsed().as_secs_f64();
+    eprintln!(
+        "{seconds:.1} s, {totals:#?}\nbefore: {before:?}\nafter:  {:?}",
+        usage()
+    );
+}
