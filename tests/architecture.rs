@@ -119,3 +119,34 @@ fn no_file_is_longer_than_400_lines() {
         }
     }
 }
+
+#[test]
+fn the_readme_says_how_large_the_program_is() {
+    let mut size = 0;
+    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("tests.rs")
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text
+                .lines()
+                .take_while(|line| *line != "#[cfg(test)]")
+                .map(str::trim);
+            size += code
+                .filter(|line| !line.is_empty() && !line.starts_with("//"))
+                .count();
+        }
+    }
+    let said = include_str!("../README.md")
+        .split_once("The program is ")
+        .unwrap()
+        .1
+        .split_once(" lines")
+        .unwrap()
+        .0;
+    let said: usize = said.replace(',', "").parse().unwrap();
+    assert!(
+        said.abs_diff(size) * 50 < size,
+        "the README says {said}, and it is {size}"
+    );
+}
