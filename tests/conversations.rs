@@ -4,16 +4,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::thread;
-use support::{Person, TestServer};
-
-/// alice and bob, alone in a room, each having seen the other come in.
-fn alice_and_bob() -> (TestServer, Person, Person) {
-    let server = TestServer::start();
-    let mut alice = server.person("alice");
-    let bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
-    (server, alice, bob)
-}
+use support::{Person, TestServer, alice_and_bob};
 
 #[test]
 fn the_welcome_comes_before_anything_is_typed() {

@@ -12,18 +12,9 @@ use std::fs::{self, OpenOptions};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::thread;
-use support::{Person, ServerProcess, TestServer, eventually};
+use support::{Person, ServerProcess, TestServer, alice_and_bob, eventually};
 
 const TOO_SLOW: &str = "left (too slow: too much was waiting to be read)";
-
-/// alice and bob, alone in a room, each having seen the other come in.
-fn alice_and_bob() -> (TestServer, Person, Person) {
-    let server = TestServer::start();
-    let mut alice = server.person("alice");
-    let bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
-    (server, alice, bob)
-}
 
 /// The same with carol.
 fn alice_bob_and_carol() -> (TestServer, Person, Person, Person) {

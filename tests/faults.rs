@@ -10,15 +10,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{DEADLINE, Person, ServerProcess, TestServer, chat_server, eventually, test_config};
-
-fn alice_and_bob() -> (TestServer, Person, Person) {
-    let server = TestServer::start();
-    let mut alice = server.person("alice");
-    let bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
-    (server, alice, bob)
-}
+use support::{
+    DEADLINE, Person, ServerProcess, TestServer, alice_and_bob, chat_server, eventually,
+    test_config,
+};
 
 // Floods.
 

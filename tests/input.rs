@@ -2,15 +2,7 @@
 
 mod support;
 
-use support::{Person, TestServer};
-
-fn alice_and_bob() -> (TestServer, Person, Person) {
-    let server = TestServer::start();
-    let mut alice = server.person("alice");
-    let bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
-    (server, alice, bob)
-}
+use support::{Person, TestServer, alice_and_bob};
 
 // What is in the lines.
 

@@ -86,6 +86,15 @@ impl TestServer {
     }
 }
 
+/// A server with alice and bob alone in its room, each having seen the other come in.
+pub fn alice_and_bob() -> (TestServer, Person, Person) {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    let bob = server.person("bob");
+    alice.sees("*** guest2 is now bob");
+    (server, alice, bob)
+}
+
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.stop();
