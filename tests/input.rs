@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Person, TestServer, alice_and_bob};
+use support::{Person, alice_and_bob};
 
 // What is in the lines.
 
