@@ -128,11 +128,7 @@ impl Audience {
     /// Does nothing for a client that is leaving, or gone.
     fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Seat, &[u8])) {
         if let Some(seat) = self.seats.get_mut(&id).filter(|seat| !seat.leaving) {
-            let public = if seat.stamped {
-                &self.stamped_public
-            } else {
-                &self.public
-            };
+            let public = seat.hears(&self.public, &self.stamped_public);
             let before = seat.outbox.backlog();
             act(seat, public);
             self.private += seat.outbox.backlog() - before;
@@ -218,46 +214,34 @@ impl Audience {
 
     /// Ends the turn: sends each client what it has not got yet, with one system call where the kernel takes it all.
     pub fn flush(&mut self) -> Flushed {
-        let mut flushed = Flushed::default();
-        let mut owed = mem::take(&mut self.owed);
-        owed.sort_unstable();
-        owed.dedup();
-
         debug_assert_eq!(
             *self.owner.get_or_insert(thread::current().id()),
             thread::current().id()
         );
-        self.private = 0;
-        let now = Instant::now();
-        let mut finished = Vec::new();
+        let (mut flushed, mut finished, now) = (Flushed::default(), Vec::new(), Instant::now());
+        let mut owed = mem::take(&mut self.owed);
+        owed.sort_unstable();
+        owed.dedup();
+
         let mut settle = |id: ClientId, seat: &mut Seat| {
-            let before = seat.outbox.backlog();
-            let public = if seat.stamped {
-                &self.stamped_public
-            } else {
-                &self.public
-            };
-            let settled = seat.settle(public);
+            let settled = seat.settle(
+                seat.hears(&self.public, &self.stamped_public),
+                self.max_backlog,
+                now,
+            );
             trace!(
                 "client {id}: sent, {} bytes are left",
                 seat.outbox.backlog()
             );
             match settled {
-                Err(error) => flushed.lost.push((id, Departure::Failed(error))),
-                Ok(0) if seat.leaving => finished.push(id),
-                Ok(0) => {}
-                Ok(backlog) if backlog > self.max_backlog => {
-                    flushed.lost.push((id, Departure::TooSlow(backlog)))
-                }
-                Ok(backlog) => {
-                    if before == 0 || backlog < before {
-                        flushed.progress = true;
-                        seat.took = now;
-                    }
-                    let reads = now.duration_since(seat.took) < STILL_READING;
-                    flushed.crowded |= reads && backlog > self.max_backlog / 2;
+                Ok(Settled::Served) => {}
+                Ok(Settled::Finished) => finished.push(id),
+                Ok(Settled::Behind { progress, crowded }) => {
+                    flushed.progress |= progress;
+                    flushed.crowded |= crowded;
                     self.owed.push(id);
                 }
+                Err(why) => flushed.lost.push((id, why)),
             }
         };
         if self.public.is_empty() {
@@ -270,15 +254,62 @@ impl Audience {
             self.seats
                 .iter_mut()
                 .for_each(|(&id, seat)| settle(id, seat));
-            self.public.clear();
-            self.stamped_public.clear();
         }
+        self.public.clear();
+        self.stamped_public.clear();
+        self.private = 0;
         for id in finished {
             if let Some(seat) = self.seats.remove(&id) {
                 let _ = seat.outbox.socket().shutdown(Shutdown::Write);
             }
         }
         flushed
+    }
+}
+
+/// How one client stands at the end of a turn.
+enum Settled {
+    /// Nothing waits for it.
+    Served,
+    /// Nothing waits for it, and it was leaving.
+    Finished,
+    /// Something waits. Its kernel took some of it now, or all up to now; it reads, and far more waits than should.
+    Behind { progress: bool, crowded: bool },
+}
+
+impl Seat {
+    /// The public lines as this client gets them.
+    fn hears<'a>(&self, plain: &'a [u8], stamped: &'a [u8]) -> &'a [u8] {
+        if self.stamped { stamped } else { plain }
+    }
+
+    /// Sends what the kernel takes.
+    fn settle(
+        &mut self,
+        public: &[u8],
+        max_backlog: usize,
+        now: Instant,
+    ) -> Result<Settled, Departure> {
+        let before = self.outbox.backlog();
+        self.outbox
+            .flush(if self.leaving { &[] } else { public })
+            .map_err(Departure::Failed)?;
+        match self.outbox.backlog() {
+            0 if self.leaving => Ok(Settled::Finished),
+            0 => Ok(Settled::Served),
+            backlog if backlog > max_backlog => Err(Departure::TooSlow(backlog)),
+            backlog => {
+                let progress = before == 0 || backlog < before;
+                if progress {
+                    self.took = now;
+                }
+                let reads = now.duration_since(self.took) < STILL_READING;
+                Ok(Settled::Behind {
+                    progress,
+                    crowded: reads && backlog > max_backlog / 2,
+                })
+            }
+        }
     }
 }
 
@@ -290,14 +321,6 @@ fn write_lines(memory: &mut impl Write, text: &impl Display, stamp: Option<Clock
     };
     for line in text.to_string().lines() {
         let _ = writeln!(memory, "{stamp} {line}");
-    }
-}
-
-impl Seat {
-    /// Sends what the kernel takes, and says how many bytes it did not take.
-    fn settle(&mut self, public: &[u8]) -> std::io::Result<usize> {
-        self.outbox.flush(if self.leaving { &[] } else { public })?;
-        Ok(self.outbox.backlog())
     }
 }
 

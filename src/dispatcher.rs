@@ -68,7 +68,7 @@ pub struct Dispatcher {
     audience: Audience,
     /// Where each client in the room comes from, and since when it is here.
     arrivals: BTreeMap<ClientId, (SocketAddr, Instant)>,
-    /// What the clock shows in this turn.
+    /// What the clock shows. All that is said in one turn is said at one time.
     now: ClockTime,
     /// How long until the backlogs are tried again.
     pause: Duration,
@@ -123,16 +123,23 @@ impl Dispatcher {
             // a channel on which nothing ever comes, and only the retry timer goes on, until there is less waiting.
             select! {
                 recv(if crowded_since.is_some() { &nothing } else { events }) -> event => match event {
-                    Ok(event) => self.start_turn(event),
+                    Ok(event) => {
+                        self.now = ClockTime::now();
+                        self.take(event);
+                    }
                     Err(_) => break,
                 },
                 recv(operator) -> line => match line {
-                    Ok(line) => self.obey(&line),
+                    Ok(line) => {
+                        self.now = ClockTime::now();
+                        self.obey(&line);
+                    }
                     Err(_) => operator = never(), // The end of stdin is the end of the console, not of the server.
                 },
                 recv(stop) -> _ => break,
                 recv(summary_timer.as_ref().unwrap_or(&never())) -> _ => {
                     summary_timer = None;
+                    self.now = ClockTime::now();
                     let numbers = self.room.summary();
                     self.deliver(numbers);
                 }
@@ -169,12 +176,6 @@ impl Dispatcher {
         } else {
             never()
         }
-    }
-
-    /// The first event of a turn. All that is said in one turn is said at one time.
-    fn start_turn(&mut self, event: Event) {
-        self.now = ClockTime::now();
-        self.take(event);
     }
 
     /// One event becomes lines in outboxes.
