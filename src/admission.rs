@@ -58,7 +58,7 @@ impl Admission {
         Admission {
             max_clients: config.max_clients.min(room),
             max_per_ip: config.max_per_ip,
-            allow: config.allow.clone(),
+            allow: config.allow.iter().copied().map(canonical).collect(),
             taken: Arc::default(),
             bans: Arc::default(),
         }
@@ -74,7 +74,7 @@ impl Admission {
         if !self.allow.iter().any(|net| net.contains(&address)) {
             return Err(Refusal::NotAllowed);
         }
-        if self.bans.lock().iter().any(|net| net.contains(&address)) {
+        if self.is_banned(address) {
             return Err(Refusal::Banned);
         }
         let mut taken = self.taken.lock();
@@ -102,14 +102,22 @@ impl Admission {
 
     /// Lets nobody in from there any more. Who is in already is not asked here.
     pub fn ban(&self, net: IpNet) {
+        let net = canonical(net);
         let mut bans = self.bans.lock();
         if !bans.contains(&net) {
             bans.push(net);
         }
     }
 
+    /// Is nobody let in from there?
+    pub fn is_banned(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.bans.lock().iter().any(|net| net.contains(&address))
+    }
+
     /// Takes a ban back; false if there was none.
     pub fn unban(&self, net: IpNet) -> bool {
+        let net = canonical(net);
         let mut bans = self.bans.lock();
         let before = bans.len();
         bans.retain(|banned| *banned != net);
@@ -119,6 +127,17 @@ impl Admission {
     /// All bans, the oldest first.
     pub fn bans(&self) -> Vec<IpNet> {
         self.bans.lock().clone()
+    }
+}
+
+/// The network without host bits, and one of IPv4 addresses in IPv6 clothes as what it is.
+pub fn canonical(net: IpNet) -> IpNet {
+    let net = net.trunc();
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(prefix)) if net.addr().is_ipv6() => {
+            IpNet::new(address, prefix).unwrap_or(net)
+        }
+        _ => net,
     }
 }
 
@@ -203,7 +222,7 @@ mod tests {
         let admission = admission(|_| {});
         let net: IpNet = "10.1.0.0/16".parse().unwrap();
         admission.ban(net);
-        admission.ban(net);
+        admission.ban("::ffff:10.1.0.0/112".parse().unwrap());
         assert_eq!(
             admission.admit(ip("::ffff:10.1.2.3")).unwrap_err(),
             Refusal::Banned

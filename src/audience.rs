@@ -139,7 +139,11 @@ impl Audience {
     /// From now on, a client gets each line with its time in front, or without.
     pub fn set_timestamps(&mut self, id: ClientId, on: bool) {
         self.with_outbox(id, |seat, public| seat.outbox.catch_up(public));
-        if let Some(seat) = self.seats.get_mut(&id).filter(|seat| seat.stamped != on) {
+        let seat = self
+            .seats
+            .get_mut(&id)
+            .filter(|seat| !seat.leaving && seat.stamped != on);
+        if let Some(seat) = seat {
             seat.stamped = on;
             if on {
                 self.stamped += 1
@@ -297,7 +301,7 @@ impl Seat {
         match self.outbox.backlog() {
             0 if self.leaving => Ok(Settled::Finished),
             0 => Ok(Settled::Served),
-            backlog if backlog > max_backlog => Err(Departure::TooSlow(backlog)),
+            backlog if backlog > max_backlog && !self.leaving => Err(Departure::TooSlow(backlog)),
             backlog => {
                 let progress = before == 0 || backlog < before;
                 if progress {

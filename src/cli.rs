@@ -1,6 +1,7 @@
 //! The command line: arguments and environment variables become a [`Config`].
 
 use crate::config::Config;
+use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser};
 use ipnet::IpNet;
 use log::LevelFilter;
@@ -63,7 +64,7 @@ pub struct Arguments {
     grace: Duration,
 
     /// Take part from stdin even where that is no terminal; on a terminal this is so anyway
-    #[arg(long, env = "CHAT_CONSOLE")]
+    #[arg(long, env = "CHAT_CONSOLE", value_parser = FalseyValueParser::new())]
     pub console: bool,
 
     /// How much to log: off, error, warn, info, debug or trace

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The longest line that the operator may type, in bytes.
-const MAX_LINE: usize = 4096;
+pub const MAX_LINE: usize = 4096;
 
 /// How often a server in the background looks whether its terminal is its own again, while somebody types there.
 const BACKGROUND_PAUSE: Duration = Duration::from_millis(500);
@@ -23,7 +23,7 @@ const BACKGROUND_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Console {
     /// What the operator types, line by line. It disconnects at the end of stdin.
-    pub lines: Receiver<String>,
+    pub lines: Receiver<Line>,
     /// What the operator sees.
     pub screen: LineQueue,
     /// Show the chat too? Not if the log on the same screen does.
@@ -43,7 +43,6 @@ impl Console {
             .spawn(move || {
                 let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
                 while let Ok(Some(line)) = keyboard.next_line() {
-                    let Line::Text(line) = line else { continue };
                     if typed.send(line).is_err() {
                         return;
                     }

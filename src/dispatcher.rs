@@ -25,12 +25,13 @@ mod shutdown;
 use crate::admission::Admission;
 use crate::audience::Audience;
 use crate::config::Config;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::event::{Departure, Event};
+use crate::line_reader::Line;
 use crate::protocol::ClientId;
 use crate::protocol::clock::ClockTime;
 use crate::protocol::command::Command;
-use crate::protocol::reply::Reply;
+use crate::protocol::reply::{Problem, Reply};
 use crate::room::{self, Delivery, Departed, Recipients, Room};
 use crate::stopper::Stopper;
 use crate::telnet;
@@ -80,7 +81,7 @@ pub struct Dispatcher {
     /// For the operator's `/stop`.
     stopper: Stopper,
     /// Nothing is ever sent on it: that it is dropped tells the clients' threads to end.
-    closing: Sender<Infallible>,
+    closing: Option<Sender<Infallible>>,
 }
 
 impl Dispatcher {
@@ -93,16 +94,17 @@ impl Dispatcher {
         closing: Sender<Infallible>,
     ) -> Dispatcher {
         Dispatcher {
-            room: Room::new(config.history),
+            // What a newcomer is told at once must fit into its backlog, with room for what is said meanwhile.
+            room: Room::new(config.history, config.max_backlog / 2),
             audience: Audience::new(config.max_backlog),
             arrivals: BTreeMap::new(),
-            now: ClockTime::now(),
+            now: now(),
             pause: SHORTEST_PAUSE,
             grace: config.grace,
             console,
             admission,
             stopper,
-            closing,
+            closing: Some(closing),
         }
     }
 
@@ -124,27 +126,31 @@ impl Dispatcher {
             select! {
                 recv(if crowded_since.is_some() { &nothing } else { events }) -> event => match event {
                     Ok(event) => {
-                        self.now = ClockTime::now();
+                        self.now = now();
                         self.take(event);
                     }
                     Err(_) => break,
                 },
                 recv(operator) -> line => match line {
                     Ok(line) => {
-                        self.now = ClockTime::now();
-                        self.obey(&line);
+                        self.now = now();
+                        match line {
+                            Line::Text(line) => self.obey(&line),
+                            Line::TooLong => self.show(&Reply::Problem(Problem::LineTooLong(console::MAX_LINE))),
+                        }
                     }
                     Err(_) => operator = never(), // The end of stdin is the end of the console, not of the server.
                 },
                 recv(stop) -> _ => break,
                 recv(summary_timer.as_ref().unwrap_or(&never())) -> _ => {
                     summary_timer = None;
-                    self.now = ClockTime::now();
+                    self.now = now();
                     let numbers = self.room.summary();
                     self.deliver(numbers);
                 }
                 recv(self.retry_timer()) -> _ => {
                     self.pause = LONGEST_PAUSE.min(self.pause * 2);
+                    self.now = now();
                     let crowded = self.flush();
                     crowded_since = crowded_since.filter(|since| crowded && since.elapsed() < CATCHING_UP);
                     continue;
@@ -168,6 +174,9 @@ impl Dispatcher {
             }
         }
         self.shut_down(events);
+        if let Some(console) = &mut self.console {
+            let _ = console.screen.flush();
+        }
     }
 
     fn retry_timer(&self) -> Receiver<Instant> {
@@ -187,6 +196,9 @@ impl Dispatcher {
                 self.audience.add(id, socket);
                 let deliveries = self.room.join(id);
                 self.deliver(deliveries);
+                if self.admission.is_banned(peer.ip()) {
+                    self.kick(id, Some(operator::BANNED.into())); // Banned after it was let in, before it was here.
+                }
             }
             Event::Line {
                 id,
@@ -297,4 +309,9 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// What the clock on the server's wall shows, in its own time zone and with its daylight saving time.
+fn now() -> ClockTime {
+    ClockTime::of(&jiff::ZonedDateTime::now())
 }

@@ -1,6 +1,7 @@
 //! What to tell the others: the exact command with which they can connect, for each address of this machine.
 
 use if_addrs::get_if_addrs;
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// One address of this machine and the network interface that has it.
@@ -56,7 +57,8 @@ fn commands_for(listening: &[SocketAddr], interfaces: &[Interface]) -> Vec<Strin
                 .map(|interface| format!("nc {} {port}", host(interface))),
         );
     }
-    commands.dedup();
+    let mut seen = HashSet::new();
+    commands.retain(|command| seen.insert(command.clone()));
     commands
 }
 
@@ -104,6 +106,7 @@ mod tests {
             "nc fd12::20 12345",
         ];
         assert_eq!(commands(&["[::]:12345"], &LAN), all);
+        assert_eq!(commands(&["[::]:12345", "0.0.0.0:12345"], &LAN), all);
         assert_eq!(commands(&["0.0.0.0:7"], &LAN), ["nc 192.168.1.20 7"]);
         assert_eq!(
             commands(&["192.168.1.20:7", "127.0.0.1:8"], &LAN),

@@ -36,11 +36,11 @@ struct Moves {
 ///
 /// let mut ids = ClientId::sequence();
 /// let (alice, bob) = (ids.next().unwrap(), ids.next().unwrap());
-/// let mut room = Room::new(20);
+/// let mut room = Room::new(20, 10_000);
 /// room.join(alice);
 /// room.join(bob);
 ///
-/// let deliveries = room.act(alice, Command::Say("hello".into()), ClockTime::now());
+/// let deliveries = room.act(alice, Command::Say("hello".into()), ClockTime::default());
 /// assert_eq!(deliveries[0].to, Recipients::Everyone);
 /// assert_eq!(deliveries[0].reply.to_string(), "<guest1> hello");
 /// ```
@@ -50,8 +50,9 @@ pub struct Room {
     roster: Roster,
     /// The last lines of talk and when they were said, the oldest first.
     history: VecDeque<(ClockTime, Reply)>,
-    /// How many of them are kept.
-    history_size: usize,
+    /// How many bytes they are on a screen, and how many lines and bytes are kept at most.
+    history_bytes: usize,
+    max_history: (usize, usize),
     /// Who came and went while the room was too large to tell of each.
     unsaid: Moves,
 }
@@ -108,13 +109,14 @@ pub struct Departed {
 use Recipients::{Everyone, EveryoneBut, Only};
 
 impl Room {
-    /// An empty room that remembers the last `history` lines.
-    pub fn new(history: usize) -> Room {
+    /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes` long.
+    pub fn new(history: usize, history_bytes: usize) -> Room {
         Room {
             members: HashMap::new(),
             roster: Roster::default(),
             history: VecDeque::new(),
-            history_size: history,
+            history_bytes: 0,
+            max_history: (history, history_bytes),
             unsaid: Moves::default(),
         }
     }
@@ -275,11 +277,16 @@ impl Room {
 
     /// Says something in public, and remembers it for those who come later.
     fn talk(&mut self, to: Recipients, line: Reply, now: ClockTime) -> Vec<Delivery> {
-        if self.history_size > 0 {
-            if self.history.len() == self.history_size {
-                self.history.pop_front();
-            }
+        let (max_lines, max_bytes) = self.max_history;
+        if max_lines > 0 {
+            self.history_bytes += line.size();
             self.history.push_back((now, line.clone()));
+            while self.history.len() > max_lines || self.history_bytes > max_bytes {
+                let Some((_, oldest)) = self.history.pop_front() else {
+                    break;
+                };
+                self.history_bytes -= oldest.size();
+            }
         }
         vec![to.hear(line)]
     }

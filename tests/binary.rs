@@ -38,6 +38,8 @@ fn help_has_every_option_its_variable_and_examples() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     for option in [
         "max-per-ip",
+        "history",
+        "console",
         "allow",
         "rate",
         "burst",

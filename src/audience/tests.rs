@@ -72,6 +72,18 @@ fn lines_have_their_time_in_front_for_those_who_want_that() {
 }
 
 #[test]
+fn who_leaves_is_not_counted_among_those_who_want_timestamps() {
+    let (mut audience, people) = audience(2, 1000);
+    for (id, _) in &people {
+        audience.set_timestamps(*id, true);
+        audience.dismiss(*id);
+        audience.set_timestamps(*id, true);
+    }
+    audience.flush();
+    assert!(audience.is_empty() && audience.stamped == 0);
+}
+
+#[test]
 fn who_leaves_gets_what_was_said_before_and_then_the_end() {
     let (mut audience, mut people) = audience(2, 1000);
     audience.say(Recipients::Everyone, &"before", None);

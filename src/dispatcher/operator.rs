@@ -1,6 +1,7 @@
 //! What the dispatcher does for the person at the server's keyboard.
 
 use super::Dispatcher;
+use crate::admission::canonical;
 use crate::event::Departure;
 use crate::protocol::ClientId;
 use crate::protocol::nickname::Nickname;
@@ -11,7 +12,11 @@ use ipnet::IpNet;
 use log::info;
 use std::fmt::Display;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+/// The reason that those hear who are sent away by a ban.
+pub(super) const BANNED: &str = "banned";
 
 impl Dispatcher {
     /// Does what one line from the console asks for.
@@ -26,7 +31,10 @@ impl Dispatcher {
             }
             Some(Ok(OperatorCommand::List)) => self.show_list(),
             Some(Ok(OperatorCommand::Kick(name, reason))) => match self.find(&name) {
-                Some(id) => self.kick(id, reason),
+                Some(id) => {
+                    self.kick(id, reason);
+                    self.show(&format!("*** {name} has been sent away."));
+                }
                 None => self.show(&format!("!!! No one here is called \"{name}\".")),
             },
             Some(Ok(OperatorCommand::Ban(whom))) => self.ban(&whom),
@@ -46,14 +54,19 @@ impl Dispatcher {
                     .iter()
                     .map(ToString::to_string)
                     .collect();
-                self.show(&format!("*** {} banned: {}", bans.len(), bans.join(", ")));
+                self.show(&format!(
+                    "*** {} banned{}{}",
+                    bans.len(),
+                    if bans.is_empty() { "" } else { ": " },
+                    bans.join(", ")
+                ));
             }
             Some(Ok(OperatorCommand::Stop)) => self.stopper.stop(),
             Some(Ok(OperatorCommand::Help)) => self.show(&OperatorHelp),
         }
     }
 
-    fn show(&mut self, text: &dyn Display) {
+    pub(super) fn show(&mut self, text: &dyn Display) {
         if let Some(console) = &mut self.console {
             let _ = writeln!(console.screen, "{text}"); // The queue never fails.
         }
@@ -93,7 +106,7 @@ impl Dispatcher {
     }
 
     /// Sends one client away: it is told so and gets what it is owed, and nothing more is heard of it.
-    fn kick(&mut self, id: ClientId, reason: Option<Arc<str>>) {
+    pub(super) fn kick(&mut self, id: ClientId, reason: Option<Arc<str>>) {
         self.deliver([Delivery {
             to: Recipients::Only(id),
             reply: Reply::Kicked(reason.clone()),
@@ -127,16 +140,15 @@ impl Dispatcher {
             from_there.len()
         ));
         for id in from_there {
-            self.kick(id, Some("banned".into()));
+            self.kick(id, Some(BANNED.into()));
         }
     }
 }
 
 /// A network, or one address as the smallest of networks.
 fn net(text: &str) -> Option<IpNet> {
-    let net = text.parse().or_else(|_| {
-        text.parse()
-            .map(|address: std::net::IpAddr| address.to_canonical().into())
-    });
-    net.ok().map(|net: IpNet| net.trunc())
+    let net = text
+        .parse()
+        .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+    net.ok().map(canonical)
 }

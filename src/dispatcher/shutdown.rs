@@ -1,22 +1,23 @@
 //! How the dispatcher takes leave of everyone.
 
-use super::Dispatcher;
+use super::{BYTES_PER_TURN, CATCHING_UP, Dispatcher, now};
 use crate::config::LINGER;
 use crate::event::{Departure, Event};
 use crate::outbox::Outbox;
 use crate::protocol::reply::Reply;
 use crate::room::{Delivery, Recipients};
-use crossbeam_channel::{Receiver, after, select};
+use crossbeam_channel::{Receiver, after, at, select};
 use std::io::Write;
 use std::net::Shutdown;
+use std::time::Instant;
 
 impl Dispatcher {
     /// Takes leave of everyone, waits until all have got what they are owed, but no longer than the grace time, and
     /// then closes what is still open.
-    pub(super) fn shut_down(mut self, events: &Receiver<Event>) {
-        for event in events.try_iter().take(events.len()) {
-            self.take(event); // What was accepted before is still said.
-        }
+    pub(super) fn shut_down(&mut self, events: &Receiver<Event>) {
+        let deadline = Instant::now() + self.grace;
+        self.say_what_was_accepted(events, deadline);
+        self.now = now();
         self.deliver([Delivery {
             to: Recipients::Everyone,
             reply: Reply::Goodbye,
@@ -27,7 +28,7 @@ impl Dispatcher {
             self.audience.dismiss(id);
         }
 
-        let grace = after(self.grace);
+        let grace = at(deadline);
         self.flush();
         let mut retry = self.retry_timer();
         while !self.audience.is_empty() {
@@ -54,11 +55,26 @@ impl Dispatcher {
                 recv(linger) -> _ => break,
             }
         }
-        drop(self.closing); // Those who still have something to say stop now; those who wait in `read` need the rest.
+        self.closing = None; // Those who still have something to say stop now; those who wait in `read` need the rest.
         for socket in sockets {
             let _ = socket.shutdown(Shutdown::Both);
         }
         events.iter().for_each(turn_away);
+    }
+
+    /// What is in the channel at this moment is still said, in turns like all before.
+    fn say_what_was_accepted(&mut self, events: &Receiver<Event>, deadline: Instant) {
+        let mut accepted = events.try_iter().take(events.len()).peekable();
+        while accepted.peek().is_some() && Instant::now() < deadline {
+            while self.audience.said() <= BYTES_PER_TURN {
+                let Some(event) = accepted.next() else { break };
+                self.take(event);
+            }
+            let turn_ended = Instant::now();
+            while self.flush() && turn_ended.elapsed() < CATCHING_UP {
+                let _ = self.retry_timer().recv(); // A millisecond or two.
+            }
+        }
     }
 }
 

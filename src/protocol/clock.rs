@@ -1,4 +1,4 @@
-//! A time of day, as people write it beside a line.
+//! A time of day, as people write it beside a line. Which one it is, others say.
 
 use std::fmt;
 
@@ -10,13 +10,8 @@ pub struct ClockTime {
 }
 
 impl ClockTime {
-    /// What the server's clock on the wall shows now, in its own time zone and with its daylight saving time.
-    pub fn now() -> ClockTime {
-        ClockTime::of(&jiff::ZonedDateTime::now())
-    }
-
     /// What a clock on the wall shows at that moment.
-    fn of(moment: &jiff::ZonedDateTime) -> ClockTime {
+    pub fn of(moment: &jiff::ZonedDateTime) -> ClockTime {
         ClockTime {
             hour: moment.hour(),
             minute: moment.minute(),

@@ -1,6 +1,7 @@
 //! The language of the wire: what a client may send, what the server may say, and what a name is.
 //!
-//! This module knows no socket, no thread and no clock, so everything in it is tested without any.
+//! This module knows no socket and no thread, and a time only as a value that is handed in, so everything in it is tested
+//! without any.
 
 pub mod clock;
 pub mod command;

@@ -62,7 +62,8 @@ impl OperatorCommand {
         let (word, rest) = split_word(command);
         let (argument, more) = split_word(rest);
         let needed = || (!argument.is_empty()).then(|| argument.to_owned());
-        let understood = match word.to_lowercase().as_str() {
+        let word = word.to_lowercase();
+        let understood = match word.as_str() {
             "list" | "who" | "names" => Some(OperatorCommand::List),
             "kick" => needed()
                 .map(|name| OperatorCommand::Kick(name, (!more.is_empty()).then(|| more.into()))),
@@ -173,7 +174,7 @@ mod tests {
             parse("/KICK bob too loud"),
             Ok(OperatorCommand::Kick("bob".into(), Some("too loud".into())))
         );
-        assert_eq!(parse("/ban"), Err("Usage: /ban NAME|ADDRESS|NET".into()));
+        assert_eq!(parse("/BAN"), Err("Usage: /ban NAME|ADDRESS|NET".into()));
         assert_eq!(
             parse("/dance"),
             Err("There is no command /dance. /help lists them.".into())

@@ -210,9 +210,22 @@ impl Display for Reason {
     }
 }
 
+impl Reply {
+    /// About how many bytes a line of talk takes on the wire, with its time: never fewer than it does.
+    pub fn size(&self) -> usize {
+        const AROUND: usize = "[14:03] *** [server] <> \n".len() + 4 * Nickname::MAX_CHARS;
+        match self {
+            Reply::Said(_, text) | Reply::Acted(_, text) | Reply::Operator(text) => {
+                AROUND + text.len()
+            }
+            _ => AROUND,
+        }
+    }
+}
+
 /// Everybody, in lines of at most 80 columns.
 fn list(here: &Here, f: &mut Formatter<'_>) -> fmt::Result {
-    let mut line = format!("*** {} here:", Grouped(here.count));
+    let mut line = format!("*** {} here:", here.count);
     for (i, name) in here.names.iter().enumerate() {
         let comma = if i + 1 < here.names.len() { "," } else { "" };
         let item = format!(" {name}{comma}");

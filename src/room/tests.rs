@@ -15,7 +15,7 @@ impl Stage {
         let mut ids = ClientId::sequence();
         let ids = [(); 3].map(|()| ids.next().unwrap());
         let mut stage = Stage {
-            room: Room::new(20),
+            room: Room::new(20, 10_000),
             ids,
         };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
@@ -53,7 +53,7 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
 
 #[test]
 fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
-    let mut room = Room::new(20);
+    let mut room = Room::new(20, 10_000);
     let last = ClientId::sequence()
         .take(50)
         .map(|id| room.join(id))
@@ -69,7 +69,7 @@ fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
 
 #[test]
 fn in_a_large_room_only_numbers_are_told() {
-    let mut room = Room::new(20);
+    let mut room = Room::new(20, 10_000);
     let ids: Vec<_> = ClientId::sequence().take(203).collect();
     let told = |deliveries: &[Delivery]| {
         deliveries.iter().any(|delivery| {
@@ -147,7 +147,7 @@ fn a_whisper_reaches_its_two_people_and_can_be_answered() {
 #[test]
 fn newcomers_are_told_what_was_said_last() {
     let mut stage = Stage::set();
-    stage.room.history_size = 2;
+    stage.room.max_history = (2, 10_000);
     for line in ["one", "/msg bob secret", "/me two", "/list", "three"] {
         stage.types(ALICE, line);
     }
@@ -163,12 +163,50 @@ fn newcomers_are_told_what_was_said_last() {
         (Only(dave), expected.to_owned())
     );
 
-    let mut forgetful = Room::new(0);
+    let mut forgetful = Room::new(0, 10_000);
     forgetful.join(dave);
     forgetful.act(dave, Command::Say("hi".into()), ClockTime::default());
     let recalled = forgetful.act(dave, Command::History, ClockTime::default());
     assert_eq!(
         recalled[0].reply.to_string(),
+        "*** Nothing has been said yet."
+    );
+}
+
+#[test]
+fn what_is_remembered_is_bounded_in_bytes_too() {
+    let mut room = Room::new(1_000, 10_000);
+    let alice = ClientId::sequence().next().unwrap();
+    room.join(alice);
+    for n in 0..100 {
+        room.act(
+            alice,
+            Command::Say(format!("{n} {}", "x".repeat(1_000)).into()),
+            ClockTime::default(),
+        );
+    }
+    let recalled = room.act(alice, Command::History, ClockTime::default())[0]
+        .reply
+        .to_string();
+    assert!((8..10).contains(&recalled.matches("<guest1> ").count()) && recalled.len() <= 10_000);
+    assert!(
+        recalled
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("[00:00] <guest1> 99 "),
+        "{recalled}"
+    );
+    // One that is larger than all that may be kept is not kept at all.
+    room.act(
+        alice,
+        Command::Say("y".repeat(20_000).into()),
+        ClockTime::default(),
+    );
+    assert_eq!(
+        room.act(alice, Command::History, ClockTime::default())[0]
+            .reply
+            .to_string(),
         "*** Nothing has been said yet."
     );
 }

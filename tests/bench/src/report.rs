@@ -62,7 +62,7 @@ fn machine(results: &Results, rounds: usize) -> String {
         said("date", "-I"),
         thread::available_parallelism().map_or(1, usize::from),
         model.trim_start_matches(['\t', ' ', ':']),
-        kernel.trim().split('-').next().unwrap_or_default(),
+        kernel.split('.').take(2).collect::<Vec<_>>().join("."),
         said("rustc", "--version"),
         results.versions.join("; "),
     )
