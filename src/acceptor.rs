@@ -1,4 +1,6 @@
 //! The acceptor's thread: it waits for connections, lets them in or turns them away, and starts a thread for each.
+//!
+//! Next on the tour: [`client`](crate::client), what the thread that it starts does.
 
 use crate::admission::{Admission, Permit};
 use crate::client::{Client, STACK_SIZE};

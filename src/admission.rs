@@ -2,6 +2,8 @@
 //!
 //! The acceptor asks for a [`Permit`] before it starts a thread. A permit is a place in the room that gives itself
 //! back when it is dropped, whatever happened to its client.
+//!
+//! Next on the tour: [`server`](crate::server), how all this starts and stops.
 
 use crate::config::Config;
 use crate::protocol::reply::Refusal;

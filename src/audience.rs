@@ -9,6 +9,8 @@
 //!
 //! Lines for everyone are rendered once a turn, into one buffer that all outboxes send from. Only the dispatcher's
 //! thread owns an `Audience`.
+//!
+//! Next on the tour: [`outbox`](crate::outbox), the last stop of a line.
 
 use crate::event::Departure;
 use crate::outbox::Outbox;

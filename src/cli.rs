@@ -1,4 +1,6 @@
 //! The command line: arguments and environment variables become a [`Config`].
+//!
+//! This is the end of the tour; `main.rs` puts it all together.
 
 use crate::config::Config;
 use clap::builder::FalseyValueParser;

@@ -1,7 +1,12 @@
 //! The thread of one client: it waits in `read`, cuts lines, understands them and tells the dispatcher.
 //!
+//! What it reads comes through several sources, each around the one before, as with Java's `FilterInputStream`: the
+//! socket, then the [`Doorkeeper`], the [`TelnetFilter`] and the [`LineReader`].
+//!
 //! It never writes to the socket. It lives exactly as long as the connection: the acceptor starts it with a
 //! [`Permit`], and when it ends, the place and the descriptor are free.
+//!
+//! Next on the tour: [`foreign`](crate::foreign), the first that sees the bytes.
 
 use crate::admission::Permit;
 use crate::config::LINGER;

@@ -2,6 +2,8 @@
 //!
 //! A thread of its own waits for lines on stdin and sends them to the dispatcher, on a channel of their own. What the
 //! operator is to see goes through a [queue](crate::line_queue), because a terminal can be stopped.
+//!
+//! Next on the tour: [`invitation`](crate::invitation).
 
 use crate::line_queue::LineQueue;
 use crate::line_reader::{Line, LineReader};

@@ -1,8 +1,9 @@
 //! The one thread that owns the room and writes to every socket.
 //!
-//! It waits in `select!` for what happens next, takes what else has happened meanwhile, and then sends each client
-//! all that it is owed in one system call. Under load this moves many lines at once; when it is quiet, a line goes
-//! out at once. Nothing here is shared, so nothing is locked: where the Java version needs a lock around every
+//! It works in turns. A turn waits in `select!` for what happens next, takes what else has happened meanwhile, and then
+//! sends each client all that it is owed in one system call. Under load a turn moves many lines; when it is quiet, a
+//! line goes out at once. Who does not take all of it has a backlog, which a timer tries to send again; and when
+//! somebody who does read has a large one (the room is *crowded*), no events are taken for a moment. Nothing here is shared, so nothing is locked: where the Java version needs a lock around every
 //! `PrintWriter`, here one thread owns all writers.
 //!
 //! That one thread owns it is no convention. Who has given the dispatcher to its thread has it no more:
@@ -18,6 +19,8 @@
 //! ```
 //!
 //! It never blocks except in `select!`, and it must never panic: it is the only thread that everyone depends on.
+//!
+//! Next on the tour: [`room`], what it asks.
 
 mod operator;
 mod shutdown;

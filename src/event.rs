@@ -3,6 +3,8 @@
 //! There is one channel for all kinds of events, because `select!` picks at random among several that are ready:
 //! with one each for joins, lines and leaves, a client's last words could come after its leave. It is bounded, so
 //! that a busy dispatcher makes the readers wait, and through them, by TCP, the clients: back-pressure.
+//!
+//! Next on the tour: [`dispatcher`](crate::dispatcher), where it arrives.
 
 use crate::foreign::Foreign;
 use crate::protocol::ClientId;

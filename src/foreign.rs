@@ -4,6 +4,8 @@
 //! an address in the LAN, with lines of the page's choice in its body: were those taken for lines of chat, any web
 //! site could speak in the room in the visitor's name. (The same was done to Redis, which since then refuses `POST`
 //! and `Host:`.) So a client that does not begin like one is not listened to any further.
+//!
+//! Next on the tour: [`telnet`](crate::telnet).
 
 use std::fmt;
 use std::io::{self, Read};

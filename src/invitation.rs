@@ -1,4 +1,6 @@
 //! What to tell the others: the exact command with which they can connect, for each address of this machine.
+//!
+//! Next on the tour: [`cli`](crate::cli).
 
 use if_addrs::get_if_addrs;
 use std::collections::HashSet;

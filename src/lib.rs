@@ -1,9 +1,10 @@
 //! A chat server for a LAN that needs only netcat, made to be read: std threads and crossbeam channels.
 //!
 //! This page is the start of a tour. It follows one line of text from alice's keyboard to everybody's screen; each
-//! stop links to the file where it happens, and each file's first lines are the next step. Who reads only those,
-//! from the top, has understood the server. Afterwards, the [side-by-side page](side_by_side) sets it next to the same
-//! server in Java, Clojure and tokio, and the [exercises] ask for changes to it.
+//! stop links to the file where it happens; each file's first lines are that step, and name the next. Who reads only
+//! those has understood the server. Readers of Java or Clojure find the six words of Rust that they need at the top of
+//! the [side-by-side page](side_by_side), which sets this server next to the same one in Java, Clojure and tokio.
+//! Afterwards, the [exercises] ask for changes to it.
 //!
 //! # The way of a line
 //!
@@ -33,8 +34,13 @@
 //!    [`outbox`] sends what it has not sent yet, with one system call and without waiting.
 //! 8. **Who does not read** has a backlog, up to a limit. Then it is disconnected, and the others are told why.
 //!
+//! 9. **Leaving** is the last event, and has its own words: the client's thread says why in a
+//!    [`Departure`](event::Departure); the room gives back who has [`Departed`](room::Departed) and what to say of it; a
+//!    [`Reason`](protocol::reply::Reason) is as much of it as concerns the others; and the table in [`audience`] says how the
+//!    connection ends.
+//!
 //! With `--log-level trace` the log shows the steps of that way, with the thread that takes each of them. alice and bob
-//! are in the room, and alice says hello:
+//! are in the room, and alice says hello (only trace lines name their thread):
 //!
 //! ```text
 //! [TRACE] (client-1) client 1: a line of 5 bytes
@@ -59,7 +65,8 @@
 //! cannot get mixed up in one socket, and all see all lines in the same order: not because of a lock, but because there
 //! is nobody else. In Rust that is no convention: the [`Dispatcher`](dispatcher::Dispatcher) is moved into its thread, and
 //! code of another thread that touches its room does not compile. What two threads do share is a socket, of which one
-//! reads and the other writes, and the places and bans in [`admission`], which locks guard for a few instructions.
+//! reads and the other writes, the places and bans in [`admission`], which locks guard for a few instructions, and a few counters of the
+//! [log](line_queue)'s.
 //!
 //! The channels form no cycle (clients to dispatcher, and nothing back but bytes into sockets), so there is no deadlock
 //! to think about.

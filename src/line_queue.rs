@@ -3,6 +3,8 @@
 //! A terminal stopped with Ctrl-S, a pipe that nobody reads or a disk that hangs makes `write(2)` wait. So whoever
 //! writes to a [`LineQueue`] only puts whole lines into it, and a thread of its own takes them out and may wait as
 //! long as it likes. When the queue is full, lines are lost, and when it moves again a line says how many.
+//!
+//! Next on the tour: [`console`](crate::console).
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io::{self, Write};

@@ -2,6 +2,8 @@
 //!
 //! Runs in the client's thread. Holds one buffer of a few KiB and at most one line, so gigabytes without a line
 //! break cost the server nothing but the time to skip them.
+//!
+//! Next on the tour: [`text`](crate::protocol::text).
 
 use crate::protocol::text::printable;
 use std::io::{self, BufRead, BufReader, Read};

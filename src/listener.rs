@@ -1,4 +1,6 @@
 //! Sockets as this server wants them: listening with a long queue, buffers of a fixed size, quick to notice who is gone.
+//!
+//! Next on the tour: [`stopper`](crate::stopper).
 
 use crate::config::Config;
 use rustix::net::{listen, sockopt};

@@ -1,5 +1,7 @@
 //! The log, which must not stop the chat: whoever logs only formats the line, and puts it into the
 //! [queue](crate::line_queue) of each destination.
+//!
+//! Next on the tour: [`line_queue`](crate::line_queue).
 
 use crate::line_queue::LineQueue;
 use log::{LevelFilter, error};

@@ -3,6 +3,8 @@
 //! An [`Outbox`] is the write half of a client's socket. Only the dispatcher's thread touches it, and it never
 //! waits: `send` with `MSG_DONTWAIT` takes what fits into the kernel's buffer, and the rest stays here. The socket
 //! itself remains a blocking one, because the client's thread waits in `read` on it; both share one descriptor.
+//!
+//! Next on the tour: [`admission`](crate::admission), who is let in in the first place.
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};

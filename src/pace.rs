@@ -3,6 +3,8 @@
 //! It knows no clock; whoever asks says what time it is. The client's thread simply waits as long as it is told, so
 //! that its socket fills up and TCP slows the sender down. Nothing is dropped: a paste of a thousand lines arrives
 //! whole, only not at once.
+//!
+//! Next on the tour: [`event`](crate::event), what goes across.
 
 use std::time::{Duration, Instant};
 

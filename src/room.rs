@@ -3,6 +3,8 @@
 //! In go the things that clients do; out come [`Delivery`]s, in the order in which they are to be delivered. The
 //! [dispatcher](crate::dispatcher) owns the only `Room` and calls it from its one thread, which is why no lock is
 //! needed to check a name and take it.
+//!
+//! Next on the tour: [`roster`](crate::roster).
 
 use crate::protocol::ClientId;
 use crate::protocol::clock::ClockTime;

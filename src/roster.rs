@@ -1,4 +1,6 @@
 //! Who has which name. A name belongs to one client, and so do all that look like it.
+//!
+//! Next on the tour: [`reply`](crate::protocol::reply), what it answers.
 
 use crate::protocol::ClientId;
 use crate::protocol::nickname::Nickname;

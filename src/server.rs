@@ -9,6 +9,8 @@
 //! | 3 | [`Server::run`] | the `stop` channel | the dispatcher, which says goodbye and sends what it owes |
 //! | 4 | the dispatcher | the `closing` channel, and the clients' sockets | the clients' threads, which end |
 //! | 5 | the last of them | the event channel | the dispatcher, which ends |
+//!
+//! Next on the tour: [`listener`].
 
 use crate::acceptor::Acceptor;
 use crate::admission::Admission;
@@ -95,6 +97,7 @@ impl Server {
     /// When the system does not let it start its dispatcher or wait for connections, and after a panic of the
     /// dispatcher, which would be a bug: then clients' threads may still be there, and the program should end.
     pub fn run(self) -> io::Result<()> {
+        // Only the first of these channels carries anything. The others say all they have to say by ending.
         let (events, inbox) = bounded(event::CAPACITY);
         let (stop, stopping) = bounded::<()>(0);
         let (closing, is_closing) = bounded(0);

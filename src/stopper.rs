@@ -1,4 +1,6 @@
 //! How a server is told to stop, from any thread.
+//!
+//! Next on the tour: [`logging`](crate::logging).
 
 use std::io;
 use std::net::Shutdown;

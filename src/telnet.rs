@@ -1,6 +1,8 @@
 //! Telnet is not quite netcat: between the text it sends commands of its own (RFC 854). They are taken out here.
 //!
 //! In UTF-8 no text contains the byte 255 that begins them, so this does not harm anyone else.
+//!
+//! Next on the tour: [`line_reader`](crate::line_reader).
 
 use std::io::{self, Read};
 

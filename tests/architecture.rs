@@ -150,3 +150,77 @@ fn the_readme_says_how_large_the_program_is() {
         "the README says {said}, and it is {size}"
     );
 }
+
+/// The cells of the tables in a Markdown text, row by row, without what is in brackets and without emphasis.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| {
+        let inside = line.strip_prefix('|')?.strip_suffix('|')?;
+        Some(
+            inside
+                .split('|')
+                .map(|cell| cell.trim().replace("**", ""))
+                .collect(),
+        )
+    };
+    text.lines().filter_map(cells).collect()
+}
+
+/// A cell of the results, such as `6.66 M (6.29 M–6.77 M)`: its median alone, in millions where it is that large.
+fn median(cell: &str) -> String {
+    let median = cell.split(" (").next().unwrap().to_owned();
+    match median.replace(',', "").parse::<f64>() {
+        Ok(number) if number >= 100_000.0 => format!("{:.2} M", number / 1e6),
+        _ => median,
+    }
+}
+
+#[test]
+fn the_tables_say_what_was_measured() {
+    let results = rows(include_str!("../tests/bench/results/results.md"));
+    let measured = |load: &str, clients: &str, server: &str| {
+        let quiet = format!("{server}-quiet");
+        let row = results.iter().find(|row| {
+            row[0] == load
+                && row[1] == clients
+                && [server, quiet.as_str()].contains(&row[2].as_str())
+        });
+        row.map(|row| row[3..].iter().map(|cell| median(cell)).collect::<Vec<_>>())
+    };
+    for (page, text) in [
+        ("README.md", include_str!("../README.md")),
+        ("side_by_side.md", include_str!("../src/side_by_side.md")),
+    ] {
+        let mut checked = 0;
+        for row in rows(text) {
+            let Some((clients, rate)) = row[0].split_once(" clients") else {
+                continue;
+            };
+            if rate.is_empty() {
+                for (server, cell) in ["ours", "tokio", "java", "clojure", "ncat", "floor"]
+                    .iter()
+                    .zip(&row[1..])
+                {
+                    let expected = measured("flood", clients, server)
+                        .map_or("–".to_owned(), |row| row[0].clone());
+                    assert_eq!(*cell, expected, "{page}: {server}, {clients} clients");
+                    checked += 1;
+                }
+            } else {
+                let load = format!(
+                    "steady {}",
+                    rate.trim_start_matches(", ").trim_end_matches("/s")
+                );
+                for (server, cell) in ["ours", "tokio", "floor"].iter().zip(&row[1..]) {
+                    let row = measured(&load, clients, server).expect("it was measured");
+                    let expected = format!("{} µs ({}, {} ms)", row[1], row[2], row[3]);
+                    assert_eq!(
+                        *cell, expected,
+                        "{page}: {server}, {clients} clients, {load}"
+                    );
+                    checked += 1;
+                }
+            }
+        }
+        assert_eq!(checked, 5 * 6 + 7 * 3, "{page}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Everything that a client may send. One line of text becomes one [`Command`], once, in the client's thread.
 //!
 //! [`COMMANDS`] is the only list of commands there is: the parser looks words up in it and `/help` prints it.
+//!
+//! Next on the tour: [`nickname`](crate::protocol::nickname).
 
 use super::nickname::{Nickname, NicknameError};
 use std::sync::Arc;

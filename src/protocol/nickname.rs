@@ -2,6 +2,8 @@
 //!
 //! Names may be in any script, and no name may pass for another one: the rules are those of Unicode's security
 //! mechanisms ([UTS 39](https://www.unicode.org/reports/tr39/)).
+//!
+//! Next on the tour: [`pace`](crate::pace).
 
 use super::ClientId;
 use std::fmt;
@@ -108,7 +110,8 @@ impl Nickname {
         &self.0.folded
     }
 
-    /// The case-folded skeletons of the name (UTS 39, 4). Names that share one look alike.
+    /// The case-folded skeletons of the name. A skeleton (UTS 39, 4) has one character in the place of all that look
+    /// like it: that of `a1ice` is `alice`. Names that share one look alike.
     pub fn keys(&self) -> &[Arc<str>; 2] {
         &self.0.keys
     }

@@ -4,6 +4,8 @@
 //! without the last line break. What the server itself has to say begins with `*** `, a problem with what a client
 //! sent with `!!! `. No name can begin with `*`, `!`, `<` or `[`, and no text can hold a line break, so nobody can
 //! forge such a line.
+//!
+//! Next on the tour: [`audience`](crate::audience), who hears it.
 
 mod problem;
 

@@ -1,5 +1,7 @@
 //! What reaches another person's terminal is text: nothing in it moves the cursor, rings the bell or turns the
 //! reading direction around.
+//!
+//! Next on the tour: [`command`](crate::protocol::command).
 
 use std::fmt::Write;
 
