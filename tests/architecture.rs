@@ -195,6 +195,9 @@ fn the_tables_say_what_was_measured() {
             let Some((clients, rate)) = row[0].split_once(" clients") else {
                 continue;
             };
+            if !clients.starts_with(|c: char| c.is_ascii_digit()) {
+                continue;
+            }
             if rate.is_empty() {
                 for (server, cell) in ["ours", "tokio", "java", "clojure", "ncat", "floor"]
                     .iter()
