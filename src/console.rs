@@ -58,9 +58,9 @@ impl Console {
     }
 }
 
-/// Is there a person at stdin?
+/// Is there a person at stdin? Perhaps not yet: a server in the background may come to the foreground.
 pub fn is_attended() -> bool {
-    io::stdin().is_terminal() && is_in_foreground()
+    io::stdin().is_terminal()
 }
 
 /// Does the terminal belong to this program, not to the shell that put it into the background? A terminal that does
