@@ -138,7 +138,12 @@ fn the_port_is_printed_at_every_log_level() {
 #[cfg(target_os = "linux")]
 #[test]
 fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
-    let server = ServerProcess::start(&[]);
+    // Started with a low soft limit, as most shells have, even where this machine's is the hard one.
+    let limited = format!(
+        "ulimit -S -n 256; exec {} --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_chat-server")
+    );
+    let server = ServerProcess::spawn(std::process::Command::new("sh").args(["-c", &limited]));
     let proc = |what: &str| format!("/proc/{}/{what}", server.child.id());
     let count = |what: &str| fs::read_dir(proc(what)).unwrap().count();
     let _alice = server.person("alice"); // When she is in, all threads of the server have started.
