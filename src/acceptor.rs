@@ -229,3 +229,31 @@ impl TurnedAway {
         self.unsaid = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn who_is_turned_away_is_told_why_and_hung_up_on_later() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut turned_away = TurnedAway::default();
+        assert!(turned_away.timeout().is_none());
+        for _ in 0..2 * MAX_TURNED_AWAY {
+            let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (near, peer) = listener.accept().unwrap();
+            turned_away.refuse(Arc::new(near), Refusal::Full, peer, &Refusal::Full);
+            let mut sentence = String::new();
+            far.read_to_string(&mut sentence).unwrap();
+            assert_eq!(
+                sentence,
+                "!!! Sorry, the server is full; please try again later.\n"
+            );
+        }
+        assert_eq!(turned_away.half_open.len(), MAX_TURNED_AWAY);
+        assert!(turned_away.timeout().is_some());
+        turned_away.hang_up();
+        assert!(turned_away.timeout().is_none());
+    }
+}

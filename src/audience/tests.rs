@@ -121,3 +121,32 @@ fn only_who_does_not_read_is_lost() {
     audience.cut_off(slow);
     assert!(audience.flush().lost.is_empty() && !audience.is_owed());
 }
+
+#[test]
+fn what_is_said_to_one_counts_as_much_as_what_is_said_to_all() {
+    let (mut audience, people) = audience(1, 1000);
+    audience.say(Recipients::Only(people[0].0), &"12345", None);
+    assert_eq!(audience.said(), 6);
+    audience.say(Recipients::Everyone, &"12345", None);
+    assert!(audience.said() >= 12);
+    audience.flush();
+    assert_eq!(audience.said(), 0);
+}
+
+#[test]
+fn who_leaves_is_not_lost_for_being_behind() {
+    let (mut audience, people) = audience(2, 1000);
+    let (stays, leaves) = (people[0].0, people[1].0);
+    // More than all buffers of the two kernels hold: neither of them reads.
+    let much = "x".repeat(20_000_000);
+    audience.say(Recipients::Everyone, &much, None);
+    audience.dismiss(leaves);
+    let lost: Vec<_> = audience
+        .flush()
+        .lost
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(lost, [stays]);
+    assert!(audience.backlog(leaves) > 1000 && audience.is_owed());
+}
