@@ -94,9 +94,7 @@ impl Admission {
             taken: self.taken.clone(),
         })
     }
-}
 
-impl Admission {
     /// How many places are taken.
     pub fn taken(&self) -> usize {
         self.taken.lock().places

@@ -2,13 +2,13 @@
 //!
 //! This is the end of the tour; `main.rs` puts it all together.
 
-use crate::config::Config;
+use crate::config::{Config, parse_net};
 use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser};
 use ipnet::IpNet;
 use log::LevelFilter;
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -142,10 +142,8 @@ fn networks(text: &str) -> Result<Networks, String> {
             .filter_map(|net| net.parse().ok())
             .collect());
     }
-    let net = text
-        .parse()
-        .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
-    net.map(|net| vec![net]).map_err(|_| {
+    let net = parse_net(text).map(|net| vec![net]);
+    net.ok_or_else(|| {
         "a network such as 192.168.1.0/24, an address, or \"any\" is needed".to_owned()
     })
 }

@@ -4,7 +4,7 @@
 //! the server fills in a [`Config`] itself.
 
 use ipnet::IpNet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// The port of the Java server that this one is a port of.
@@ -79,8 +79,16 @@ impl Config {
     pub const ANY: [&str; 2] = ["0.0.0.0/0", "::/0"];
     /// Every IPv6 address of this machine, and with them every IPv4 one where the system allows it.
     pub const ANY_IPV6: SocketAddr =
-        SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
+        SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
     /// Every IPv4 address of this machine.
     pub const ANY_IPV4: SocketAddr =
-        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+}
+
+/// A network, or one address as the smallest of networks; `None` if the text is neither.
+pub fn parse_net(text: &str) -> Option<IpNet> {
+    let net = text
+        .parse()
+        .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+    net.ok()
 }

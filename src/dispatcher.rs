@@ -160,11 +160,7 @@ impl Dispatcher {
                 }
             }
             // 2. Take what else has happened.
-            let mut more = events.try_iter().take(EVENTS_PER_TURN);
-            while self.audience.said() <= BYTES_PER_TURN {
-                let Some(event) = more.next() else { break };
-                self.take(event);
-            }
+            self.take_until_full(events.try_iter().take(EVENTS_PER_TURN));
             debug_assert_eq!(
                 self.room.len(),
                 self.arrivals.len(),
@@ -187,6 +183,14 @@ impl Dispatcher {
             after(self.pause)
         } else {
             never()
+        }
+    }
+
+    /// Takes events until there are no more of them, or as much is to be said as one turn may hold.
+    fn take_until_full(&mut self, mut events: impl Iterator<Item = Event>) {
+        while self.audience.said() <= BYTES_PER_TURN {
+            let Some(event) = events.next() else { break };
+            self.take(event);
         }
     }
 

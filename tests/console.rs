@@ -65,11 +65,7 @@ impl Operator {
     }
 
     fn person(&self, name: &str) -> Person {
-        let mut person = Person::connect(self.address);
-        person.sees_welcome();
-        person.says(&format!("/nick {name}"));
-        person.sees(&format!("*** {} is now {name}", person.name));
-        person
+        Person::named(self.address, name)
     }
 }
 

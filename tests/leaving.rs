@@ -6,7 +6,7 @@ use chat_server::Config;
 use rustix::net::connect_unspec;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
-use support::{Person, TestServer, test_config};
+use support::{Person, TestServer, alice_and_bob, test_config};
 
 #[test]
 fn half_closing_gives_what_is_owed_and_then_the_end() {
@@ -35,9 +35,7 @@ fn a_last_line_without_a_line_break_counts() {
 
 #[test]
 fn a_reset_is_a_leave_like_any_other() {
-    let server = TestServer::start();
-    let mut alice = server.person("alice");
-    let mut bob = server.person("bob");
+    let (_server, mut alice, mut bob) = alice_and_bob();
     bob.sends(b"half a li");
     // Closing would not send a reset yet, because a clone of the socket is being read from; disconnecting does.
     connect_unspec(bob.socket.as_ref().unwrap()).unwrap();
@@ -48,9 +46,7 @@ fn a_reset_is_a_leave_like_any_other() {
 
 #[test]
 fn what_comes_after_quit_is_not_said_and_does_not_hurt_the_goodbye() {
-    let server = TestServer::start();
-    let mut alice = server.person("alice");
-    let mut bob = server.person("bob");
+    let (_server, mut alice, mut bob) = alice_and_bob();
     let mut text = b"/quit bye\n".to_vec();
     text.extend(b"too late\n".repeat(5_000));
     bob.sends(&text);

@@ -2,6 +2,7 @@
 
 use super::Dispatcher;
 use crate::admission::canonical;
+use crate::config::parse_net;
 use crate::event::Departure;
 use crate::protocol::ClientId;
 use crate::protocol::nickname::Nickname;
@@ -12,7 +13,6 @@ use ipnet::IpNet;
 use log::info;
 use std::fmt::Display;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The reason that those hear who are sent away by a ban.
@@ -38,7 +38,7 @@ impl Dispatcher {
                 None => self.show(&format!("!!! No one here is called \"{name}\".")),
             },
             Some(Ok(OperatorCommand::Ban(whom))) => self.ban(&whom),
-            Some(Ok(OperatorCommand::Unban(whom))) => match net(&whom) {
+            Some(Ok(OperatorCommand::Unban(whom))) => match parse_net(&whom).map(canonical) {
                 Some(net) if self.admission.unban(net) => {
                     self.show(&format!("*** {net} may come in again."))
                 }
@@ -120,9 +120,12 @@ impl Dispatcher {
         let address = |id| {
             self.arrivals
                 .get(&id)
-                .map(|(peer, _)| IpNet::from(peer.ip().to_canonical()))
+                .map(|(peer, _)| IpNet::from(peer.ip()))
         };
-        let Some(net) = net(whom).or_else(|| self.find(whom).and_then(address)) else {
+        let Some(net) = parse_net(whom)
+            .map(canonical)
+            .or_else(|| self.find(whom).and_then(address))
+        else {
             self.show(&format!(
                 "!!! \"{whom}\" is no address, no network and no one here."
             ));
@@ -133,7 +136,7 @@ impl Dispatcher {
         let from_there = self
             .arrivals
             .iter()
-            .filter(|(_, (peer, _))| net.contains(&peer.ip().to_canonical()));
+            .filter(|(_, (peer, _))| net.contains(&peer.ip()));
         let from_there: Vec<_> = from_there.map(|(&id, _)| id).collect();
         self.show(&format!(
             "*** {net} is banned; {} sent away. /unban {net} lets them in again.",
@@ -143,12 +146,4 @@ impl Dispatcher {
             self.kick(id, Some(BANNED.into()));
         }
     }
-}
-
-/// A network, or one address as the smallest of networks.
-fn net(text: &str) -> Option<IpNet> {
-    let net = text
-        .parse()
-        .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
-    net.ok().map(canonical)
 }

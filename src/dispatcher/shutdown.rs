@@ -1,6 +1,6 @@
 //! How the dispatcher takes leave of everyone.
 
-use super::{BYTES_PER_TURN, CATCHING_UP, Dispatcher, now};
+use super::{CATCHING_UP, Dispatcher, now};
 use crate::config::LINGER;
 use crate::event::{Departure, Event};
 use crate::outbox::Outbox;
@@ -66,10 +66,7 @@ impl Dispatcher {
     fn say_what_was_accepted(&mut self, events: &Receiver<Event>, deadline: Instant) {
         let mut accepted = events.try_iter().take(events.len()).peekable();
         while accepted.peek().is_some() && Instant::now() < deadline {
-            while self.audience.said() <= BYTES_PER_TURN {
-                let Some(event) = accepted.next() else { break };
-                self.take(event);
-            }
+            self.take_until_full(&mut accepted);
             let turn_ended = Instant::now();
             while self.flush() && turn_ended.elapsed() < CATCHING_UP {
                 let _ = self.retry_timer().recv(); // A millisecond or two.

@@ -68,11 +68,7 @@ impl TestServer {
 
     /// Somebody who has come in and taken a name.
     pub fn person(&self, name: &str) -> Person {
-        let mut person = self.guest();
-        person.says(&format!("/nick {name}"));
-        person.sees(&format!("*** {} is now {name}", person.name));
-        person.name = name.to_owned();
-        person
+        Person::named(self.address, name)
     }
 
     /// Asks the server to stop, without waiting.
@@ -129,6 +125,16 @@ impl Person {
             socket: Some(socket),
             child: None,
         }
+    }
+
+    /// Connects, reads the welcome and takes a name.
+    pub fn named(address: SocketAddr, name: &str) -> Person {
+        let mut person = Person::connect(address);
+        person.sees_welcome();
+        person.says(&format!("/nick {name}"));
+        person.sees(&format!("*** {} is now {name}", person.name));
+        person.name = name.to_owned();
+        person
     }
 
     /// Starts a program whose input and output are the keyboard and the screen.

@@ -50,12 +50,7 @@ impl ServerProcess {
     }
 
     pub fn person(&self, name: &str) -> Person {
-        let mut person = Person::connect(self.address);
-        person.sees_welcome();
-        person.says(&format!("/nick {name}"));
-        person.sees(&format!("*** {} is now {name}", person.name));
-        person.name = name.to_owned();
-        person
+        Person::named(self.address, name)
     }
 
     /// Sends a signal to the server, by its process id.
