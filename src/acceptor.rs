@@ -79,11 +79,7 @@ impl Acceptor {
     /// The system does not let it wait for connections.
     pub fn run(mut self) -> io::Result<()> {
         loop {
-            let mut waiting: Vec<_> = self
-                .listeners
-                .iter()
-                .map(|l| PollFd::new(l, PollFlags::IN))
-                .collect();
+            let mut waiting: Vec<_> = self.listeners.iter().map(|l| PollFd::new(l, PollFlags::IN)).collect();
             waiting.push(PollFd::new(&self.stopped, PollFlags::IN));
             match poll(&mut waiting, self.turned_away.timeout().as_ref()) {
                 Err(Errno::INTR) => continue,
@@ -118,41 +114,20 @@ impl Acceptor {
             return self.turned_away.log(peer, &error); // It is gone already.
         }
         if let Err(error) = self.start_thread(socket.clone(), peer, permit) {
-            self.turned_away
-                .refuse(socket, Refusal::Exhausted, peer, &error);
+            self.turned_away.refuse(socket, Refusal::Exhausted, peer, &error);
         }
     }
 
-    fn start_thread(
-        &mut self,
-        socket: Arc<TcpStream>,
-        peer: SocketAddr,
-        permit: Permit,
-    ) -> io::Result<()> {
+    fn start_thread(&mut self, socket: Arc<TcpStream>, peer: SocketAddr, permit: Permit) -> io::Result<()> {
         Vec::<u8>::new().try_reserve_exact(HEADROOM)?;
         let Some(id) = self.ids.next() else {
             return Err(io::Error::other("no numbers left"));
         };
-        let Config {
-            max_line,
-            rate,
-            burst,
-            ..
-        } = self.config;
+        let Config { max_line, rate, burst, .. } = self.config;
         let (pace, closing) = (Pace::new(rate, burst), self.closing.clone());
-        let client = Client {
-            id,
-            peer,
-            socket,
-            max_line,
-            pace,
-            closing,
-            permit,
-        };
+        let client = Client { id, peer, socket, max_line, pace, closing, permit };
         let events = self.events.clone();
-        let thread = thread::Builder::new()
-            .name(format!("client-{id}"))
-            .stack_size(STACK_SIZE);
+        let thread = thread::Builder::new().name(format!("client-{id}")).stack_size(STACK_SIZE);
         thread.spawn(move || client.run(events)).map(drop)
     }
 
@@ -163,10 +138,7 @@ impl Acceptor {
         if !matches!(error.kind(), ConnectionAborted | Interrupted | WouldBlock) {
             self.turned_away.log("a newcomer for the moment", error);
             let rest = Timespec::try_from(EXHAUSTED_PAUSE).ok();
-            let _ = poll(
-                &mut [PollFd::new(&self.stopped, PollFlags::IN)],
-                rest.as_ref(),
-            );
+            let _ = poll(&mut [PollFd::new(&self.stopped, PollFlags::IN)], rest.as_ref());
         }
     }
 }
@@ -185,13 +157,7 @@ struct TurnedAway {
 
 impl TurnedAway {
     /// Tells somebody why not, as far as that is possible without waiting.
-    fn refuse(
-        &mut self,
-        socket: Arc<TcpStream>,
-        refusal: Refusal,
-        peer: SocketAddr,
-        why: &dyn Display,
-    ) {
+    fn refuse(&mut self, socket: Arc<TcpStream>, refusal: Refusal, peer: SocketAddr, why: &dyn Display) {
         self.log(peer, why);
         let sentence = format!("{}\n", Reply::Refused(refusal));
         let _ = send(&socket, sentence.as_bytes(), SendFlags::DONTWAIT);
@@ -202,11 +168,7 @@ impl TurnedAway {
 
     /// How long until the last of them is hung up on, if nobody else comes.
     fn timeout(&self) -> Option<Timespec> {
-        if self.half_open.is_empty() {
-            None
-        } else {
-            LINGER.try_into().ok()
-        }
+        if self.half_open.is_empty() { None } else { LINGER.try_into().ok() }
     }
 
     fn hang_up(&mut self) {
@@ -214,10 +176,7 @@ impl TurnedAway {
     }
 
     fn log(&mut self, who: impl Display, why: &dyn Display) {
-        if self
-            .last_line
-            .is_some_and(|last| last.elapsed() < Duration::from_secs(1))
-        {
+        if self.last_line.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
             self.unsaid += 1;
             return;
         }
@@ -246,10 +205,7 @@ mod tests {
             turned_away.refuse(Arc::new(near), Refusal::Full, peer, &Refusal::Full);
             let mut sentence = String::new();
             far.read_to_string(&mut sentence).unwrap();
-            assert_eq!(
-                sentence,
-                "!!! Sorry, the server is full; please try again later.\n"
-            );
+            assert_eq!(sentence, "!!! Sorry, the server is full; please try again later.\n");
         }
         assert_eq!(turned_away.half_open.len(), MAX_TURNED_AWAY);
         assert!(turned_away.timeout().is_some());

@@ -89,10 +89,7 @@ impl Admission {
         }
         taken.places += 1;
         taken.by_address.insert(address, from_there + 1);
-        Ok(Permit {
-            address,
-            taken: self.taken.clone(),
-        })
+        Ok(Permit { address, taken: self.taken.clone() })
     }
 
     /// How many places are taken.
@@ -143,20 +140,11 @@ pub fn canonical(net: IpNet) -> IpNet {
 
 /// For how many clients the system has room: each has one descriptor, and its thread a few mappings of memory.
 fn room_in_the_system() -> usize {
-    let descriptors = getrlimit(Resource::Nofile)
-        .current
-        .map_or(usize::MAX, |limit| limit as usize);
-    let mappings = fs::read_to_string("/proc/sys/vm/max_map_count")
-        .ok()
-        .and_then(|count| count.trim().parse().ok());
-    let threads = (mappings
-        .unwrap_or(usize::MAX)
-        .saturating_sub(RESERVED_MAPPINGS))
-        / MAPPINGS_PER_THREAD;
-    descriptors
-        .saturating_sub(RESERVED_DESCRIPTORS)
-        .min(threads)
-        .max(1)
+    let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+    let mappings =
+        fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|count| count.trim().parse().ok());
+    let threads = (mappings.unwrap_or(usize::MAX).saturating_sub(RESERVED_MAPPINGS)) / MAPPINGS_PER_THREAD;
+    descriptors.saturating_sub(RESERVED_DESCRIPTORS).min(threads).max(1)
 }
 
 impl Drop for Permit {
@@ -200,21 +188,13 @@ mod tests {
         let admission = admission(|config| config.max_per_ip = 2);
         let first = admission.admit(ip("10.0.0.1")).unwrap();
         let _mapped = admission.admit(ip("::ffff:10.0.0.1")).unwrap();
-        assert_eq!(
-            admission.admit(ip("10.0.0.1")).unwrap_err(),
-            Refusal::TooManyFromThere
-        );
+        assert_eq!(admission.admit(ip("10.0.0.1")).unwrap_err(), Refusal::TooManyFromThere);
         let _other = admission.admit(ip("10.0.0.2")).unwrap();
-        let _loopback: Vec<_> = (0..10)
-            .map(|_| admission.admit(ip("::1")).unwrap())
-            .collect();
+        let _loopback: Vec<_> = (0..10).map(|_| admission.admit(ip("::1")).unwrap()).collect();
         drop(first);
         let _again = admission.admit(ip("10.0.0.1")).unwrap();
         drop((_mapped, _other, _loopback, _again));
-        assert!(
-            admission.taken.lock().by_address.is_empty(),
-            "no address is remembered for ever"
-        );
+        assert!(admission.taken.lock().by_address.is_empty(), "no address is remembered for ever");
     }
 
     #[test]
@@ -223,10 +203,7 @@ mod tests {
         let net: IpNet = "10.1.0.0/16".parse().unwrap();
         admission.ban(net);
         admission.ban("::ffff:10.1.0.0/112".parse().unwrap());
-        assert_eq!(
-            admission.admit(ip("::ffff:10.1.2.3")).unwrap_err(),
-            Refusal::Banned
-        );
+        assert_eq!(admission.admit(ip("::ffff:10.1.2.3")).unwrap_err(), Refusal::Banned);
         assert!(admission.admit(ip("10.2.0.1")).is_ok());
         assert_eq!(admission.bans(), [net]);
         assert!(admission.unban(net) && !admission.unban(net));
@@ -252,22 +229,12 @@ mod tests {
         ] {
             assert!(by_default.admit(ip(local)).is_ok(), "{local}");
         }
-        for foreign in [
-            "8.8.8.8",
-            "172.32.0.1",
-            "100.128.0.1",
-            "2001:db8::1",
-            "::ffff:8.8.8.8",
-            "192.169.0.1",
-        ] {
-            assert_eq!(
-                by_default.admit(ip(foreign)).unwrap_err(),
-                Refusal::NotAllowed,
-                "{foreign}"
-            );
+        for foreign in
+            ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:8.8.8.8", "192.169.0.1"]
+        {
+            assert_eq!(by_default.admit(ip(foreign)).unwrap_err(), Refusal::NotAllowed, "{foreign}");
         }
-        let any =
-            admission(|config| config.allow = Config::ANY.map(|net| net.parse().unwrap()).to_vec());
+        let any = admission(|config| config.allow = Config::ANY.map(|net| net.parse().unwrap()).to_vec());
         assert!(any.admit(ip("8.8.8.8")).is_ok() && any.admit(ip("2001:db8::1")).is_ok());
     }
 }

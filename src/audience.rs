@@ -91,12 +91,7 @@ impl Audience {
     /// A client that hears what is said from now on.
     pub fn add(&mut self, id: ClientId, socket: Arc<TcpStream>) {
         let outbox = Outbox::new(socket, &self.public);
-        let seat = Seat {
-            outbox,
-            took: Instant::now(),
-            stamped: false,
-            leaving: false,
-        };
+        let seat = Seat { outbox, took: Instant::now(), stamped: false, leaving: false };
         self.seats.insert(id, seat);
     }
 
@@ -141,17 +136,10 @@ impl Audience {
     /// From now on, a client gets each line with its time in front, or without.
     pub fn set_timestamps(&mut self, id: ClientId, on: bool) {
         self.with_outbox(id, |seat, public| seat.outbox.catch_up(public));
-        let seat = self
-            .seats
-            .get_mut(&id)
-            .filter(|seat| !seat.leaving && seat.stamped != on);
+        let seat = self.seats.get_mut(&id).filter(|seat| !seat.leaving && seat.stamped != on);
         if let Some(seat) = seat {
             seat.stamped = on;
-            if on {
-                self.stamped += 1
-            } else {
-                self.stamped -= 1
-            }
+            if on { self.stamped += 1 } else { self.stamped -= 1 }
         }
         self.with_outbox(id, |seat, public| seat.outbox.skip(public));
     }
@@ -212,33 +200,20 @@ impl Audience {
 
     /// The sockets of all.
     pub fn sockets(&self) -> Vec<Arc<TcpStream>> {
-        self.seats
-            .values()
-            .map(|seat| seat.outbox.socket().clone())
-            .collect()
+        self.seats.values().map(|seat| seat.outbox.socket().clone()).collect()
     }
 
     /// Ends the turn: sends each client what it has not got yet, with one system call where the kernel takes it all.
     pub fn flush(&mut self) -> Flushed {
-        debug_assert_eq!(
-            *self.owner.get_or_insert(thread::current().id()),
-            thread::current().id()
-        );
+        debug_assert_eq!(*self.owner.get_or_insert(thread::current().id()), thread::current().id());
         let (mut flushed, mut finished, now) = (Flushed::default(), Vec::new(), Instant::now());
         let mut owed = mem::take(&mut self.owed);
         owed.sort_unstable();
         owed.dedup();
 
         let mut settle = |id: ClientId, seat: &mut Seat| {
-            let settled = seat.settle(
-                seat.hears(&self.public, &self.stamped_public),
-                self.max_backlog,
-                now,
-            );
-            trace!(
-                "client {id}: sent, {} bytes are left",
-                seat.outbox.backlog()
-            );
+            let settled = seat.settle(seat.hears(&self.public, &self.stamped_public), self.max_backlog, now);
+            trace!("client {id}: sent, {} bytes are left", seat.outbox.backlog());
             match settled {
                 Ok(Settled::Served) => {}
                 Ok(Settled::Finished) => finished.push(id),
@@ -257,9 +232,7 @@ impl Audience {
                 }
             }
         } else {
-            self.seats
-                .iter_mut()
-                .for_each(|(&id, seat)| settle(id, seat));
+            self.seats.iter_mut().for_each(|(&id, seat)| settle(id, seat));
         }
         self.public.clear();
         self.stamped_public.clear();
@@ -290,16 +263,9 @@ impl Seat {
     }
 
     /// Sends what the kernel takes.
-    fn settle(
-        &mut self,
-        public: &[u8],
-        max_backlog: usize,
-        now: Instant,
-    ) -> Result<Settled, Departure> {
+    fn settle(&mut self, public: &[u8], max_backlog: usize, now: Instant) -> Result<Settled, Departure> {
         let before = self.outbox.backlog();
-        self.outbox
-            .flush(if self.leaving { &[] } else { public })
-            .map_err(Departure::Failed)?;
+        self.outbox.flush(if self.leaving { &[] } else { public }).map_err(Departure::Failed)?;
         match self.outbox.backlog() {
             0 if self.leaving => Ok(Settled::Finished),
             0 => Ok(Settled::Served),
@@ -310,10 +276,7 @@ impl Seat {
                     self.took = now;
                 }
                 let reads = now.duration_since(self.took) < STILL_READING;
-                Ok(Settled::Behind {
-                    progress,
-                    crowded: reads && backlog > max_backlog / 2,
-                })
+                Ok(Settled::Behind { progress, crowded: reads && backlog > max_backlog / 2 })
             }
         }
     }

@@ -83,9 +83,7 @@ impl Arguments {
     ///
     /// # Errors
     /// What clap says to bad arguments; also `--help` and `--version`, which want to be printed instead of obeyed.
-    pub fn parse_from_line(
-        line: impl IntoIterator<Item = OsString>,
-    ) -> Result<Arguments, clap::Error> {
+    pub fn parse_from_line(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from(line)
     }
 
@@ -96,11 +94,7 @@ impl Arguments {
             listen: self.listen.clone(),
             max_clients: self.max_clients,
             max_per_ip: self.max_per_ip,
-            allow: if self.allow.is_empty() {
-                defaults.allow
-            } else {
-                self.allow.concat()
-            },
+            allow: if self.allow.is_empty() { defaults.allow } else { self.allow.concat() },
             rate: if self.burst == 0 { 0 } else { self.rate },
             burst: self.burst,
             max_line: self.max_line,
@@ -114,20 +108,15 @@ impl Arguments {
 /// One sentence for bad arguments, in place of clap's paragraphs.
 pub fn sentence(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
-    let lines = rendered
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let what =
-        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
+    let what = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let what = what.collect::<Vec<_>>().join("; ");
     let name = Arguments::command().get_name().to_owned();
     format!("{}; see {name} --help", what.trim_start_matches("error: "))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let hint =
-        "an address and a port are needed, such as 0.0.0.0:12345, [::1]:12345 or localhost:12345";
+    let hint = "an address and a port are needed, such as 0.0.0.0:12345, [::1]:12345 or localhost:12345";
     let mut found = text.to_socket_addrs().map_err(|_| hint.to_owned())?;
     found.next().ok_or_else(|| hint.to_owned())
 }
@@ -137,40 +126,27 @@ type Networks = Vec<IpNet>;
 /// "any", a network, or one address.
 fn networks(text: &str) -> Result<Networks, String> {
     if text.eq_ignore_ascii_case("any") {
-        return Ok(Config::ANY
-            .iter()
-            .filter_map(|net| net.parse().ok())
-            .collect());
+        return Ok(Config::ANY.iter().filter_map(|net| net.parse().ok()).collect());
     }
     let net = parse_net(text).map(|net| vec![net]);
-    net.ok_or_else(|| {
-        "a network such as 192.168.1.0/24, an address, or \"any\" is needed".to_owned()
-    })
+    net.ok_or_else(|| "a network such as 192.168.1.0/24, an address, or \"any\" is needed".to_owned())
 }
 
 /// A parser for numbers in a range, whose complaint names the range.
 fn number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!(
-            "a number from {} to {} is needed",
-            range.start(),
-            range.end()
-        )),
+        _ => Err(format!("a number from {} to {} is needed", range.start(), range.end())),
     }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text
-        .parse()
-        .ok()
-        .filter(|seconds| (0.0..=3600.0).contains(seconds));
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
     seconds
         .map(Duration::from_secs_f64)
         .ok_or_else(|| "a number of seconds from 0 to 3600 is needed".to_owned())
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse()
-        .map_err(|_| "one of off, error, warn, info, debug and trace is needed".to_owned())
+    text.parse().map_err(|_| "one of off, error, warn, info, debug and trace is needed".to_owned())
 }

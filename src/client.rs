@@ -67,18 +67,13 @@ impl Client {
     }
 
     fn join_listen_leave(mut self, events: &Sender<Event>) {
-        let joined = Event::Joined {
-            id: self.id,
-            peer: self.peer,
-            socket: self.socket.clone(),
-        };
+        let joined = Event::Joined { id: self.id, peer: self.peer, socket: self.socket.clone() };
         if events.send(joined).is_err() {
             return;
         }
         // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing that others
         // use can be left half changed by it (`AssertUnwindSafe`): this thread shares nothing but its socket.
-        let why =
-            catch_unwind(AssertUnwindSafe(|| self.listen(events))).unwrap_or(Departure::Panicked);
+        let why = catch_unwind(AssertUnwindSafe(|| self.listen(events))).unwrap_or(Departure::Panicked);
         if events.send(Event::Left { id: self.id, why }).is_ok() {
             linger(&self.socket);
         }
@@ -96,8 +91,7 @@ impl Client {
                 Ok(Some(line)) => line,
                 Ok(None) => return Departure::Closed,
                 Err(error) => {
-                    return Foreign::in_error(&error)
-                        .map_or(Departure::Failed(error), Departure::Foreign);
+                    return Foreign::in_error(&error).map_or(Departure::Failed(error), Departure::Foreign);
                 }
             };
             if is_first {
@@ -108,21 +102,13 @@ impl Client {
                 }
             }
             trace!("client {id}: a line of {} bytes", lines.last_line().len());
-            let length = if let Line::Text(text) = &line {
-                text.len()
-            } else {
-                self.max_line
-            };
+            let length = if let Line::Text(text) = &line { text.len() } else { self.max_line };
             let wait = self.pace.next_line(length, Instant::now());
             if !wait.is_zero() && !stays_connected(&self.socket, wait) {
                 return Departure::Closed;
             }
             #[cfg(test)]
-            assert_ne!(
-                line,
-                Line::Text(tests::FATAL.to_owned()),
-                "provoked by a test"
-            );
+            assert_ne!(line, Line::Text(tests::FATAL.to_owned()), "provoked by a test");
             let line = match line {
                 Line::TooLong => Err(Problem::LineTooLong(self.max_line)),
                 Line::Text(text) => match Command::parse(&text) {
@@ -150,10 +136,7 @@ fn stays_connected(socket: &TcpStream, wait: Duration) -> bool {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // Without any event to wait for, `poll` still reports a hangup on both sides and errors.
-        match poll(
-            &mut [PollFd::new(socket, PollFlags::empty())],
-            Timespec::try_from(left).ok().as_ref(),
-        ) {
+        match poll(&mut [PollFd::new(socket, PollFlags::empty())], Timespec::try_from(left).ok().as_ref()) {
             Ok(0) => return true,
             Err(Errno::INTR) => {}
             _ => return false,
@@ -203,34 +186,23 @@ mod tests {
     #[test]
     fn a_panic_ends_one_client_and_the_others_are_told() {
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let server = Server::bind(Config {
-            listen,
-            ..Config::default()
-        })
-        .unwrap();
+        let server = Server::bind(Config { listen, ..Config::default() }).unwrap();
         let (address, stopper) = (server.addresses()[0], server.stopper());
         let running = std::thread::spawn(|| server.run());
         let connect = || {
             let socket = TcpStream::connect(address).unwrap();
-            socket
-                .set_read_timeout(Some(std::time::Duration::from_secs(20)))
-                .unwrap();
+            socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
             BufReader::new(socket)
         };
         let sees = |person: &mut BufReader<TcpStream>, line: &str| {
-            assert!(
-                person.lines().any(|seen| seen.unwrap() == line),
-                "in vain: {line}"
-            );
+            assert!(person.lines().any(|seen| seen.unwrap() == line), "in vain: {line}");
         };
 
         let mut alice = connect();
         sees(&mut alice, "*** 1 here: guest1");
         let mut bob = connect();
         sees(&mut alice, "*** guest2 joined");
-        bob.get_mut()
-            .write_all(format!("{FATAL}\n").as_bytes())
-            .unwrap();
+        bob.get_mut().write_all(format!("{FATAL}\n").as_bytes()).unwrap();
         sees(&mut alice, "*** guest2 left (an error in the server)");
         alice.get_mut().write_all(b"/list\n").unwrap();
         sees(&mut alice, "*** 1 here: guest1");

@@ -47,10 +47,7 @@ impl Default for Config {
             listen: Vec::new(),
             max_clients: 4096,
             max_per_ip: 64,
-            allow: Config::LOCAL
-                .iter()
-                .map(|net| net.parse().expect("these are networks"))
-                .collect(),
+            allow: Config::LOCAL.iter().map(|net| net.parse().expect("these are networks")).collect(),
             rate: 20,
             burst: 200,
             max_line: 4096,
@@ -78,17 +75,13 @@ impl Config {
     /// All networks there are.
     pub const ANY: [&str; 2] = ["0.0.0.0/0", "::/0"];
     /// Every IPv6 address of this machine, and with them every IPv4 one where the system allows it.
-    pub const ANY_IPV6: SocketAddr =
-        SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
+    pub const ANY_IPV6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
     /// Every IPv4 address of this machine.
-    pub const ANY_IPV4: SocketAddr =
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+    pub const ANY_IPV4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
 }
 
 /// A network, or one address as the smallest of networks; `None` if the text is neither.
 pub fn parse_net(text: &str) -> Option<IpNet> {
-    let net = text
-        .parse()
-        .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+    let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
     net.ok()
 }

@@ -40,21 +40,15 @@ impl Console {
     pub fn open(shows_chat: bool) -> io::Result<Console> {
         let (typed, lines) = bounded(16);
         let screen = LineQueue::start("console-screen", io::stdout(), |line| line)?;
-        thread::Builder::new()
-            .name("console".to_owned())
-            .spawn(move || {
-                let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
-                while let Ok(Some(line)) = keyboard.next_line() {
-                    if typed.send(line).is_err() {
-                        return;
-                    }
+        thread::Builder::new().name("console".to_owned()).spawn(move || {
+            let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
+            while let Ok(Some(line)) = keyboard.next_line() {
+                if typed.send(line).is_err() {
+                    return;
                 }
-            })?;
-        Ok(Console {
-            lines,
-            screen,
-            shows_chat,
-        })
+            }
+        })?;
+        Ok(Console { lines, screen, shows_chat })
     }
 }
 

@@ -116,10 +116,7 @@ impl Dispatcher {
     /// Returns when every client's thread has dropped its sender of `events`.
     pub fn run(mut self, events: &Receiver<Event>, stop: &Receiver<()>) {
         let nothing = never();
-        let mut operator = self
-            .console
-            .as_ref()
-            .map_or(never(), |console| console.lines.clone());
+        let mut operator = self.console.as_ref().map_or(never(), |console| console.lines.clone());
         let mut crowded_since: Option<Instant> = None;
         let mut summary_timer = None;
         loop {
@@ -161,11 +158,7 @@ impl Dispatcher {
             }
             // 2. Take what else has happened.
             self.take_until_full(events.try_iter().take(EVENTS_PER_TURN));
-            debug_assert_eq!(
-                self.room.len(),
-                self.arrivals.len(),
-                "who is in the room has arrived"
-            );
+            debug_assert_eq!(self.room.len(), self.arrivals.len(), "who is in the room has arrived");
             // 3. Send.
             crowded_since = self.flush().then(Instant::now);
             if self.room.has_summary() && summary_timer.is_none() {
@@ -179,11 +172,7 @@ impl Dispatcher {
     }
 
     fn retry_timer(&self) -> Receiver<Instant> {
-        if self.audience.is_owed() {
-            after(self.pause)
-        } else {
-            never()
-        }
+        if self.audience.is_owed() { after(self.pause) } else { never() }
     }
 
     /// Takes events until there are no more of them, or as much is to be said as one turn may hold.
@@ -207,10 +196,7 @@ impl Dispatcher {
                     self.kick(id, Some(operator::BANNED.into())); // Banned after it was let in, before it was here.
                 }
             }
-            Event::Line {
-                id,
-                line: Ok(command),
-            } => {
+            Event::Line { id, line: Ok(command) } => {
                 trace!("client {id}: taken");
                 if let Command::Timestamps(on) = command {
                     self.audience.set_timestamps(id, on);
@@ -223,17 +209,11 @@ impl Dispatcher {
                 self.log(id, &deliveries);
                 self.deliver(deliveries);
             }
-            Event::Line {
-                id,
-                line: Err(problem),
-            } => self.deliver([room::problem(id, problem)]),
+            Event::Line { id, line: Err(problem) } => self.deliver([room::problem(id, problem)]),
             Event::TimingMark { id } => self.audience.send_bytes(id, &telnet::WILL_TIMING_MARK),
             Event::Left { id, why } => {
                 if let Departure::Foreign(foreign) = why {
-                    self.deliver([Delivery {
-                        to: Recipients::Only(id),
-                        reply: Reply::NotForYou(foreign),
-                    }]);
+                    self.deliver([Delivery { to: Recipients::Only(id), reply: Reply::NotForYou(foreign) }]);
                 }
                 self.leave(id, &why);
                 self.audience.dismiss(id);
@@ -259,19 +239,12 @@ impl Dispatcher {
     /// ends comes later and finds nobody.
     fn leave(&mut self, id: ClientId, why: &Departure) {
         let by_itself = matches!(why, Departure::Quit(_));
-        let Some(Departed {
-            name,
-            lines,
-            farewell,
-        }) = self.room.leave(id, why.reason(), by_itself)
-        else {
+        let Some(Departed { name, lines, farewell }) = self.room.leave(id, why.reason(), by_itself) else {
             return;
         };
         if let Some((peer, arrived)) = self.arrivals.remove(&id) {
             let stay = arrived.elapsed().as_secs();
-            info!(
-                "client {id} ({name}, {peer}) disconnected: {why}, lines said: {lines}, after {stay} s"
-            );
+            info!("client {id} ({name}, {peer}) disconnected: {why}, lines said: {lines}, after {stay} s");
         }
         if !matches!(why, Departure::Shutdown) {
             self.deliver(farewell);

@@ -45,9 +45,8 @@ impl Foreign {
     pub fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
         const VERSIONS: [&[u8]; 3] = [b"HTTP/", b"RTSP/", b"SIP/"];
         let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
-        let is_method = |word: &[u8]| {
-            word.len() >= 3 && word.iter().all(|b| b.is_ascii_uppercase() || *b == b'-')
-        };
+        let is_method =
+            |word: &[u8]| word.len() >= 3 && word.iter().all(|b| b.is_ascii_uppercase() || *b == b'-');
         let is_request = match words[..] {
             [method, _target, version] if complete => {
                 is_method(method) && VERSIONS.iter().any(|known| version.starts_with(known))
@@ -89,10 +88,7 @@ pub struct Doorkeeper<R> {
 impl<R: Read> Doorkeeper<R> {
     /// Reads from `source`.
     pub fn new(source: R) -> Doorkeeper<R> {
-        Doorkeeper {
-            source,
-            first: Vec::with_capacity(ENOUGH),
-        }
+        Doorkeeper { source, first: Vec::with_capacity(ENOUGH) }
     }
 }
 
@@ -142,14 +138,9 @@ mod tests {
 
     #[test]
     fn text_is_not_stopped() {
-        for stream in [
-            &b"hello\n"[..],
-            b"SSH is great",
-            b"",
-            b"\x03",
-            b"\xff\xfb\x1fhi\n",
-            "привет".as_bytes(),
-        ] {
+        for stream in
+            [&b"hello\n"[..], b"SSH is great", b"", b"\x03", b"\xff\xfb\x1fhi\n", "привет".as_bytes()]
+        {
             assert_eq!(stopped(stream, 1), None);
         }
     }
@@ -165,11 +156,7 @@ mod tests {
             "OPTIONS sip:nm SIP/2.0",
             "PRI * HTTP/2.0",
         ] {
-            assert_eq!(
-                Foreign::by_first_line(line.as_bytes(), true),
-                Some(Foreign::Http),
-                "{line}"
-            );
+            assert_eq!(Foreign::by_first_line(line.as_bytes(), true), Some(Foreign::Http), "{line}");
         }
         for line in [
             "GET",
@@ -182,11 +169,7 @@ mod tests {
             "/GET / HTTP/1.1",
             "WE USE HTTP/2 NOW",
         ] {
-            assert_eq!(
-                Foreign::by_first_line(line.as_bytes(), true),
-                None,
-                "{line}"
-            );
+            assert_eq!(Foreign::by_first_line(line.as_bytes(), true), None, "{line}");
         }
     }
 
@@ -200,9 +183,6 @@ mod tests {
                 "{cut}"
             );
         }
-        assert_eq!(
-            Foreign::by_first_line(b"I talk about everything at great length", false),
-            None
-        );
+        assert_eq!(Foreign::by_first_line(b"I talk about everything at great length", false), None);
     }
 }

@@ -19,10 +19,7 @@ struct Interface {
 /// they cannot be found out, for this machine only.
 pub fn commands(listening: &[SocketAddr]) -> Vec<String> {
     let found = get_if_addrs().unwrap_or_default();
-    let interfaces = found.into_iter().map(|found| Interface {
-        address: found.ip(),
-        name: found.name,
-    });
+    let interfaces = found.into_iter().map(|found| Interface { address: found.ip(), name: found.name });
     commands_for(listening, &interfaces.collect::<Vec<_>>())
 }
 
@@ -36,28 +33,16 @@ fn commands_for(listening: &[SocketAddr], interfaces: &[Interface]) -> Vec<Strin
             _ => false,
         };
         let mut reached: Vec<&Interface> = interfaces.iter().filter(of_this_socket).collect();
-        reached.sort_by_key(|interface| {
-            (interface.address.is_loopback(), interface.address.is_ipv6())
-        });
-        if reached
-            .iter()
-            .any(|interface| !interface.address.is_loopback())
-        {
+        reached.sort_by_key(|interface| (interface.address.is_loopback(), interface.address.is_ipv6()));
+        if reached.iter().any(|interface| !interface.address.is_loopback()) {
             reached.retain(|interface| !interface.address.is_loopback());
         }
         if reached.is_empty() {
-            let here = if socket.ip().is_unspecified() {
-                "localhost".to_owned()
-            } else {
-                socket.ip().to_string()
-            };
+            let here =
+                if socket.ip().is_unspecified() { "localhost".to_owned() } else { socket.ip().to_string() };
             commands.push(format!("nc {here} {port}"));
         }
-        commands.extend(
-            reached
-                .iter()
-                .map(|interface| format!("nc {} {port}", host(interface))),
-        );
+        commands.extend(reached.iter().map(|interface| format!("nc {} {port}", host(interface))));
     }
     let mut seen = HashSet::new();
     commands.retain(|command| seen.insert(command.clone()));
@@ -78,18 +63,12 @@ mod tests {
     use super::*;
 
     fn commands(listening: &[&str], interfaces: &[(&str, &str)]) -> Vec<String> {
-        let listening: Vec<_> = listening
-            .iter()
-            .map(|address| address.parse().unwrap())
-            .collect();
+        let listening: Vec<_> = listening.iter().map(|address| address.parse().unwrap()).collect();
         let interface = |(name, address): &(&str, &str)| Interface {
             name: (*name).into(),
             address: address.parse().unwrap(),
         };
-        commands_for(
-            &listening,
-            &interfaces.iter().map(interface).collect::<Vec<_>>(),
-        )
+        commands_for(&listening, &interfaces.iter().map(interface).collect::<Vec<_>>())
     }
 
     const LAN: [(&str, &str); 5] = [
@@ -102,11 +81,7 @@ mod tests {
 
     #[test]
     fn every_address_gets_its_command() {
-        let all = [
-            "nc 192.168.1.20 12345",
-            "nc fe80::1%eth0 12345",
-            "nc fd12::20 12345",
-        ];
+        let all = ["nc 192.168.1.20 12345", "nc fe80::1%eth0 12345", "nc fd12::20 12345"];
         assert_eq!(commands(&["[::]:12345"], &LAN), all);
         assert_eq!(commands(&["[::]:12345", "0.0.0.0:12345"], &LAN), all);
         assert_eq!(commands(&["0.0.0.0:7"], &LAN), ["nc 192.168.1.20 7"]);

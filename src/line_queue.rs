@@ -54,31 +54,16 @@ impl LineQueue {
     ) -> io::Result<LineQueue> {
         let (queue, lines) = bounded(MAX_LINES);
         let counts = Arc::<Counts>::default();
-        let writer = Writer {
-            destination,
-            paint,
-            counts: counts.clone(),
-        };
-        thread::Builder::new()
-            .name(thread.to_owned())
-            .spawn(move || writer.run(&lines))?;
-        Ok(LineQueue {
-            line: Vec::new(),
-            queue,
-            counts,
-        })
+        let writer = Writer { destination, paint, counts: counts.clone() };
+        thread::Builder::new().name(thread.to_owned()).spawn(move || writer.run(&lines))?;
+        Ok(LineQueue { line: Vec::new(), queue, counts })
     }
 
     fn enqueue(&self, line: Vec<u8>) {
         let length = line.len();
-        let waiting = self
-            .counts
-            .waiting_bytes
-            .fetch_add(length, Ordering::Relaxed);
+        let waiting = self.counts.waiting_bytes.fetch_add(length, Ordering::Relaxed);
         if waiting > MAX_BYTES || self.queue.try_send(Entry::Line(line)).is_err() {
-            self.counts
-                .waiting_bytes
-                .fetch_sub(length, Ordering::Relaxed);
+            self.counts.waiting_bytes.fetch_sub(length, Ordering::Relaxed);
             self.counts.lost_lines.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -98,11 +83,7 @@ impl Write for LineQueue {
     /// Waits until all is written, but not for ever. This is for the end of the program.
     fn flush(&mut self) -> io::Result<()> {
         let (done, written) = bounded(0);
-        if self
-            .queue
-            .send_timeout(Entry::Flush(done), LAST_LINES)
-            .is_ok()
-        {
+        if self.queue.send_timeout(Entry::Flush(done), LAST_LINES).is_ok() {
             let _ = written.recv_timeout(LAST_LINES);
         }
         Ok(())
@@ -120,25 +101,18 @@ impl<W: Write> Writer<W> {
     fn run(mut self, entries: &Receiver<Entry>) {
         for entry in entries {
             let Entry::Line(line) = entry else { continue };
-            self.counts
-                .waiting_bytes
-                .fetch_sub(line.len(), Ordering::Relaxed);
+            self.counts.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
             let lost = self.counts.lost_lines.swap(0, Ordering::Relaxed);
             // A full disk or a closed pipe: the line is lost, and the next one may find things better.
             if self.write(lost, line).is_err() {
-                self.counts
-                    .lost_lines
-                    .fetch_add(lost + 1, Ordering::Relaxed);
+                self.counts.lost_lines.fetch_add(lost + 1, Ordering::Relaxed);
             }
         }
     }
 
     fn write(&mut self, lost: usize, line: Vec<u8>) -> io::Result<()> {
         if lost > 0 {
-            writeln!(
-                self.destination,
-                "[{lost} lines could not be written here and are lost]"
-            )?;
+            writeln!(self.destination, "[{lost} lines could not be written here and are lost]")?;
         }
         self.destination.write_all(&(self.paint)(line))?;
         self.destination.flush()
@@ -158,9 +132,7 @@ mod tests {
     impl Write for Terminal {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
             self.tokens.recv().map_err(io::Error::other)?;
-            self.screen
-                .send(String::from_utf8_lossy(text).into_owned())
-                .map_err(io::Error::other)?;
+            self.screen.send(String::from_utf8_lossy(text).into_owned()).map_err(io::Error::other)?;
             Ok(text.len())
         }
 
@@ -173,8 +145,7 @@ mod tests {
     fn a_stopped_terminal_costs_lines_but_no_time_and_says_so_when_it_goes_on() {
         let (go_on, tokens) = crossbeam_channel::unbounded();
         let (screen, shown) = crossbeam_channel::unbounded();
-        let mut queue =
-            LineQueue::start("terminal", Terminal { tokens, screen }, |line| line).unwrap();
+        let mut queue = LineQueue::start("terminal", Terminal { tokens, screen }, |line| line).unwrap();
         let megabyte = format!("{}\n", "x".repeat(1 << 20));
         for _ in 0..20 {
             queue.write_all(megabyte.as_bytes()).unwrap();
@@ -185,19 +156,11 @@ mod tests {
         queue.flush().unwrap();
         let all: String = shown.try_iter().collect();
         let whole = all.matches(&megabyte).count();
-        assert!(
-            (4..=6).contains(&whole),
-            "{whole} of 20 megabytes were kept"
-        );
+        assert!((4..=6).contains(&whole), "{whole} of 20 megabytes were kept");
         // Some may have been lost before the first was taken out, and others after: each time is said.
         let rest = all.replace(&megabyte, "");
-        let said = rest.lines().filter_map(|line| {
-            line.strip_prefix('[')?
-                .split(' ')
-                .next()?
-                .parse::<usize>()
-                .ok()
-        });
+        let said =
+            rest.lines().filter_map(|line| line.strip_prefix('[')?.split(' ').next()?.parse::<usize>().ok());
         assert_eq!(said.sum::<usize>(), 20 - whole, "{rest}");
         assert!(rest.ends_with("\nafter\n"), "{rest}");
     }

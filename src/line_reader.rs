@@ -31,11 +31,7 @@ pub enum Line {
 impl<R: Read> LineReader<R> {
     /// Reads lines of at most `max` bytes, line break not counted, from `source`.
     pub fn new(source: R, max: usize) -> LineReader<R> {
-        LineReader {
-            source: BufReader::with_capacity(READ_SIZE, source),
-            max,
-            line: Vec::new(),
-        }
+        LineReader { source: BufReader::with_capacity(READ_SIZE, source), max, line: Vec::new() }
     }
 
     /// The bytes of the line that was read last; of one that was too long, its beginning.
@@ -50,11 +46,7 @@ impl<R: Read> LineReader<R> {
     pub fn next_line(&mut self) -> io::Result<Option<Line>> {
         self.line.clear();
         let longest = self.max.saturating_add("\r\n".len());
-        let taken = self
-            .source
-            .by_ref()
-            .take(longest as u64)
-            .read_until(b'\n', &mut self.line)?;
+        let taken = self.source.by_ref().take(longest as u64).read_until(b'\n', &mut self.line)?;
         if taken == 0 {
             return Ok(None);
         }
@@ -85,18 +77,12 @@ mod tests {
     impl Read for Pieces<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let size = self.sizes.next().unwrap_or(1).min(buffer.len());
-            self.bytes
-                .take(size as u64)
-                .read(buffer)
-                .inspect(|&n| self.bytes = &self.bytes[n..])
+            self.bytes.take(size as u64).read(buffer).inspect(|&n| self.bytes = &self.bytes[n..])
         }
     }
 
     fn lines<'a>(bytes: &'a [u8], sizes: &'a [usize], max: usize) -> Vec<Line> {
-        let pieces = Pieces {
-            bytes,
-            sizes: sizes.iter().copied().cycle(),
-        };
+        let pieces = Pieces { bytes, sizes: sizes.iter().copied().cycle() };
         let mut reader = LineReader::new(pieces, max);
         std::iter::from_fn(|| reader.next_line().unwrap()).collect()
     }
@@ -109,11 +95,7 @@ mod tests {
     fn both_line_breaks_end_a_line_and_the_end_does_too() {
         let expected = [text("a"), text("b"), text(""), text("c\\x0dd"), text("e")];
         for size in 1..20 {
-            assert_eq!(
-                lines(b"a\nb\r\n\nc\rd\r\ne", &[size], 10),
-                expected,
-                "pieces of {size}"
-            );
+            assert_eq!(lines(b"a\nb\r\n\nc\rd\r\ne", &[size], 10), expected, "pieces of {size}");
         }
         assert_eq!(lines(b"", &[1], 10), []);
     }
@@ -121,32 +103,17 @@ mod tests {
     #[test]
     fn a_character_may_come_in_two_packets_and_nonsense_is_replaced() {
         assert_eq!(lines("grüß\n".as_bytes(), &[1], 10), [text("grüß")]);
-        assert_eq!(
-            lines(b"\xff\xfehi\xc3\n", &[1], 10),
-            [text("\u{fffd}\u{fffd}hi\u{fffd}")]
-        );
+        assert_eq!(lines(b"\xff\xfehi\xc3\n", &[1], 10), [text("\u{fffd}\u{fffd}hi\u{fffd}")]);
     }
 
     #[test]
     fn exactly_the_limit_is_a_line_and_one_more_is_not() {
         for line_break in ["\n", "\r\n", ""] {
-            assert_eq!(
-                lines(format!("12345{line_break}").as_bytes(), &[3], 5),
-                [text("12345")]
-            );
-            assert_eq!(
-                lines(format!("123456{line_break}").as_bytes(), &[3], 5),
-                [Line::TooLong]
-            );
-            assert_eq!(
-                lines(format!("1234567{line_break}").as_bytes(), &[3], 5),
-                [Line::TooLong]
-            );
+            assert_eq!(lines(format!("12345{line_break}").as_bytes(), &[3], 5), [text("12345")]);
+            assert_eq!(lines(format!("123456{line_break}").as_bytes(), &[3], 5), [Line::TooLong]);
+            assert_eq!(lines(format!("1234567{line_break}").as_bytes(), &[3], 5), [Line::TooLong]);
         }
-        assert_eq!(
-            lines(b"1234567890\nok\n", &[4], 5),
-            [Line::TooLong, text("ok")]
-        );
+        assert_eq!(lines(b"1234567890\nok\n", &[4], 5), [Line::TooLong, text("ok")]);
     }
 
     #[test]

@@ -44,10 +44,7 @@ fn bind_everywhere() -> Result<Vec<TcpListener>, BindError> {
         Ok(both) if matches!(sockopt::ipv6_v6only(&both), Ok(false)) => Ok(vec![both]),
         Ok(only_ipv6) => Ok(vec![only_ipv6, bind(Config::ANY_IPV4)?]),
         Err(BindError { error, .. }) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(BindError {
-                address: Some(Config::ANY_IPV6),
-                error,
-            })
+            Err(BindError { address: Some(Config::ANY_IPV6), error })
         }
         Err(_no_ipv6) => Ok(vec![bind(Config::ANY_IPV4)?]),
     }
@@ -64,10 +61,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    listening().map_err(|error| BindError {
-        address: Some(address),
-        error,
-    })
+    listening().map_err(|error| BindError { address: Some(address), error })
 }
 
 /// Prepares an accepted connection.
@@ -121,10 +115,7 @@ impl fmt::Display for BindError {
 
 impl From<io::Error> for BindError {
     fn from(error: io::Error) -> BindError {
-        BindError {
-            address: None,
-            error,
-        }
+        BindError { address: None, error }
     }
 }
 
@@ -141,25 +132,13 @@ mod tests {
         let (socket, _) = listener.accept().unwrap();
         tune(&socket).unwrap();
         assert!(socket.nodelay().unwrap() && sockopt::socket_keepalive(&socket).unwrap());
-        assert_eq!(
-            sockopt::tcp_keepidle(&socket).unwrap(),
-            Duration::from_secs(60)
-        );
-        assert_eq!(
-            sockopt::tcp_keepintvl(&socket).unwrap(),
-            Duration::from_secs(10)
-        );
+        assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), Duration::from_secs(60));
+        assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), Duration::from_secs(10));
         assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), 3);
         assert_eq!(sockopt::tcp_user_timeout(&socket).unwrap(), 90_000);
         // Linux doubles what it is given, for its own bookkeeping (socket(7)).
-        assert_eq!(
-            sockopt::socket_send_buffer_size(&socket).unwrap(),
-            2 * SEND_BUFFER
-        );
-        assert_eq!(
-            sockopt::socket_recv_buffer_size(&socket).unwrap(),
-            2 * RECEIVE_BUFFER
-        );
+        assert_eq!(sockopt::socket_send_buffer_size(&socket).unwrap(), 2 * SEND_BUFFER);
+        assert_eq!(sockopt::socket_recv_buffer_size(&socket).unwrap(), 2 * RECEIVE_BUFFER);
     }
 
     #[test]
@@ -168,9 +147,7 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let sentence = bind_all(&[address]).unwrap_err().to_string();
         assert!(
-            sentence.starts_with(&format!(
-                "cannot listen on {address}: the address is in use;"
-            )),
+            sentence.starts_with(&format!("cannot listen on {address}: the address is in use;")),
             "{sentence}"
         );
     }

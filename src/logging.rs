@@ -5,9 +5,7 @@
 
 use crate::line_queue::LineQueue;
 use log::{LevelFilter, error};
-use simplelog::{
-    CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, ThreadPadding, WriteLogger,
-};
+use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, ThreadPadding, WriteLogger};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::panic;
@@ -35,17 +33,11 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     let _ = config.set_time_offset_to_local();
     let config = config.build();
 
-    let file = file
-        .map(|path| OpenOptions::new().create(true).append(true).open(path))
-        .transpose()?;
+    let file = file.map(|path| OpenOptions::new().create(true).append(true).open(path)).transpose()?;
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut loggers: Vec<Box<dyn SharedLogger>> = Vec::new();
     let mut add = |queue| loggers.push(WriteLogger::new(level, config.clone(), queue));
-    add(LineQueue::start(
-        "log-stderr",
-        io::stderr(),
-        if colours { paint } else { |line| line },
-    )?);
+    add(LineQueue::start("log-stderr", io::stderr(), if colours { paint } else { |line| line })?);
     if let Some(file) = file {
         add(LineQueue::start("log-file", file, |line| line)?);
     }
@@ -64,17 +56,11 @@ pub fn finish() {
 /// Colours the level, the first word in brackets: `[WARN]`.
 fn paint(line: Vec<u8>) -> Vec<u8> {
     let text = String::from_utf8_lossy(&line);
-    for (level, colour) in [
-        ("[ERROR]", "31"),
-        ("[WARN]", "33"),
-        ("[INFO]", "32"),
-        ("[DEBUG]", "36"),
-        ("[TRACE]", "35"),
-    ] {
+    for (level, colour) in
+        [("[ERROR]", "31"), ("[WARN]", "33"), ("[INFO]", "32"), ("[DEBUG]", "36"), ("[TRACE]", "35")]
+    {
         if text.split(' ').nth(2) == Some(level) {
-            return text
-                .replacen(level, &format!("\x1b[{colour}m{level}\x1b[0m"), 1)
-                .into_bytes();
+            return text.replacen(level, &format!("\x1b[{colour}m{level}\x1b[0m"), 1).into_bytes();
         }
     }
     text.into_owned().into_bytes()

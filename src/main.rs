@@ -25,13 +25,7 @@ fn main() -> ExitCode {
     };
     if let Err(error) = logging::start(arguments.log_level, arguments.log_file.as_deref()) {
         let path = arguments.log_file.unwrap_or_default();
-        return fail(
-            1,
-            format!(
-                "cannot log to {}: {error}; choose another --log-file",
-                path.display()
-            ),
-        );
+        return fail(1, format!("cannot log to {}: {error}; choose another --log-file", path.display()));
     }
     let ended = serve(&arguments);
     logging::finish();
@@ -74,9 +68,7 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
         server.attach(console);
         announce("Type to take part, /help for the operator's commands.");
     }
-    server
-        .run()
-        .map_err(|error| format!("the server ended: {error}"))?;
+    server.run().map_err(|error| format!("the server ended: {error}"))?;
     info!("Chat server stopped.");
     Ok(())
 }

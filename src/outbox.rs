@@ -38,11 +38,7 @@ pub struct Outbox {
 impl Outbox {
     /// The outbox of a client that hears what is said from now on, after all that is in `public`.
     pub fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
-        Outbox {
-            socket,
-            waiting: VecDeque::new(),
-            heard: public.len(),
-        }
+        Outbox { socket, waiting: VecDeque::new(), heard: public.len() }
     }
 
     /// Where to write what is for this client alone, after all that is in `public`. Such writing cannot fail.
@@ -71,11 +67,7 @@ impl Outbox {
     pub fn flush(&mut self, public: &[u8]) -> io::Result<()> {
         if self.waiting.is_empty() {
             let news = public.get(self.heard..).unwrap_or_default();
-            let taken = if news.is_empty() {
-                0
-            } else {
-                self.offer(news)?
-            };
+            let taken = if news.is_empty() { 0 } else { self.offer(news)? };
             self.keep(&news[taken..]);
         } else {
             self.catch_up(public);
@@ -99,8 +91,7 @@ impl Outbox {
     /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says.
     fn keep(&mut self, bytes: &[u8]) {
         if self.waiting.capacity() - self.waiting.len() < bytes.len() {
-            self.waiting
-                .reserve_exact(bytes.len().max(STEP.min(self.waiting.len())));
+            self.waiting.reserve_exact(bytes.len().max(STEP.min(self.waiting.len())));
         }
         self.waiting.extend(bytes);
     }
@@ -201,9 +192,6 @@ mod tests {
         let (mut outbox, far) = connected();
         drop(far);
         let broken = (0..).find_map(|_| outbox.flush(b"hello?\n").err()).unwrap();
-        assert!(matches!(
-            broken.kind(),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-        ));
+        assert!(matches!(broken.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset));
     }
 }

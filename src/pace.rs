@@ -23,11 +23,7 @@ impl Pace {
     /// `rate` lines per second, after `burst` lines for free. A rate of 0 is no limit.
     pub fn new(rate: u32, burst: u32) -> Pace {
         let interval = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
-        Pace {
-            interval,
-            tolerance: interval * burst,
-            done_at: None,
-        }
+        Pace { interval, tolerance: interval * burst, done_at: None }
     }
 
     /// One more line of so many bytes, `now`: how long it must wait. A long line counts as one for each KiB that it has

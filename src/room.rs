@@ -127,19 +127,8 @@ impl Room {
     pub fn join(&mut self, id: ClientId) -> Vec<Delivery> {
         let name = Nickname::guest(id);
         self.roster.enter(name.clone(), id);
-        self.members.insert(
-            id,
-            Member {
-                name: name.clone(),
-                echo: true,
-                last_whisper: None,
-                lines: 0,
-            },
-        );
-        let welcome = Reply::Welcome {
-            you: name.clone(),
-            here: self.here(NAMES_IN_WELCOME),
-        };
+        self.members.insert(id, Member { name: name.clone(), echo: true, last_whisper: None, lines: 0 });
+        let welcome = Reply::Welcome { you: name.clone(), here: self.here(NAMES_IN_WELCOME) };
         let mut deliveries = vec![Only(id).hear(welcome)];
         if !self.history.is_empty() {
             deliveries.push(Only(id).hear(self.recall()));
@@ -155,12 +144,7 @@ impl Room {
     /// A client is gone: its name is free, and it is not heard of again. `None` if it was not here.
     ///
     /// `reason` is what the others may know of it. Who says goodbye, `by_itself`, sees that it was heard.
-    pub fn leave(
-        &mut self,
-        id: ClientId,
-        reason: Option<Reason>,
-        by_itself: bool,
-    ) -> Option<Departed> {
+    pub fn leave(&mut self, id: ClientId, reason: Option<Reason>, by_itself: bool) -> Option<Departed> {
         let each_is_told = self.members.len() <= EACH_IS_TOLD;
         let Member { name, lines, .. } = self.members.remove(&id)?;
         self.roster.strike(&name);
@@ -175,11 +159,7 @@ impl Room {
             self.unsaid.left += 1;
         }
         let farewell = to.map(|to| to.hear(Reply::Left(name.clone(), reason)));
-        Some(Departed {
-            name,
-            lines,
-            farewell,
-        })
+        Some(Departed { name, lines, farewell })
     }
 
     /// Is there anything for [`summary`](Room::summary) to tell?
@@ -190,13 +170,7 @@ impl Room {
     /// How many came and went without a line of their own since the last summary; `None` if nobody did.
     pub fn summary(&mut self) -> Option<Delivery> {
         let Moves { joined, left } = mem::take(&mut self.unsaid);
-        (joined + left > 0).then(|| {
-            Everyone.hear(Reply::Moves {
-                joined,
-                left,
-                here: self.members.len(),
-            })
-        })
+        (joined + left > 0).then(|| Everyone.hear(Reply::Moves { joined, left, here: self.members.len() }))
     }
 
     /// Who has exactly this name, but for its case.
@@ -232,11 +206,7 @@ impl Room {
             return Vec::new();
         };
         let name = member.name.clone();
-        let to_all = if member.echo {
-            Everyone
-        } else {
-            EveryoneBut(id)
-        };
+        let to_all = if member.echo { Everyone } else { EveryoneBut(id) };
         match command {
             Command::Say(text) => {
                 member.lines += 1;
@@ -299,24 +269,17 @@ impl Room {
 
     /// Both are here. The recipient hears it first, so that the author's copy means that it was delivered.
     fn whisper(&mut self, from: ClientId, to: ClientId, text: Arc<str>) -> Vec<Delivery> {
-        let (Some(author), Some(recipient)) = (self.name(from).cloned(), self.name(to).cloned())
-        else {
+        let (Some(author), Some(recipient)) = (self.name(from).cloned(), self.name(to).cloned()) else {
             return Vec::new();
         };
         if let Some(member) = self.members.get_mut(&to) {
             member.last_whisper = Some((from, author.clone()));
         }
-        let mut deliveries = vec![Only(to).hear(Reply::Whispered {
-            from: author,
-            text: text.clone(),
-        })];
+        let mut deliveries = vec![Only(to).hear(Reply::Whispered { from: author, text: text.clone() })];
         if let Some(member) = self.members.get_mut(&from) {
             member.lines += 1;
             if member.echo {
-                deliveries.push(Only(from).hear(Reply::WhisperSent {
-                    to: recipient,
-                    text,
-                }));
+                deliveries.push(Only(from).hear(Reply::WhisperSent { to: recipient, text }));
             }
         }
         deliveries
@@ -342,10 +305,7 @@ impl Room {
 
     /// Who is here: the first `most` names, and the number of all.
     fn here(&self, most: usize) -> Here {
-        Here {
-            count: self.members.len(),
-            names: self.roster.names().take(most).cloned().collect(),
-        }
+        Here { count: self.members.len(), names: self.roster.names().take(most).cloned().collect() }
     }
 }
 

@@ -23,8 +23,7 @@ impl Roster {
     /// Gives `name` to `id`, for which it must be [free](Roster::is_free_for).
     pub fn enter(&mut self, name: Nickname, id: ClientId) {
         debug_assert!(self.is_free_for(&name, id), "{name} is taken");
-        self.look_alikes
-            .extend(name.keys().iter().map(|key| (key.clone(), id)));
+        self.look_alikes.extend(name.keys().iter().map(|key| (key.clone(), id)));
         self.names.insert(name.folded().clone(), (name, id));
     }
 
@@ -38,9 +37,7 @@ impl Roster {
 
     /// Has nobody else this name or one that could be taken for it?
     pub fn is_free_for(&self, name: &Nickname, id: ClientId) -> bool {
-        name.keys()
-            .iter()
-            .all(|key| self.look_alikes.get(key).is_none_or(|owner| *owner == id))
+        name.keys().iter().all(|key| self.look_alikes.get(key).is_none_or(|owner| *owner == id))
     }
 
     /// Who has exactly this name, but for its case. A private line must not reach somebody who only looks like the one
@@ -52,11 +49,7 @@ impl Roster {
     /// The name that `name` may have been meant to be: one or two slips of a finger away from it (in a word of less
     /// than four letters, one).
     pub fn nearest(&self, name: &Nickname) -> Option<&Nickname> {
-        let slips = if name.folded().chars().count() < 4 {
-            1
-        } else {
-            2
-        };
+        let slips = if name.folded().chars().count() < 4 { 1 } else { 2 };
         let distances = self
             .names()
             .take(MOST_COMPARED)
@@ -93,10 +86,7 @@ mod tests {
         }
         assert_eq!(roster.find(&name("ALICE")), Some(one));
         assert_eq!(roster.find(&name("a1ice")), None);
-        assert_eq!(
-            roster.names().map(ToString::to_string).collect::<Vec<_>>(),
-            ["alice", "Bob"]
-        );
+        assert_eq!(roster.names().map(ToString::to_string).collect::<Vec<_>>(), ["alice", "Bob"]);
         roster.strike(&name("alice"));
         assert!(roster.is_free_for(&name("a1ice"), two));
         assert_eq!(roster.find(&name("alice")), None);

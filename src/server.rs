@@ -61,19 +61,9 @@ impl Server {
     /// Names the address that cannot be listened on, and what to do about it.
     pub fn bind(config: Config) -> Result<Server, BindError> {
         let listeners = listener::bind_all(&config.listen)?;
-        let addresses = listeners
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<Result<_, _>>()?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stopper, stopped) = Stopper::pair()?;
-        Ok(Server {
-            config,
-            listeners,
-            addresses,
-            stopper,
-            stopped,
-            console: None,
-        })
+        Ok(Server { config, listeners, addresses, stopper, stopped, console: None })
     }
 
     /// Where the server listens, with the ports that the kernel picked where port 0 was asked for.
@@ -102,36 +92,20 @@ impl Server {
         let (stop, stopping) = bounded::<()>(0);
         let (closing, is_closing) = bounded(0);
         let admission = Admission::new(&self.config);
-        let dispatcher = Dispatcher::new(
-            &self.config,
-            admission.clone(),
-            self.console,
-            self.stopper.clone(),
-            closing,
-        );
+        let dispatcher =
+            Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper.clone(), closing);
         let stopper = StopOnDrop(self.stopper);
-        let dispatcher = thread::Builder::new()
-            .name("dispatcher".to_owned())
-            .spawn(move || {
-                let _stops_accepting_even_after_a_panic = stopper;
-                dispatcher.run(&inbox, &stopping);
-            })?;
+        let dispatcher = thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
+            let _stops_accepting_even_after_a_panic = stopper;
+            dispatcher.run(&inbox, &stopping);
+        })?;
 
         // This thread is the acceptor.
         let places = admission.clone();
-        let accepted = Acceptor::new(
-            self.config,
-            self.listeners,
-            self.stopped,
-            admission,
-            events,
-            is_closing,
-        )
-        .run();
+        let accepted =
+            Acceptor::new(self.config, self.listeners, self.stopped, admission, events, is_closing).run();
         drop::<Sender<()>>(stop); // Nothing is sent; that it is gone is the message.
-        dispatcher
-            .join()
-            .map_err(|_| io::Error::other("the dispatcher panicked"))?;
+        dispatcher.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;
         debug_assert_eq!(places.taken(), 0, "all clients' threads have ended");
         accepted
     }

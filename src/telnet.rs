@@ -44,11 +44,7 @@ enum State {
 impl<R: Read, F: FnMut()> TelnetFilter<R, F> {
     /// Reads from `source`.
     pub fn new(source: R, on_timing_mark: F) -> TelnetFilter<R, F> {
-        TelnetFilter {
-            source,
-            on_timing_mark,
-            state: State::Text,
-        }
+        TelnetFilter { source, on_timing_mark, state: State::Text }
     }
 
     /// Moves the text to the front of `received`; its length.
@@ -127,23 +123,16 @@ mod tests {
             }
         }
         let (mut text, mut marks) = (Vec::new(), 0);
-        TelnetFilter::new(Packets(packets.iter(), b""), || marks += 1)
-            .read_to_end(&mut text)
-            .unwrap();
+        TelnetFilter::new(Packets(packets.iter(), b""), || marks += 1).read_to_end(&mut text).unwrap();
         (String::from_utf8_lossy(&text).into_owned(), marks)
     }
 
     #[test]
     fn commands_negotiations_and_subnegotiations_are_taken_out_wherever_they_are_split() {
-        let stream =
-            b"a\xff\xf1b\xff\xfb\x1fc\xff\xfa\x1f\x00\n\xff\xff\x18\xff\xf0d\xff\xfd\x0a\ne";
+        let stream = b"a\xff\xf1b\xff\xfb\x1fc\xff\xfa\x1f\x00\n\xff\xff\x18\xff\xf0d\xff\xfd\x0a\ne";
         for at in 0..stream.len() {
             let (one, two) = stream.split_at(at);
-            assert_eq!(
-                text_of(&[one, two]),
-                ("abcd\ne".to_owned(), 0),
-                "split at {at}"
-            );
+            assert_eq!(text_of(&[one, two]), ("abcd\ne".to_owned(), 0), "split at {at}");
         }
         let bytes: Vec<&[u8]> = stream.chunks(1).collect();
         assert_eq!(text_of(&bytes), ("abcd\ne".to_owned(), 0));
@@ -159,13 +148,7 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_telnet_is_left_alone() {
-        assert_eq!(
-            text_of(&["grüß dich\n".as_bytes()]),
-            ("grüß dich\n".to_owned(), 0)
-        );
-        assert_eq!(
-            text_of(&[b"\xff\xff\n\xffa\n"]),
-            ("\u{fffd}\na\n".to_owned(), 0)
-        );
+        assert_eq!(text_of(&["grüß dich\n".as_bytes()]), ("grüß dich\n".to_owned(), 0));
+        assert_eq!(text_of(&[b"\xff\xff\n\xffa\n"]), ("\u{fffd}\na\n".to_owned(), 0));
     }
 }

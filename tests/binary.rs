@@ -11,21 +11,14 @@ use support::{DEADLINE, Person, ServerProcess, chat_server};
 
 /// Runs the program to its end.
 fn run(arguments: &[&str]) -> Output {
-    chat_server()
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    chat_server().args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// The program must end with this code and one sentence on stderr, in which `part` occurs.
 fn fails(arguments: &[&str], code: i32, part: &str) {
     let output = run(arguments);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    let complaints: Vec<_> = stderr
-        .lines()
-        .filter(|line| !line.contains("[INFO]"))
-        .collect();
+    let complaints: Vec<_> = stderr.lines().filter(|line| !line.contains("[INFO]")).collect();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     assert!(
         matches!(&complaints[..], [one] if one.starts_with("chat-server: ") && one.contains(part)),
@@ -59,33 +52,18 @@ fn help_has_every_option_its_variable_and_examples() {
     }
     assert!(help.contains("Examples:\n  chat-server "), "{help}");
     let version = String::from_utf8(run(&["--version"]).stdout).unwrap();
-    assert_eq!(
-        version,
-        format!("chat-server {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(version, format!("chat-server {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn bad_arguments_end_with_code_2_and_a_sentence() {
-    fails(
-        &["--listen", "nonsense"],
-        2,
-        "an address and a port are needed",
-    );
+    fails(&["--listen", "nonsense"], 2, "an address and a port are needed");
     fails(&["--max-line", "lots"], 2, "a number from 1 to 1048576");
     fails(&["--max-line", "0"], 2, "a number from 1 to 1048576");
     fails(&["--max-clients", "all"], 2, "a number from 1 to");
-    fails(
-        &["--allow", "friends"],
-        2,
-        "a network such as 192.168.1.0/24",
-    );
+    fails(&["--allow", "friends"], 2, "a network such as 192.168.1.0/24");
     fails(&["--grace", "soon"], 2, "a number of seconds");
-    fails(
-        &["--log-level", "loud"],
-        2,
-        "one of off, error, warn, info, debug and trace",
-    );
+    fails(&["--log-level", "loud"], 2, "one of off, error, warn, info, debug and trace");
     fails(&["--surprise"], 2, "unexpected argument '--surprise' found");
     fails(&["surprise"], 2, "see chat-server --help");
     let mut by_variable = chat_server();
@@ -101,22 +79,13 @@ fn what_the_system_refuses_ends_with_code_1_and_advice() {
         1,
         "in use; stop the other server, or choose",
     );
-    fails(
-        &["--listen", "192.0.2.1:0"],
-        1,
-        "this machine does not have that address",
-    );
-    fails(
-        &["--log-file", "/nowhere/at/all", "--listen", "127.0.0.1:0"],
-        1,
-        "cannot log to /nowhere/at/all",
-    );
+    fails(&["--listen", "192.0.2.1:0"], 1, "this machine does not have that address");
+    fails(&["--log-file", "/nowhere/at/all", "--listen", "127.0.0.1:0"], 1, "cannot log to /nowhere/at/all");
 }
 
 #[test]
 fn it_listens_on_several_addresses_and_reads_them_from_the_environment() {
-    let mut server =
-        ServerProcess::spawn(chat_server().env("CHAT_LISTEN", "127.0.0.1:0,127.0.0.2:0"));
+    let mut server = ServerProcess::spawn(chat_server().env("CHAT_LISTEN", "127.0.0.1:0,127.0.0.2:0"));
     let second = server.logs("Listening on 127.0.0.2:");
     let second = second.rsplit(' ').next().unwrap().parse().unwrap();
     let mut alice = server.person("alice");
@@ -139,10 +108,8 @@ fn the_port_is_printed_at_every_log_level() {
 #[test]
 fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
     // Started with a low soft limit, as most shells have, even where this machine's is the hard one.
-    let limited = format!(
-        "ulimit -S -n 256; exec {} --listen 127.0.0.1:0",
-        env!("CARGO_BIN_EXE_chat-server")
-    );
+    let limited =
+        format!("ulimit -S -n 256; exec {} --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_chat-server"));
     let server = ServerProcess::spawn(std::process::Command::new("sh").args(["-c", &limited]));
     let proc = |what: &str| format!("/proc/{}/{what}", server.child.id());
     let count = |what: &str| fs::read_dir(proc(what)).unwrap().count();
@@ -151,18 +118,10 @@ fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
     let _people: Vec<_> = (0..50).map(|n| server.person(&format!("p{n}"))).collect();
     assert_eq!((count("task"), count("fd")), (before.0 + 50, before.1 + 50));
 
-    let threads = || {
-        fs::read_dir(proc("task"))
-            .unwrap()
-            .map(|thread| thread.unwrap().path())
-    };
-    let names: Vec<_> = threads()
-        .map(|thread| fs::read_to_string(thread.join("comm")).unwrap())
-        .collect();
+    let threads = || fs::read_dir(proc("task")).unwrap().map(|thread| thread.unwrap().path());
+    let names: Vec<_> = threads().map(|thread| fs::read_to_string(thread.join("comm")).unwrap()).collect();
     assert!(
-        ["dispatcher\n", "client-51\n", "log-stderr\n"]
-            .iter()
-            .all(|name| names.iter().any(|it| it == name)),
+        ["dispatcher\n", "client-51\n", "log-stderr\n"].iter().all(|name| names.iter().any(|it| it == name)),
         "{names:?}"
     );
 
@@ -188,10 +147,7 @@ fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
 
     // The soft limit of descriptors is the hard one.
     let limits = fs::read_to_string(proc("limits")).unwrap();
-    let limit = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"))
-        .unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let words: Vec<_> = limit.split_whitespace().collect();
     assert_eq!(words[3], words[4], "{limit}");
 }
@@ -202,16 +158,9 @@ fn a_crowd_that_connects_at_once_finds_a_long_queue() {
     // The server is stopped, so that nothing leaves the queue. With the 128 places of std the rest would wait.
     let server = ServerProcess::start(&[]);
     server.signal(Signal::STOP);
-    let most: usize = fs::read_to_string("/proc/sys/net/core/somaxconn")
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
+    let most: usize = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
     let crowd: Vec<_> = (0..500.min(most))
-        .map(|_| {
-            std::net::TcpStream::connect_timeout(&server.address, Duration::from_millis(500))
-                .unwrap()
-        })
+        .map(|_| std::net::TcpStream::connect_timeout(&server.address, Duration::from_millis(500)).unwrap())
         .collect();
     server.signal(Signal::CONT);
     let mut last = Person::connect(server.address);
@@ -225,10 +174,7 @@ fn signals_stop_it_politely() {
         let mut server = ServerProcess::start(&[]);
         let mut alice = server.person("alice");
         server.signal(signal);
-        assert_eq!(
-            alice.reads_to_the_end(),
-            ["*** The server is shutting down. Goodbye!"]
-        );
+        assert_eq!(alice.reads_to_the_end(), ["*** The server is shutting down. Goodbye!"]);
         assert_eq!(server.exit_code(), Some(0));
         server.logs("Chat server stopped.");
     }
@@ -236,14 +182,7 @@ fn signals_stop_it_politely() {
 
 #[test]
 fn a_second_signal_stops_it_at_once() {
-    let mut server = ServerProcess::start(&[
-        "--max-backlog",
-        "1000000000",
-        "--rate",
-        "0",
-        "--grace",
-        "3600",
-    ]);
+    let mut server = ServerProcess::start(&["--max-backlog", "1000000000", "--rate", "0", "--grace", "3600"]);
     let _stuck = std::net::TcpStream::connect(server.address).unwrap();
     let mut alice = server.person("alice");
     for _ in 0..200 {
@@ -258,11 +197,7 @@ fn a_second_signal_stops_it_at_once() {
 
 #[test]
 fn the_default_is_every_address_at_port_12345() {
-    let mut server = chat_server()
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server = chat_server().stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = support::lines_of(server.stderr.take().unwrap());
     let first = lines.recv_timeout(DEADLINE).unwrap();
     if first.contains("in use") {

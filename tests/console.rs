@@ -21,14 +21,8 @@ impl Operator {
     fn starts(arguments: &[&str]) -> Operator {
         let (controller, terminal) = pseudo_terminal();
         let mut command = chat_server();
-        command
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .env("NO_COLOR", "1");
-        command
-            .stdin(terminal.try_clone().unwrap())
-            .stdout(terminal.try_clone().unwrap())
-            .stderr(terminal);
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments).env("NO_COLOR", "1");
+        command.stdin(terminal.try_clone().unwrap()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
         let child = command.spawn().unwrap();
         drop(command); // It holds the terminal too.
         let mut operator = Operator {
@@ -44,9 +38,7 @@ impl Operator {
     }
 
     fn types(&mut self, line: &str) {
-        self.keyboard
-            .write_all(format!("{line}\n").as_bytes())
-            .unwrap();
+        self.keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// Waits for a line on the screen with this in it.
@@ -56,10 +48,7 @@ impl Operator {
             match self.screen.recv_timeout(DEADLINE) {
                 Ok(line) if line.contains(part) => return line,
                 Ok(line) => seen.push(line),
-                Err(_) => panic!(
-                    "the operator never saw {part:?}, only:\n{}",
-                    seen.join("\n")
-                ),
+                Err(_) => panic!("the operator never saw {part:?}, only:\n{}", seen.join("\n")),
             }
         }
     }
@@ -101,12 +90,7 @@ fn the_operator_lists_who_is_here_with_all_there_is_to_know() {
     operator.types("/list");
     operator.sees("*** 1 here");
     let header = operator.sees(" id name ");
-    assert!(
-        ["address", "here", "lines", "backlog"]
-            .iter()
-            .all(|column| header.contains(column)),
-        "{header}"
-    );
+    assert!(["address", "here", "lines", "backlog"].iter().all(|column| header.contains(column)), "{header}");
     let row = operator.sees(" alice ");
     let words: Vec<_> = row.split_whitespace().collect();
     assert!(
@@ -120,10 +104,7 @@ fn the_operator_sends_somebody_away() {
     let mut operator = Operator::starts(&[]);
     let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
     operator.types("/kick bob too loud");
-    assert_eq!(
-        bob.reads_to_the_end(),
-        ["!!! You have been sent away by the operator: too loud"]
-    );
+    assert_eq!(bob.reads_to_the_end(), ["!!! You have been sent away by the operator: too loud"]);
     alice.sees("*** bob left (sent away: too loud)");
     operator.sees("*** bob has been sent away.");
     operator.types("/kick bob");
@@ -149,10 +130,7 @@ fn a_ban_sends_all_from_there_away_and_lets_none_in() {
         );
     }
     let refused = Person::connect(operator.address).reads_to_the_end();
-    assert_eq!(
-        refused,
-        ["!!! Sorry, your address is banned from this server."]
-    );
+    assert_eq!(refused, ["!!! Sorry, your address is banned from this server."]);
     operator.types("/ban 10.1.2.3/16");
     operator.types("/bans");
     operator.sees("*** 2 banned: 127.0.0.1/32, 10.1.0.0/16");
@@ -170,10 +148,7 @@ fn the_operator_stops_the_server() {
     let mut operator = Operator::starts(&[]);
     let mut alice = operator.person("alice");
     operator.types("/stop");
-    assert_eq!(
-        alice.reads_to_the_end(),
-        ["*** The server is shutting down. Goodbye!"]
-    );
+    assert_eq!(alice.reads_to_the_end(), ["*** The server is shutting down. Goodbye!"]);
     assert_eq!(operator.child.wait().unwrap().code(), Some(0));
 }
 
@@ -191,16 +166,9 @@ fn the_end_of_stdin_ends_the_console_and_not_the_server() {
 fn a_console_can_be_asked_for_where_stdin_is_no_terminal() {
     let mut command = chat_server();
     command.args(["--listen", "127.0.0.1:0", "--console"]);
-    let mut server = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (log, screen) = (
-        lines_of(server.stderr.take().unwrap()),
-        lines_of(server.stdout.take().unwrap()),
-    );
+    let mut server =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (log, screen) = (lines_of(server.stderr.take().unwrap()), lines_of(server.stdout.take().unwrap()));
     let address = loop {
         let line = log.recv_timeout(DEADLINE).unwrap();
         if let Some((_, address)) = line.split_once("Listening on ") {
@@ -214,10 +182,7 @@ fn a_console_can_be_asked_for_where_stdin_is_no_terminal() {
     alice.sees_next("*** [server] hello from a pipe");
     let mut shown = std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok());
     assert_eq!(shown.next().as_deref(), Some("*** guest1 joined"));
-    assert_eq!(
-        shown.next().as_deref(),
-        Some("*** [server] hello from a pipe")
-    );
+    assert_eq!(shown.next().as_deref(), Some("*** [server] hello from a pipe"));
     assert_eq!(shown.next().as_deref(), Some("*** 1 here"));
     drop(keyboard);
     alice.says("hi");
@@ -248,23 +213,15 @@ fn where_stdin_is_no_terminal_nothing_reads_it() {
     let server = ServerProcess::start(&[]);
     let threads: Vec<_> = std::fs::read_dir(format!("/proc/{}/task", server.child.id()))
         .map(|tasks| {
-            tasks
-                .map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap())
-                .collect()
+            tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap()).collect()
         })
         .unwrap_or_default();
-    assert!(
-        threads.iter().all(|name| !name.starts_with("console")),
-        "{threads:?}"
-    );
+    assert!(threads.iter().all(|name| !name.starts_with("console")), "{threads:?}");
 }
 
 #[test]
 fn whoever_starts_the_server_is_told_what_to_tell_the_others() {
     let server = ServerProcess::start(&["--allow", "10.0.0.0/8,127.0.0.1"]);
-    server.logs(&format!(
-        "Others connect with: nc 127.0.0.1 {}",
-        server.address.port()
-    ));
+    server.logs(&format!("Others connect with: nc 127.0.0.1 {}", server.address.port()));
     server.logs("Who may connect: 10.0.0.0/8, 127.0.0.1/32");
 }

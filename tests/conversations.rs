@@ -11,7 +11,9 @@ fn the_welcome_comes_before_anything_is_typed() {
     let server = TestServer::start();
     let mut alice = Person::connect(server.address);
     alice.sees_next("*** Welcome to chat-server! You are guest1.");
-    alice.sees_next("*** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.");
+    alice.sees_next(
+        "*** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.",
+    );
     alice.sees_next("*** 1 here: guest1");
     let mut bob = Person::connect(server.address);
     alice.sees_next("*** guest2 joined");
@@ -106,14 +108,8 @@ fn a_name_that_cannot_be_had_is_refused_with_a_reason() {
         ("everyone", "!!! /nick: that name is reserved."),
         ("two words", "!!! /nick: a name cannot contain ' '"),
         ("<b>", "!!! /nick: a name cannot contain '<'"),
-        (
-            "a23456789012345678901",
-            "!!! /nick: a name has 1 to 20 characters.",
-        ),
-        (
-            "",
-            "!!! /nick needs something else after it. Usage: /nick NAME",
-        ),
+        ("a23456789012345678901", "!!! /nick: a name has 1 to 20 characters."),
+        ("", "!!! /nick needs something else after it. Usage: /nick NAME"),
     ] {
         bob.says(&format!("/nick {name}"));
         let answer = bob.next_line().unwrap();
@@ -146,12 +142,7 @@ fn echo_decides_whether_own_lines_come_back() {
     alice.sees_next("*** Echo is on: your own lines come back to you.");
     alice.says("four");
     alice.sees_next("<alice> four");
-    for line in [
-        "<alice> one",
-        "* alice two",
-        "[alice -> you] three",
-        "<alice> four",
-    ] {
+    for line in ["<alice> one", "* alice two", "[alice -> you] three", "<alice> four"] {
         bob.sees_next(line);
     }
 }
@@ -182,31 +173,13 @@ fn commands_that_are_none_are_answered_and_not_said() {
     for (line, answer) in [
         ("/dance", "!!! There is no command /dance. /help lists them"),
         ("/", "!!! There is no command /."),
-        (
-            "/msg",
-            "!!! /msg needs something else after it. Usage: /msg NAME TEXT",
-        ),
-        (
-            "/msg bob",
-            "!!! /msg needs something else after it. Usage: /msg NAME TEXT",
-        ),
+        ("/msg", "!!! /msg needs something else after it. Usage: /msg NAME TEXT"),
+        ("/msg bob", "!!! /msg needs something else after it. Usage: /msg NAME TEXT"),
         ("/msg <bob> hi", "!!! No one here is called \"<bob>\"."),
-        (
-            "/r",
-            "!!! /reply needs something else after it. Usage: /reply TEXT",
-        ),
-        (
-            "/me ",
-            "!!! /me needs something else after it. Usage: /me TEXT",
-        ),
-        (
-            "/echo",
-            "!!! /echo needs something else after it. Usage: /echo on|off",
-        ),
-        (
-            "/echo maybe",
-            "!!! /echo needs something else after it. Usage: /echo on|off",
-        ),
+        ("/r", "!!! /reply needs something else after it. Usage: /reply TEXT"),
+        ("/me ", "!!! /me needs something else after it. Usage: /me TEXT"),
+        ("/echo", "!!! /echo needs something else after it. Usage: /echo on|off"),
+        ("/echo maybe", "!!! /echo needs something else after it. Usage: /echo on|off"),
     ] {
         alice.says(line);
         let seen = alice.next_line().unwrap();
@@ -225,12 +198,8 @@ fn a_line_that_is_too_long_is_refused_and_the_next_one_is_not() {
     alice.says("short");
     bob.sees_next(&format!("<alice> {}", "x".repeat(4096)));
     bob.sees_next("<alice> short");
-    alice.sees(
-        "!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.",
-    );
-    alice.sees(
-        "!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.",
-    );
+    alice.sees("!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.");
+    alice.sees("!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.");
     alice.sees_next("<alice> short");
 }
 
@@ -281,27 +250,12 @@ fn ten_people_talking_at_once_see_the_same_conversation() {
                 })
             })
             .collect();
-        talking
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        talking.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(
-        transcripts.iter().collect::<HashSet<_>>().len(),
-        1,
-        "one order for all"
-    );
+    assert_eq!(transcripts.iter().collect::<HashSet<_>>().len(), 1, "one order for all");
     for n in 0..10 {
-        let own: Vec<_> = transcripts[0]
-            .iter()
-            .filter(|line| line.starts_with(&format!("<p{n}>")))
-            .collect();
-        let expected: Vec<_> = (0..LINES)
-            .map(|line| format!("<p{n}> line {line}"))
-            .collect();
-        assert!(
-            own.into_iter().eq(&expected),
-            "p{n}'s lines in p{n}'s order"
-        );
+        let own: Vec<_> = transcripts[0].iter().filter(|line| line.starts_with(&format!("<p{n}>"))).collect();
+        let expected: Vec<_> = (0..LINES).map(|line| format!("<p{n}> line {line}")).collect();
+        assert!(own.into_iter().eq(&expected), "p{n}'s lines in p{n}'s order");
     }
 }

@@ -71,12 +71,7 @@ fn exercise_1_count_says_how_many_lines_one_has_said() {
     alice.says("/count");
     alice.sees_next("*** You have said 1,000 lines.");
 
-    for line in [
-        "<alice> one",
-        "* alice waves",
-        "[alice -> you] psst",
-        "*** alice is now alicia",
-    ] {
+    for line in ["<alice> one", "* alice waves", "[alice -> you] psst", "*** alice is now alicia"] {
         bob.sees_next(line);
     }
     (0..997).for_each(|_| bob.sees_next("<alicia> more"));
@@ -93,20 +88,14 @@ fn exercise_2_a_topic_is_told_to_all_and_shown_in_the_welcome() {
     bob.says("/topic");
     bob.sees_next("*** There is no topic. /topic TEXT sets one.");
     alice.says("/topic Lunch at one");
-    all_see_next(
-        [&mut alice, &mut bob],
-        "*** alice set the topic: Lunch at one",
-    );
+    all_see_next([&mut alice, &mut bob], "*** alice set the topic: Lunch at one");
     bob.says("/topic");
     bob.sees_next("*** Topic: Lunch at one");
 
     bob.says("/echo off");
     bob.sees_one_that(|line| line.starts_with("*** Echo is off"));
     bob.says("/topic *** 9 here: nobody");
-    all_see_next(
-        [&mut alice, &mut bob],
-        "*** bob set the topic: *** 9 here: nobody",
-    );
+    all_see_next([&mut alice, &mut bob], "*** bob set the topic: *** 9 here: nobody");
     bob.says("/quit");
     bob.sees("*** bob left");
     alice.sees("*** bob left");
@@ -142,10 +131,7 @@ fn exercise_3_nobody_hears_whom_they_ignore() {
     }
     // It is alice who is ignored, not her name; and what the server says of her is not what she says.
     alice.says("/nick alicia");
-    all_see_next(
-        [&mut alice, &mut bob, &mut carol],
-        "*** alice is now alicia",
-    );
+    all_see_next([&mut alice, &mut bob, &mut carol], "*** alice is now alicia");
     alice.says("three");
     all_see_next([&mut alice, &mut carol], "<alicia> three");
     carol.says("four");
@@ -172,14 +158,8 @@ fn exercise_3_nobody_hears_whom_they_ignore() {
     bob.sees_next("[alicia -> you] nine");
     for (line, answer) in [
         ("/ignore carol", "!!! You cannot ignore yourself."),
-        (
-            "/ignore dave",
-            "!!! No one here is called \"dave\". /list shows who is here.",
-        ),
-        (
-            "/ignore",
-            "!!! /ignore needs something else after it. Usage: /ignore NAME",
-        ),
+        ("/ignore dave", "!!! No one here is called \"dave\". /list shows who is here."),
+        ("/ignore", "!!! /ignore needs something else after it. Usage: /ignore NAME"),
     ] {
         carol.says(line);
         carol.sees_next(answer);
@@ -283,10 +263,7 @@ fn exercise_5_what_was_said_last_survives_a_restart() {
     stops(server);
 
     let server = starts("20");
-    newcomer_sees(
-        &server,
-        &["<alice> one", "* alice two", "<alice> grüß dich"],
-    );
+    newcomer_sees(&server, &["<alice> one", "* alice two", "<alice> grüß dich"]);
     stops(server);
     let server = starts("2");
     newcomer_sees(&server, &["* alice two", "<alice> grüß dich"]);
@@ -326,9 +303,7 @@ const LINES: usize = 300;
 #[ignore = "exercise 6: a promise, kept today, that must hold with a lock in place of the dispatcher"]
 fn exercise_6_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
     let server = TestServer::start();
-    let mut talkers: Vec<_> = (0..TALKERS)
-        .map(|n| server.person(&format!("p{n}")))
-        .collect();
+    let mut talkers: Vec<_> = (0..TALKERS).map(|n| server.person(&format!("p{n}"))).collect();
     let mut carol = server.person("carol");
     talkers[0].says("begin");
     for talker in &mut talkers {
@@ -372,10 +347,7 @@ fn exercise_6_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
         let own = seen[0].iter().filter_map(|line| line.strip_prefix(&own));
         assert!(own.eq((0..LINES).map(|n| format!("{n} {text}"))));
     }
-    let hers: Vec<_> = seen[0]
-        .iter()
-        .filter(|line| line.contains("carol"))
-        .collect();
+    let hers: Vec<_> = seen[0].iter().filter(|line| line.contains("carol")).collect();
     let last_word = "*** carol left (bye)".to_owned();
     assert!(
         hers.into_iter().eq((0..LINES)
@@ -464,11 +436,8 @@ fn exercise_8_what_is_said_here_is_heard_there() {
     alice.says("/history");
     alice.sees_next("*** Nothing has been said yet.");
 
-    for (line, shown) in [
-        ("hi", "<alice> hi"),
-        ("/me waves", "* alice waves"),
-        ("//slash", "<alice> /slash"),
-    ] {
+    for (line, shown) in [("hi", "<alice> hi"), ("/me waves", "* alice waves"), ("//slash", "<alice> /slash")]
+    {
         alice.says(line);
         alice.sees_next(shown);
         carol.sees_next(&format!("<bridge> {shown}"));

@@ -10,24 +10,16 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{
-    Person, ServerProcess, TestServer, alice_and_bob, chat_server, eventually, test_config,
-};
+use support::{Person, ServerProcess, TestServer, alice_and_bob, chat_server, eventually, test_config};
 
 // Floods.
 
 #[test]
 fn a_paste_of_a_thousand_lines_is_slowed_and_arrives_whole_and_in_order() {
     let (rate, burst) = (2000, 100);
-    let server = TestServer::with(Config {
-        rate,
-        burst,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { rate, burst, ..test_config() });
     let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
-    let lines: Vec<String> = (0..1000)
-        .map(|n| format!("{n:04} {}", "x".repeat(195)))
-        .collect();
+    let lines: Vec<String> = (0..1000).map(|n| format!("{n:04} {}", "x".repeat(195))).collect();
     let begun = Instant::now();
     bob.sends(lines.join("\n").as_bytes());
     bob.ends_input();
@@ -45,11 +37,7 @@ fn a_paste_of_a_thousand_lines_is_slowed_and_arrives_whole_and_in_order() {
 
 #[test]
 fn commands_are_slowed_as_well() {
-    let server = TestServer::with(Config {
-        rate: 500,
-        burst: 10,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { rate: 500, burst: 10, ..test_config() });
     let mut alice = server.person("alice");
     let begun = Instant::now();
     for _ in 0..100 {
@@ -57,19 +45,12 @@ fn commands_are_slowed_as_well() {
     }
     let answered = (0..200).map(|_| alice.next_line()).count();
     assert_eq!(answered, 200);
-    assert!(
-        begun.elapsed() >= Duration::from_secs(1) * (300 - 10 - 10) / 500,
-        "nothing slowed alice down"
-    );
+    assert!(begun.elapsed() >= Duration::from_secs(1) * (300 - 10 - 10) / 500, "nothing slowed alice down");
 }
 
 #[test]
 fn others_are_heard_while_somebody_floods() {
-    let server = TestServer::with(Config {
-        rate: 20,
-        burst: 200,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { rate: 20, burst: 200, ..test_config() });
     let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
     let mut flooder = server.guest();
     // Twenty lines a second make this flood last for hours; alice must not have to wait for its end.
@@ -82,11 +63,7 @@ fn others_are_heard_while_somebody_floods() {
 
 #[test]
 fn a_flooder_who_hangs_up_is_gone_with_all_that_it_still_had_to_say() {
-    let server = TestServer::with(Config {
-        rate: 1,
-        burst: 10,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { rate: 1, burst: 10, ..test_config() });
     let mut alice = server.person("alice");
     let mut flooder = Person::connect(server.address);
     flooder.sees_welcome();
@@ -98,25 +75,14 @@ fn a_flooder_who_hangs_up_is_gone_with_all_that_it_still_had_to_say() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_a_paced_client_sends_waits_on_its_own_machine() {
-    let server = TestServer::with(Config {
-        rate: 1,
-        burst: 1,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { rate: 1, burst: 1, ..test_config() });
     let mut flooder = server.guest().socket.take().unwrap();
     set_socket_send_buffer_size(&flooder, 16 * 1024).unwrap();
-    flooder
-        .set_write_timeout(Some(Duration::from_millis(500)))
-        .unwrap();
-    let taken = (0..)
-        .take_while(|_| flooder.write_all("flood\n".repeat(100).as_bytes()).is_ok())
-        .count()
-        * 600;
+    flooder.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let taken =
+        (0..).take_while(|_| flooder.write_all("flood\n".repeat(100).as_bytes()).is_ok()).count() * 600;
     // 128 KiB of receive buffer and what the sender keeps. Left to grow, it would be megabytes.
-    assert!(
-        taken < 400 * 1024,
-        "{taken} bytes were taken from a client that may send one line a second"
-    );
+    assert!(taken < 400 * 1024, "{taken} bytes were taken from a client that may send one line a second");
 }
 
 // Slow readers.
@@ -141,10 +107,7 @@ fn who_does_not_read_is_disconnected_at_the_limit_and_everyone_is_told() {
         assert_eq!(seen, format!("<alice> {line}"));
         // The flags promise the limit; the kernel has 256 KiB at most (twice 128, its own bookkeeping), and the
         // reader's kernel a little. Had the kernel's buffers been left to grow, it would be megabytes.
-        assert!(
-            said < max_backlog + 512 * 1024,
-            "{said} bytes are waiting somewhere"
-        );
+        assert!(said < max_backlog + 512 * 1024, "{said} bytes are waiting somewhere");
     }
     assert!(said > max_backlog, "not before the limit");
     server.logs("disconnected: it was too slow, ");
@@ -167,9 +130,7 @@ fn many_stalled_readers_cost_what_the_flags_say() {
         &max_backlog.to_string(),
     ]);
     let mut alice = server.person("alice");
-    let stalled: Vec<_> = (0..clients)
-        .map(|_| TcpStream::connect(server.address).unwrap())
-        .collect();
+    let stalled: Vec<_> = (0..clients).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     for _ in 0..clients {
         alice.sees_one_that(|line| line.ends_with(" joined"));
     }
@@ -177,10 +138,7 @@ fn many_stalled_readers_cost_what_the_flags_say() {
     while left < clients {
         alice.says(&"x".repeat(4000));
         let seen = alice.reads_until(|line| line.starts_with("<alice>"));
-        left += seen
-            .iter()
-            .filter(|line| line.contains(" left (too slow"))
-            .count();
+        left += seen.iter().filter(|line| line.contains(" left (too slow")).count();
         peak = peak.max(resident_kib(&server));
     }
     let allowed = before + clients * max_backlog / 1024 + 8 * 1024;
@@ -191,10 +149,7 @@ fn many_stalled_readers_cost_what_the_flags_say() {
 #[cfg(target_os = "linux")]
 fn resident_kib(server: &ServerProcess) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
@@ -205,17 +160,10 @@ fn who_may_not_connect_is_told_so_and_the_log_is_not_flooded() {
     let server = ServerProcess::start(&["--allow", "10.0.0.0/8,192.168.0.0/16"]);
     for _ in 0..50 {
         let seen = Person::connect(server.address).reads_to_the_end();
-        assert_eq!(
-            seen,
-            ["!!! Sorry, your address may not connect to this server."]
-        );
+        assert_eq!(seen, ["!!! Sorry, your address may not connect to this server."]);
     }
     server.signal(Signal::TERM);
-    let log: Vec<_> = server
-        .log
-        .iter()
-        .filter(|line| line.contains("refused"))
-        .collect();
+    let log: Vec<_> = server.log.iter().filter(|line| line.contains("refused")).collect();
     assert!((1..25).contains(&log.len()), "{log:?}");
 }
 
@@ -225,11 +173,7 @@ fn who_may_not_connect_is_told_so_and_the_log_is_not_flooded() {
 #[test]
 fn ten_thousand_connections_that_close_at_once_leave_nothing_behind() {
     let mut server = ServerProcess::start(&["--log-level", "error"]);
-    let count = |what: &str| {
-        fs::read_dir(format!("/proc/{}/{what}", server.child.id()))
-            .unwrap()
-            .count()
-    };
+    let count = |what: &str| fs::read_dir(format!("/proc/{}/{what}", server.child.id())).unwrap().count();
     let mut alice = server.person("alice");
     let with_alice = (count("task"), count("fd"));
     let two_thousand_more = || {
@@ -245,10 +189,7 @@ fn ten_thousand_connections_that_close_at_once_leave_nothing_behind() {
     };
     // The allocator grows now and then. What leaks grows every time: 100 bytes each would be 200 KiB.
     let memory: Vec<_> = (0..5).map(|_| two_thousand_more()).collect();
-    let least_growth = memory
-        .windows(2)
-        .map(|pair| pair[1].saturating_sub(pair[0]))
-        .min();
+    let least_growth = memory.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).min();
     assert!(least_growth < Some(200), "memory grew, in KiB: {memory:?}");
     alice.says("still here?");
     alice.sees("<alice> still here?");
@@ -272,10 +213,7 @@ fn a_connection_that_closes_while_it_is_written_to_is_only_a_leave() {
 
 #[test]
 fn stopping_under_full_load_says_goodbye_to_all_who_read() {
-    for line in [
-        "chatter chatter chatter\n".to_owned(),
-        format!("{}\n", "x".repeat(4000)),
-    ] {
+    for line in ["chatter chatter chatter\n".to_owned(), format!("{}\n", "x".repeat(4000))] {
         let mut server = ServerProcess::start(&["--rate", "0", "--log-level", "error"]);
         let mut people: Vec<_> = (0..10).map(|n| server.person(&format!("p{n}"))).collect();
         for person in people.iter().take(4) {
@@ -289,10 +227,7 @@ fn stopping_under_full_load_says_goodbye_to_all_who_read() {
         server.signal(Signal::TERM);
         for person in &mut people {
             let seen = person.reads_to_the_end();
-            assert_eq!(
-                seen.last().map(String::as_str),
-                Some("*** The server is shutting down. Goodbye!")
-            );
+            assert_eq!(seen.last().map(String::as_str), Some("*** The server is shutting down. Goodbye!"));
         }
         assert_eq!(server.exit_code(), Some(0));
     }
@@ -303,22 +238,14 @@ fn a_hundred_half_open_connections_hold_their_places_and_no_more() {
     let mut command = chat_server();
     command.args(["--listen", "127.0.0.1:0", "--max-clients", "100"]);
     let server = ServerProcess::spawn(&mut command);
-    let silent: Vec<_> = (0..99)
-        .map(|_| TcpStream::connect(server.address).unwrap())
-        .collect();
+    let silent: Vec<_> = (0..99).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     let mut alice = server.person("alice");
     assert!(
-        Person::connect(server.address)
-            .next_line()
-            .unwrap()
-            .starts_with("!!! Sorry, the server is full")
+        Person::connect(server.address).next_line().unwrap().starts_with("!!! Sorry, the server is full")
     );
     drop(silent);
     alice.says("/list");
     eventually("the places are free", || {
-        Person::connect(server.address)
-            .next_line()
-            .unwrap()
-            .starts_with("*** Welcome")
+        Person::connect(server.address).next_line().unwrap().starts_with("*** Welcome")
     });
 }

@@ -17,10 +17,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 #[test]
 fn an_unpaced_flood_reaches_everyone_who_reads() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let server = TestServer::with(Config {
-        max_backlog: 128 * 1024,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_backlog: 128 * 1024, ..test_config() });
     let mut flooder = TcpStream::connect(server.address).unwrap();
     let mut drain = flooder.try_clone().unwrap();
     let sink = thread::spawn(move || std::io::copy(&mut drain, &mut std::io::sink()));
@@ -43,19 +40,15 @@ fn an_unpaced_flood_reaches_everyone_who_reads() {
 #[test]
 fn who_reads_is_not_cut_off_however_much_is_written_to_it_alone() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let server = TestServer::with(Config {
-        max_backlog: 64 * 1024,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_backlog: 64 * 1024, ..test_config() });
     let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
     let text = "x".repeat(4000);
     let lines = 2_000;
     alice.says("/echo off");
     let mut keyboard = alice.socket.as_ref().unwrap().try_clone().unwrap();
     let private = format!("/msg bob {text}\n");
-    let writer = thread::spawn(move || {
-        (0..lines).for_each(|_| keyboard.write_all(private.as_bytes()).unwrap())
-    });
+    let writer =
+        thread::spawn(move || (0..lines).for_each(|_| keyboard.write_all(private.as_bytes()).unwrap()));
     for _ in 0..lines {
         bob.sees_one_that(|line| line.starts_with("[alice -> you] "));
     }

@@ -14,15 +14,8 @@ fn nothing_that_a_terminal_obeys_reaches_another_person() {
     bob.sends(b"/me \x08\n/msg alice \x7f\n/nick \x1b\n/\x1bx\n");
     alice.sees_next(r"* bob \x08");
     alice.sees_next(r"[bob -> you] \x7f");
-    assert!(
-        bob.sees_one_that(|line| line.starts_with("!!! /nick"))
-            .contains(r"'\\'")
-    );
-    assert!(
-        bob.next_line()
-            .unwrap()
-            .starts_with(r"!!! There is no command /\x1bx.")
-    );
+    assert!(bob.sees_one_that(|line| line.starts_with("!!! /nick")).contains(r"'\\'"));
+    assert!(bob.next_line().unwrap().starts_with(r"!!! There is no command /\x1bx."));
     bob.sends(b"/quit \x1bc\n");
     alice.sees_next(r"*** bob left (\x1bc)");
 }
@@ -65,9 +58,7 @@ fn a_hundred_megabytes_without_a_line_break_cost_their_sender_one_error() {
     }
     bob.says("");
     bob.says("sorry");
-    bob.sees(
-        "!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.",
-    );
+    bob.sees("!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.");
     alice.sees_next("<bob> sorry");
 }
 
@@ -93,12 +84,7 @@ fn nobody_can_look_like_somebody_else() {
     }
     for name in ["Алиса", "愛麗絲", "أليس", "Zoë-2"] {
         bob.says(&format!("/nick {name}"));
-        assert!(
-            alice
-                .next_line()
-                .unwrap()
-                .ends_with(&format!(" is now {name}"))
-        );
+        assert!(alice.next_line().unwrap().ends_with(&format!(" is now {name}")));
     }
     alice.says("/msg ZOË-2 hi");
     bob.sees("[alice -> you] hi");
@@ -110,14 +96,14 @@ fn nobody_can_look_like_somebody_else() {
 fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {
     let (server, mut alice, _bob) = alice_and_bob();
     let long_request = format!("GET /{} HTTP/1.1\r\n\r\n/me hacks\r\n", "x".repeat(100_000));
-    let (just_too_long, cut_in_version) = (
-        4096 - "POST / HTTP/1.1".len() + 1,
-        4096 - "POST / HTT".len(),
-    );
-    let requests = [just_too_long, cut_in_version]
-        .map(|n| format!("POST /{} HTTP/1.1\n/me hacks\n", "x".repeat(n)));
+    let (just_too_long, cut_in_version) = (4096 - "POST / HTTP/1.1".len() + 1, 4096 - "POST / HTT".len());
+    let requests =
+        [just_too_long, cut_in_version].map(|n| format!("POST /{} HTTP/1.1\n/me hacks\n", "x".repeat(n)));
     for (hello, protocol) in [
-        (&b"POST / HTTP/1.1\r\nHost: 192.168.1.20:12345\r\n\r\n/nick admin\r\n/me hacks\r\nhello\r\n"[..], "HTTP"),
+        (
+            &b"POST / HTTP/1.1\r\nHost: 192.168.1.20:12345\r\n\r\n/nick admin\r\n/me hacks\r\nhello\r\n"[..],
+            "HTTP",
+        ),
         (b"\r\nGET / HTTP/1.0\r\n\r\n/me hacks\r\n", "HTTP"),
         (b"PROPFIND / HTTP/1.1\r\n\r\n/me hacks\r\n", "HTTP"),
         (long_request.as_bytes(), "HTTP"),
@@ -131,7 +117,8 @@ fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {
         let mut stranger = Person::connect(server.address);
         stranger.sends(hello);
         let seen = stranger.reads_to_the_end();
-        let reason = format!("!!! This is a chat server and does not speak {protocol}. Use netcat: nc HOST PORT");
+        let reason =
+            format!("!!! This is a chat server and does not speak {protocol}. Use netcat: nc HOST PORT");
         assert_eq!(seen[3..], [reason], "{protocol}");
         let guest = alice.sees_one_that(|line| line.ends_with(" joined")).replace(" joined", " left");
         alice.sees_next(&guest);

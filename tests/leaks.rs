@@ -34,8 +34,6 @@ fn nothing_is_left_behind() {
         alice.reads_to_the_end();
         drop(alice);
         server.join().unwrap();
-        eventually("as many threads and descriptors as before", || {
-            counts() == before
-        });
+        eventually("as many threads and descriptors as before", || counts() == before);
     }
 }

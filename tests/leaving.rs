@@ -59,10 +59,7 @@ fn what_comes_after_quit_is_not_said_and_does_not_hurt_the_goodbye() {
 
 #[test]
 fn who_quits_gets_all_that_is_owed_even_if_it_reads_only_later() {
-    let server = TestServer::with(Config {
-        max_backlog: 1 << 30,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_backlog: 1 << 30, ..test_config() });
     let mut alice = server.person("alice");
     let mut slow = std::net::TcpStream::connect(server.address).unwrap();
     alice.sees("*** guest2 joined");
@@ -76,52 +73,32 @@ fn who_quits_gets_all_that_is_owed_even_if_it_reads_only_later() {
     std::thread::sleep(3 * chat_server::config::LINGER);
     let mut all = String::new();
     slow.read_to_string(&mut all).unwrap();
-    assert_eq!(
-        all.lines()
-            .filter(|line| line.starts_with("<alice>"))
-            .count(),
-        1_000
-    );
+    assert_eq!(all.lines().filter(|line| line.starts_with("<alice>")).count(), 1_000);
     assert!(all.ends_with("*** guest2 left\n"));
 }
 
 #[test]
 fn who_quits_and_does_not_hang_up_is_hung_up_on() {
-    let server = TestServer::with(Config {
-        max_clients: 1,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_clients: 1, ..test_config() });
     let mut alice = server.guest();
     alice.says("/quit");
     assert_eq!(alice.reads_to_the_end(), ["*** guest1 left"]);
     // alice keeps her side open. Her place is free soon all the same.
     support::eventually("the place is free", || {
-        Person::connect(server.address)
-            .next_line()
-            .unwrap()
-            .starts_with("*** Welcome")
+        Person::connect(server.address).next_line().unwrap().starts_with("*** Welcome")
     });
 }
 
 #[test]
 fn there_is_a_place_for_each_up_to_the_limit() {
-    let server = TestServer::with(Config {
-        max_clients: 2,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_clients: 2, ..test_config() });
     let (mut alice, bob) = (server.person("alice"), server.person("bob"));
     let mut carol = Person::connect(server.address);
-    assert_eq!(
-        carol.reads_to_the_end(),
-        ["!!! Sorry, the server is full; please try again later."]
-    );
+    assert_eq!(carol.reads_to_the_end(), ["!!! Sorry, the server is full; please try again later."]);
     drop(bob);
     alice.sees("*** bob left");
     support::eventually("the place is free", || {
-        Person::connect(server.address)
-            .next_line()
-            .unwrap()
-            .starts_with("*** Welcome")
+        Person::connect(server.address).next_line().unwrap().starts_with("*** Welcome")
     });
 }
 
@@ -134,21 +111,14 @@ fn stopping_says_goodbye_to_all_and_closes() {
     server.stop();
     bob.sees("<alice> last words");
     for person in [&mut alice, &mut bob] {
-        assert_eq!(
-            person.reads_to_the_end(),
-            ["*** The server is shutting down. Goodbye!"]
-        );
+        assert_eq!(person.reads_to_the_end(), ["*** The server is shutting down. Goodbye!"]);
     }
     server.join().unwrap();
 }
 
 #[test]
 fn a_reader_who_is_behind_gets_all_before_the_end_if_it_hurries() {
-    let server = TestServer::with(Config {
-        max_backlog: 1 << 30,
-        grace: support::DEADLINE,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_backlog: 1 << 30, grace: support::DEADLINE, ..test_config() });
     let mut slow = std::net::TcpStream::connect(server.address).unwrap();
     let mut alice = server.person("alice");
     for n in 0..500 {
@@ -158,12 +128,7 @@ fn a_reader_who_is_behind_gets_all_before_the_end_if_it_hurries() {
     server.stop();
     let mut all = String::new();
     slow.read_to_string(&mut all).unwrap();
-    assert_eq!(
-        all.lines()
-            .filter(|line| line.starts_with("<alice> "))
-            .count(),
-        500
-    );
+    assert_eq!(all.lines().filter(|line| line.starts_with("<alice> ")).count(), 500);
     assert!(all.ends_with("*** The server is shutting down. Goodbye!\n"));
     server.join().unwrap();
 }
@@ -171,11 +136,7 @@ fn a_reader_who_is_behind_gets_all_before_the_end_if_it_hurries() {
 #[test]
 fn a_reader_who_never_reads_delays_the_end_for_the_grace_time_only() {
     let grace = Duration::from_millis(100);
-    let server = TestServer::with(Config {
-        max_backlog: 1 << 30,
-        grace,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_backlog: 1 << 30, grace, ..test_config() });
     let _stuck = std::net::TcpStream::connect(server.address).unwrap();
     let mut alice = server.person("alice");
     for _ in 0..500 {

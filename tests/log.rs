@@ -9,8 +9,7 @@ use std::process::Stdio;
 use support::{DEADLINE, Person, ServerProcess, chat_server};
 
 fn temporary_file(name: &str) -> PathBuf {
-    let path =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = fs::remove_file(&path);
     path
 }
@@ -48,25 +47,13 @@ fn the_log_tells_who_came_spoke_and_went() {
         "disconnected: the server stops",
         "[INFO] Chat server stopped.",
     ] {
-        let at = rest
-            .find(part)
-            .unwrap_or_else(|| panic!("{part:?} is not (in this order) in\n{log}"));
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not (in this order) in\n{log}"));
         rest = &rest[at + part.len()..];
     }
     assert!(!log.contains("the secret"), "private text is in the log");
     assert!(!log.contains('\x1b'), "colours are in the log file");
-    let stamp = log
-        .lines()
-        .nth(1)
-        .unwrap()
-        .split('[')
-        .next()
-        .unwrap()
-        .trim();
-    assert!(
-        matches!(stamp.len(), 25) && stamp.as_bytes()[22] == b':',
-        "local time with offset: {stamp}"
-    );
+    let stamp = log.lines().nth(1).unwrap().split('[').next().unwrap().trim();
+    assert!(matches!(stamp.len(), 25) && stamp.as_bytes()[22] == b':', "local time with offset: {stamp}");
 }
 
 #[test]
@@ -91,10 +78,7 @@ fn a_log_that_nobody_reads_stops_nobody() {
     let mut address = None;
     support::eventually("the log file says where it listens", || {
         let log = fs::read_to_string(&file).unwrap_or_default();
-        address = log.lines().find_map(|line| {
-            line.split_once("Listening on ")
-                .map(|(_, it)| it.to_owned())
-        });
+        address = log.lines().find_map(|line| line.split_once("Listening on ").map(|(_, it)| it.to_owned()));
         address.is_some()
     });
     let mut alice = Person::connect(address.unwrap().parse().unwrap());
@@ -102,9 +86,7 @@ fn a_log_that_nobody_reads_stops_nobody() {
     // More lines than the queue holds after what the pipe holds, so that some must be lost.
     for n in 0..20 {
         alice.sends(format!("{n} {}\n", "x".repeat(100)).repeat(400).as_bytes());
-        (0..400).for_each(|_| {
-            drop(alice.sees_one_that(|line| line.starts_with(&format!("<guest1> {n} "))))
-        });
+        (0..400).for_each(|_| drop(alice.sees_one_that(|line| line.starts_with(&format!("<guest1> {n} ")))));
     }
     // Now the reader goes away, which makes it a closed pipe.
     drop(server.stderr.take());
@@ -113,11 +95,7 @@ fn a_log_that_nobody_reads_stops_nobody() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
     alice.sees("*** The server is shutting down. Goodbye!");
     assert_eq!(server.wait().unwrap().code(), Some(0));
-    assert!(
-        fs::read_to_string(&file)
-            .unwrap()
-            .contains("guest1: still here")
-    );
+    assert!(fs::read_to_string(&file).unwrap().contains("guest1: still here"));
 }
 
 #[cfg(target_os = "linux")] // Only Linux has a device that is always full.
@@ -134,20 +112,11 @@ fn a_full_disk_stops_nobody() {
 fn colours_are_for_terminals() {
     let (screen, terminal) = support::pseudo_terminal();
     let mut command = chat_server();
-    command
-        .args(["--listen", "127.0.0.1:0"])
-        .env_remove("NO_COLOR");
-    let mut server = command
-        .stdin(Stdio::null())
-        .stderr(terminal)
-        .spawn()
-        .unwrap();
+    command.args(["--listen", "127.0.0.1:0"]).env_remove("NO_COLOR");
+    let mut server = command.stdin(Stdio::null()).stderr(terminal).spawn().unwrap();
     drop(command); // It holds the terminal too.
     let line = support::lines_of(screen).recv_timeout(DEADLINE).unwrap();
-    assert!(
-        line.ends_with("\x1b[32m[INFO]\x1b[0m Chat server started..."),
-        "{line:?}"
-    );
+    assert!(line.ends_with("\x1b[32m[INFO]\x1b[0m Chat server started..."), "{line:?}");
     server.kill().unwrap();
     server.wait().unwrap();
 }

@@ -101,21 +101,14 @@ fn garbage(rng: &mut Rng) -> Vec<u8> {
         6 => HELLOS[rng.usize(..HELLOS.len())].to_vec(),
         7 => vec![rng.u8(..); 1000 * n],
         8 => format!("{}\n", LINES[rng.usize(..LINES.len())]).into_bytes(),
-        _ => (0..n)
-            .flat_map(|_| [LINES[rng.usize(..LINES.len())].as_bytes(), b"\n"].concat())
-            .collect(),
+        _ => (0..n).flat_map(|_| [LINES[rng.usize(..LINES.len())].as_bytes(), b"\n"].concat()).collect(),
     }
 }
 
 /// One monkey, until the time is over. Returns how many connections it made and how many bytes it sent.
 ///
 /// Before each connection it waits for news from alice and bob, so that they do not fall ever farther behind.
-fn monkey(
-    server: SocketAddr,
-    mut rng: Rng,
-    until: Instant,
-    exchanges: &AtomicUsize,
-) -> (usize, usize) {
+fn monkey(server: SocketAddr, mut rng: Rng, until: Instant, exchanges: &AtomicUsize) -> (usize, usize) {
     let (mut connections, mut bytes, mut heard_of) = (0, 0, 0);
     while Instant::now() < until && connections < MOST_CONNECTIONS / MONKEYS {
         let exchange = exchanges.load(SeqCst);
@@ -136,9 +129,7 @@ fn monkey(
 
 /// One connection of a monkey. The server may end it at any time. Returns how many bytes were sent.
 fn pester(mut wire: Wire, rng: &mut Rng) -> usize {
-    wire.socket()
-        .set_write_timeout(Some(Duration::from_millis(100)))
-        .unwrap();
+    wire.socket().set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let bytes: Vec<u8> = (0..rng.usize(..5)).flat_map(|_| garbage(rng)).collect();
     let packet = [1, 2, 7, 1000, usize::MAX][rng.usize(..5)];
     // Tiny packets only for so long, since each costs a system call.
@@ -176,12 +167,7 @@ struct Sentinel {
 impl Sentinel {
     fn come_in(server: SocketAddr, name: &'static str) -> Sentinel {
         let wire = Wire::connect(server).unwrap();
-        let mut sentinel = Sentinel {
-            name,
-            wire,
-            lines: 0,
-            not_text: None,
-        };
+        let mut sentinel = Sentinel { name, wire, lines: 0, not_text: None };
         sentinel.says(&format!("/nick {name}"));
         sentinel.sees_next(|line| line.ends_with(&format!(" is now {name}")));
         sentinel
@@ -264,8 +250,7 @@ fn exchange(people: &mut [Sentinel; 2], number: usize) {
         let expected = format!("<{}> {number}", people[speaker].name);
         for listener in people.iter_mut() {
             let from_either = ["<alice> ", "<bob> "];
-            let seen =
-                listener.sees_next(|line| from_either.iter().any(|from| line.starts_with(from)));
+            let seen = listener.sees_next(|line| from_either.iter().any(|from| line.starts_with(from)));
             assert_eq!(seen, expected, "what {} sees", listener.name);
         }
     }

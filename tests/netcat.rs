@@ -15,8 +15,7 @@ use support::{Person, TestServer};
 /// Where a program is, by one of its names.
 fn find(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let candidates =
-        env::split_paths(&path).flat_map(|dir| names.iter().map(move |name| dir.join(name)));
+    let candidates = env::split_paths(&path).flat_map(|dir| names.iter().map(move |name| dir.join(name)));
     candidates.into_iter().find(|candidate| candidate.is_file())
 }
 
@@ -29,23 +28,15 @@ struct Program {
 
 impl Program {
     fn command(&self, server: &TestServer) -> Command {
-        let mut command =
-            Command::new(self.found.as_ref().expect("only run where it is installed"));
+        let mut command = Command::new(self.found.as_ref().expect("only run where it is installed"));
         let address = server.address;
-        command
-            .args(self.options)
-            .arg(address.ip().to_string())
-            .arg(address.port().to_string());
+        command.args(self.options).arg(address.ip().to_string()).arg(address.port().to_string());
         command
     }
 }
 
 fn programs() -> Vec<Program> {
-    let program = |name, names: &[&str], options| Program {
-        name,
-        found: find(names),
-        options,
-    };
+    let program = |name, names: &[&str], options| Program { name, found: find(names), options };
     vec![
         program("nc.openbsd", &["nc.openbsd"], &["-N"]),
         program("nc.traditional", &["nc.traditional"], &["-q", "1"]),
@@ -97,10 +88,7 @@ fn speaks_from_a_pipe(program: &Program) -> Result<(), Failed> {
     script.sends(b"build 42 is green\n");
     script.ends_input();
     let seen = script.reads_to_the_end();
-    assert_eq!(
-        seen.last().map(String::as_str),
-        Some("<guest2> build 42 is green")
-    );
+    assert_eq!(seen.last().map(String::as_str), Some("<guest2> build 42 is green"));
     alice.sees("<guest2> build 42 is green");
     alice.sees_next("*** guest2 left");
     Ok(())
@@ -119,10 +107,7 @@ fn sees_the_goodbye(program: &Program) -> Result<(), Failed> {
 
 /// A terminal stopped with Ctrl-Z or Ctrl-S: nobody else notices until too much is waiting, and then all are told.
 fn is_stopped(program: &Program) -> Result<(), Failed> {
-    let server = TestServer::with(Config {
-        max_backlog: 32 * 1024,
-        ..support::test_config()
-    });
+    let server = TestServer::with(Config { max_backlog: 32 * 1024, ..support::test_config() });
     let mut alice = server.person("alice");
     let mut bob = Person::with_program(&mut program.command(&server));
     bob.sees_welcome();
@@ -158,30 +143,18 @@ fn is_interrupted(telnet: &Program) -> Result<(), Failed> {
 /// The shell commands of the README that begin with these words, for the server at hand.
 fn recipe(server: &TestServer, beginning: &str) -> String {
     let readme = include_str!("../README.md");
-    let blocks = readme
-        .split("```sh\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next());
-    let recipe = blocks
-        .into_iter()
-        .find(|block| block.starts_with(beginning))
-        .expect("the README has this recipe");
-    recipe.replace(
-        "HOST 12345",
-        &format!("127.0.0.1 {}", server.address.port()),
-    )
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let recipe =
+        blocks.into_iter().find(|block| block.starts_with(beginning)).expect("the README has this recipe");
+    recipe.replace("HOST 12345", &format!("127.0.0.1 {}", server.address.port()))
 }
 
 /// Runs a recipe in a directory of its own, as somebody at a keyboard.
 fn shell(script: &str, arguments: &[&str]) -> Person {
-    let directory =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("recipe-{}", std::process::id()));
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("recipe-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let mut command = Command::new("sh");
-    command
-        .args(["-c", script, "recipe"])
-        .args(arguments)
-        .current_dir(directory);
+    command.args(["-c", script, "recipe"]).args(arguments).current_dir(directory);
     command.process_group(0);
     Person::with_program(&mut command)
 }
@@ -190,10 +163,7 @@ fn recipe_for_one_line(_: &Program) -> Result<(), Failed> {
     let server = TestServer::start();
     let mut alice = server.person("alice");
     let mut script = shell(&recipe(&server, "printf '/nick ci"), &[]);
-    assert_eq!(
-        script.reads_to_the_end().pop().as_deref(),
-        Some("<ci> build 42 is green")
-    );
+    assert_eq!(script.reads_to_the_end().pop().as_deref(), Some("<ci> build 42 is green"));
     alice.sees("<ci> build 42 is green");
     alice.sees_next("*** ci left");
     Ok(())
@@ -212,20 +182,14 @@ fn recipe_for_the_end_of_a_job(_: &Program) -> Result<(), Failed> {
 fn recipe_for_a_transcript(_: &Program) -> Result<(), Failed> {
     let server = TestServer::start();
     let mut alice = server.person("alice");
-    let file = format!(
-        "{}/transcript-{}.txt",
-        env!("CARGO_TARGET_TMPDIR"),
-        std::process::id()
-    );
+    let file = format!("{}/transcript-{}.txt", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     let script = recipe(&server, "(echo /timestamps on").replace("transcript.txt", &file);
     let scribe = shell(&script, &[]);
     alice.sees("*** guest2 is now scribe");
     alice.says("write this down");
     support::eventually("it is written down", || {
         let transcript = std::fs::read_to_string(&file).unwrap_or_default();
-        transcript
-            .lines()
-            .any(|line| line.starts_with('[') && line.ends_with("] <alice> write this down"))
+        transcript.lines().any(|line| line.starts_with('[') && line.ends_with("] <alice> write this down"))
     });
     scribe.kill_group();
     alice.sees("*** scribe left");
@@ -247,28 +211,16 @@ fn recipe_for_a_bot(_: &Program) -> Result<(), Failed> {
 
 /// The unit file of the README is one that systemd takes.
 fn unit_file() -> Result<(), Failed> {
-    let unit = include_str!("../README.md")
-        .split("```ini\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    let unit = unit.expect("the README has a unit").replace(
-        "/usr/local/bin/chat-server",
-        env!("CARGO_BIN_EXE_chat-server"),
-    );
-    let path = format!(
-        "{}/chat-server-{}.service",
-        env!("CARGO_TARGET_TMPDIR"),
-        std::process::id()
-    );
+    let unit =
+        include_str!("../README.md").split("```ini\n").nth(1).and_then(|rest| rest.split("```").next());
+    let unit = unit
+        .expect("the README has a unit")
+        .replace("/usr/local/bin/chat-server", env!("CARGO_BIN_EXE_chat-server"));
+    let path = format!("{}/chat-server-{}.service", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     std::fs::write(&path, unit)?;
-    let output = Command::new("systemd-analyze")
-        .args(["verify", &path])
-        .output()?;
+    let output = Command::new("systemd-analyze").args(["verify", &path]).output()?;
     let complaints = String::from_utf8_lossy(&output.stderr);
-    let ours: Vec<_> = complaints
-        .lines()
-        .filter(|line| line.contains("chat-server"))
-        .collect();
+    let ours: Vec<_> = complaints.lines().filter(|line| line.contains("chat-server")).collect();
     assert!(ours.is_empty(), "{ours:#?}");
     Ok(())
 }
@@ -277,18 +229,13 @@ fn unit_file() -> Result<(), Failed> {
 fn demo() -> Result<(), Failed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo.sh");
     let mut command = Command::new("sh");
-    let output = command
-        .args([script, env!("CARGO_BIN_EXE_chat-server")])
-        .stdin(Stdio::null())
-        .output()?;
+    let output = command.args([script, env!("CARGO_BIN_EXE_chat-server")]).stdin(Stdio::null()).output()?;
     let text = String::from_utf8(output.stdout)?;
     let complaint = String::from_utf8(output.stderr)?;
     assert!(output.status.success(), "{text}{complaint}");
-    for part in [
-        "alice saw:\n",
-        "    [carol -> you] There is coffee in room 7.\n",
-        "    *** bob left (coffee)\n",
-    ] {
+    for part in
+        ["alice saw:\n", "    [carol -> you] There is coffee in room 7.\n", "    *** bob left (coffee)\n"]
+    {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     Ok(())
@@ -296,17 +243,14 @@ fn demo() -> Result<(), Failed> {
 
 fn main() {
     let mut trials = Vec::new();
-    let mut add = |name: String,
-                   missing: Option<&str>,
-                   test: Box<dyn FnOnce() -> Result<(), Failed> + Send>| {
-        let trial = Trial::test(name, test);
-        trials.push(match missing {
-            None => trial,
-            Some(program) => trial
-                .with_kind(format!("no {program} here"))
-                .with_ignored_flag(true),
-        });
-    };
+    let mut add =
+        |name: String, missing: Option<&str>, test: Box<dyn FnOnce() -> Result<(), Failed> + Send>| {
+            let trial = Trial::test(name, test);
+            trials.push(match missing {
+                None => trial,
+                Some(program) => trial.with_kind(format!("no {program} here")).with_ignored_flag(true),
+            });
+        };
     type Test = fn(&Program) -> Result<(), Failed>;
     let tests: [(&str, Test); 6] = [
         ("converses", converses),
@@ -325,11 +269,7 @@ fn main() {
                 continue; // The others simply end, which is_killed has.
             }
             let missing = program.found.is_none().then_some(program.name);
-            add(
-                format!("{}_{what}", program.name),
-                missing,
-                Box::new(move || test(&program)),
-            );
+            add(format!("{}_{what}", program.name), missing, Box::new(move || test(&program)));
         }
     }
     let recipes: [(&str, Test); 4] = [
@@ -340,25 +280,13 @@ fn main() {
     ];
     for (name, test) in recipes {
         // They say `nc` and mean the one that knows -N.
-        let program = Program {
-            name: "nc",
-            found: find(&["nc.openbsd"]).and(find(&["nc"])),
-            options: &[],
-        };
+        let program = Program { name: "nc", found: find(&["nc.openbsd"]).and(find(&["nc"])), options: &[] };
         let missing = program.found.is_none().then_some("nc of OpenBSD");
         add(name.to_owned(), missing, Box::new(move || test(&program)));
     }
     let systemd = find(&["systemd-analyze"]);
-    add(
-        "unit_file".to_owned(),
-        systemd.is_none().then_some("systemd-analyze"),
-        Box::new(unit_file),
-    );
+    add("unit_file".to_owned(), systemd.is_none().then_some("systemd-analyze"), Box::new(unit_file));
     let netcat = find(&["nc", "ncat", "nc.traditional"]);
-    add(
-        "demo".to_owned(),
-        netcat.is_none().then_some("netcat"),
-        Box::new(demo),
-    );
+    add("demo".to_owned(), netcat.is_none().then_some("netcat"), Box::new(demo));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -7,10 +7,7 @@ use support::{Person, TestServer, test_config};
 
 /// Is this `[hh:mm]` and then `text`?
 fn is_stamped(line: &str, text: &str) -> bool {
-    let digits = |range| {
-        line.get(range)
-            .is_some_and(|two: &str| two.chars().all(|c| c.is_ascii_digit()))
-    };
+    let digits = |range| line.get(range).is_some_and(|two: &str| two.chars().all(|c| c.is_ascii_digit()));
     line.get(7..) == Some(&format!(" {text}"))
         && line.starts_with('[')
         && digits(1..3)
@@ -20,10 +17,7 @@ fn is_stamped(line: &str, text: &str) -> bool {
 
 #[test]
 fn newcomers_are_told_what_was_said_last_before_the_first_live_line() {
-    let server = TestServer::with(Config {
-        history: 3,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { history: 3, ..test_config() });
     let mut alice = server.person("alice");
     for line in ["one", "two", "/me waves", "//three", "/list"] {
         alice.says(line);
@@ -44,11 +38,7 @@ fn newcomers_are_told_what_was_said_last_before_the_first_live_line() {
 
 #[test]
 fn at_the_seam_nothing_is_shown_twice_or_missed() {
-    let server = TestServer::with(Config {
-        history: 10_000,
-        max_backlog: 1 << 22,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { history: 10_000, max_backlog: 1 << 22, ..test_config() });
     let mut alice = server.person("alice");
     let mut keyboard = alice.socket.as_ref().unwrap().try_clone().unwrap();
     let talking = std::thread::spawn(move || {
@@ -60,41 +50,23 @@ fn at_the_seam_nothing_is_shown_twice_or_missed() {
         alice.sees(&format!("<alice> {}", newcomer * 90 + 30));
         let mut bob = server.guest();
         let lines = bob.reads_until(|line| line.ends_with("<alice> 1999"));
-        let numbers = lines
-            .iter()
-            .filter_map(|line| line.split_once("<alice> ").map(|(_, number)| number));
-        assert!(
-            numbers.eq((0..2_000).map(|n| n.to_string()).collect::<Vec<_>>().iter()),
-            "{lines:?}"
-        );
+        let numbers = lines.iter().filter_map(|line| line.split_once("<alice> ").map(|(_, number)| number));
+        assert!(numbers.eq((0..2_000).map(|n| n.to_string()).collect::<Vec<_>>().iter()), "{lines:?}");
     }
     talking.join().unwrap();
 }
 
 #[test]
 fn a_long_history_is_no_more_than_a_newcomer_can_take() {
-    let server = TestServer::with(Config {
-        history: 10_000,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { history: 10_000, ..test_config() });
     let mut alice = server.person("alice");
     for n in 0..1_000 {
         alice.says(&format!("{n} {}", "x".repeat(1_000)));
         alice.next_line();
     }
     let mut bob = server.guest();
-    let count: usize = bob
-        .next_line()
-        .unwrap()
-        .split(' ')
-        .nth(3)
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!(
-        (50..130).contains(&count),
-        "{count} lines of 1 KB, where 256 KiB may wait for one client"
-    );
+    let count: usize = bob.next_line().unwrap().split(' ').nth(3).unwrap().parse().unwrap();
+    assert!((50..130).contains(&count), "{count} lines of 1 KB, where 256 KiB may wait for one client");
     bob.sees_one_that(|line| line.contains("<alice> 999 "));
     bob.says("/list");
     bob.sees("*** 2 here: alice, guest2");
@@ -102,10 +74,7 @@ fn a_long_history_is_no_more_than_a_newcomer_can_take() {
 
 #[test]
 fn without_history_nothing_is_replayed() {
-    let server = TestServer::with(Config {
-        history: 0,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { history: 0, ..test_config() });
     let mut alice = server.person("alice");
     alice.says("one");
     alice.sees("<alice> one");
@@ -121,10 +90,7 @@ fn timestamps_are_for_those_who_want_them() {
     alice.says("before");
     bob.sees("<alice> before");
     bob.says("/timestamps on");
-    assert!(is_stamped(
-        &bob.next_line().unwrap(),
-        "*** Timestamps are on: each line begins with its time."
-    ));
+    assert!(is_stamped(&bob.next_line().unwrap(), "*** Timestamps are on: each line begins with its time."));
     alice.says("hello");
     alice.says("/msg bob psst");
     assert!(is_stamped(&bob.next_line().unwrap(), "<alice> hello"));
@@ -151,13 +117,7 @@ fn in_a_large_room_only_numbers_are_told() {
     let each = seen.iter().filter(|line| line.ends_with(" joined")).count();
     let summaries: Vec<usize> = seen
         .iter()
-        .filter_map(|line| {
-            line.strip_prefix("*** ")?
-                .split_once(" joined, ")?
-                .0
-                .parse()
-                .ok()
-        })
+        .filter_map(|line| line.strip_prefix("*** ")?.split_once(" joined, ")?.0.parse().ok())
         .collect();
     assert_eq!((each, summaries.iter().sum()), (199, 51), "{seen:?}");
     drop(crowd);
@@ -165,19 +125,8 @@ fn in_a_large_room_only_numbers_are_told() {
     let mut left = 0;
     while left < 250 {
         let line = alice.next_line().unwrap();
-        let number = |line: &str| {
-            line.split_once(" joined, ")?
-                .1
-                .split_once(" left")?
-                .0
-                .parse()
-                .ok()
-        };
-        left += if line.ends_with(" left") {
-            1
-        } else {
-            number(&line).unwrap_or(0)
-        };
+        let number = |line: &str| line.split_once(" joined, ")?.1.split_once(" left")?.0.parse().ok();
+        left += if line.ends_with(" left") { 1 } else { number(&line).unwrap_or(0) };
     }
     alice.says("/list");
     alice.sees("*** 1 here: alice");
@@ -191,24 +140,10 @@ fn a_long_list_is_wrapped_at_80_columns() {
     alice.says("/list");
     alice.says("done");
     let list = alice.reads_until(|line| line == "<alice> done");
-    let list: Vec<_> = list
-        .iter()
-        .filter(|line| line.starts_with("*** "))
-        .collect();
-    assert!(
-        list[0].starts_with("*** 61 here: alice, guest1, guest10,"),
-        "{list:?}"
-    );
-    assert!(
-        list.len() > 5 && list.iter().all(|line| line.chars().count() <= 80),
-        "{list:?}"
-    );
-    assert_eq!(
-        list.iter()
-            .map(|line| line.matches("guest").count())
-            .sum::<usize>(),
-        60
-    );
+    let list: Vec<_> = list.iter().filter(|line| line.starts_with("*** ")).collect();
+    assert!(list[0].starts_with("*** 61 here: alice, guest1, guest10,"), "{list:?}");
+    assert!(list.len() > 5 && list.iter().all(|line| line.chars().count() <= 80), "{list:?}");
+    assert_eq!(list.iter().map(|line| line.matches("guest").count()).sum::<usize>(), 60);
 }
 
 #[test]
@@ -217,18 +152,9 @@ fn slips_of_the_finger_are_understood() {
     let mut alice = server.person("alice");
     let mut bob = server.person("bob");
     for (typed, answer) in [
-        (
-            "/msg alcie hi",
-            "!!! No one here is called \"alcie\". Did you mean alice?",
-        ),
-        (
-            "/n bob",
-            "!!! There is no command /n. Did you mean /names or /nick?",
-        ),
-        (
-            "/hsitory",
-            "!!! There is no command /hsitory. Did you mean /history?",
-        ),
+        ("/msg alcie hi", "!!! No one here is called \"alcie\". Did you mean alice?"),
+        ("/n bob", "!!! There is no command /n. Did you mean /names or /nick?"),
+        ("/hsitory", "!!! There is no command /hsitory. Did you mean /history?"),
     ] {
         bob.says(typed);
         bob.sees(answer);

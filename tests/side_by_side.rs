@@ -46,9 +46,7 @@ fn excerpts(page: &str) -> Result<Vec<Excerpt<'_>>, String> {
             match language {
                 "text" => {}
                 "java" | "clojure" | "rust,ignore" => {
-                    let named = before
-                        .strip_suffix("`:")
-                        .and_then(|line| line.rsplit('`').next());
+                    let named = before.strip_suffix("`:").and_then(|line| line.rsplit('`').next());
                     let path = named.ok_or(format!("no file is named before {lines:#?}"))?;
                     excerpts.push(Excerpt { path, lines });
                 }
@@ -67,18 +65,12 @@ impl Excerpt<'_> {
     /// this order.
     fn occurs_in(&self, file: &str) -> bool {
         let file: Vec<&str> = file.lines().collect();
-        let parts = self
-            .lines
-            .split(|line| is_ellipsis(line))
-            .filter(|part| !part.is_empty());
+        let parts = self.lines.split(|line| is_ellipsis(line)).filter(|part| !part.is_empty());
         (0..=40).any(|depth| {
             let mut rest = &file[..];
             parts.clone().all(|part| {
                 let same = |window: &[&str]| {
-                    window
-                        .iter()
-                        .zip(part)
-                        .all(|(theirs, ours)| self.is_same(theirs, depth, ours))
+                    window.iter().zip(part).all(|(theirs, ours)| self.is_same(theirs, depth, ours))
                 };
                 let at = rest.windows(part.len()).position(same);
                 rest = at.map_or(&[], |at| &rest[at + part.len()..]);
@@ -91,11 +83,7 @@ impl Excerpt<'_> {
     /// shown may be missing at its end.
     fn is_same(&self, theirs: &str, depth: usize, ours: &str) -> bool {
         let (indent, theirs) = theirs.split_at_checked(depth).unwrap_or((theirs, ""));
-        let end = if self.path.ends_with(".clj") {
-            ')'
-        } else {
-            '\n'
-        };
+        let end = if self.path.ends_with(".clj") { ')' } else { '\n' };
         indent.trim().is_empty() && theirs.trim_end_matches(end) == ours.trim_end_matches(end)
     }
 }
@@ -112,22 +100,13 @@ fn read(path: &str) -> String {
 #[test]
 fn every_excerpt_occurs_in_its_file() {
     let excerpts = excerpts(PAGE).unwrap();
-    let lost: Vec<_> = excerpts
-        .iter()
-        .filter(|excerpt| !excerpt.occurs_in(&read(excerpt.path)))
-        .collect();
-    assert!(
-        lost.is_empty(),
-        "these are not in their files any more: {lost:#?}"
-    );
+    let lost: Vec<_> = excerpts.iter().filter(|excerpt| !excerpt.occurs_in(&read(excerpt.path))).collect();
+    assert!(lost.is_empty(), "these are not in their files any more: {lost:#?}");
     for excerpt in &excerpts {
         assert!(LENGTHS.contains(&excerpt.lines.len()), "{excerpt:#?}");
     }
     for side in ["ChatServer.java", "chat.clj", "tokio.rs", "src/room.rs"] {
-        assert!(
-            excerpts.iter().any(|excerpt| excerpt.path.ends_with(side)),
-            "nothing of {side}"
-        );
+        assert!(excerpts.iter().any(|excerpt| excerpt.path.ends_with(side)), "nothing of {side}");
     }
 }
 
@@ -135,12 +114,7 @@ fn every_excerpt_occurs_in_its_file() {
 fn an_excerpt_that_is_not_in_its_file_any_more_is_noticed() {
     for excerpt in excerpts(PAGE).unwrap() {
         let file = read(excerpt.path);
-        for (at, line) in excerpt
-            .lines
-            .iter()
-            .enumerate()
-            .filter(|(_, line)| !is_ellipsis(line))
-        {
+        for (at, line) in excerpt.lines.iter().enumerate().filter(|(_, line)| !is_ellipsis(line)) {
             let line = format!("{line} changed");
             let mut changed = excerpt.clone();
             changed.lines[at] = &line;
@@ -156,11 +130,7 @@ fn an_excerpt_that_is_not_in_its_file_any_more_is_noticed() {
     assert!(!occurs(&["+ 1", "…", "1"]), "another order");
     assert!(!occurs(&["fn one() {", "1"]), "another indentation");
     assert!(!occurs(&["1", "…", "}"]), "another indentation");
-    for page in [
-        "```java\nint x;\n```",
-        "No path:\n\n```rust,ignore\n```",
-        "`src/room.rs`:\n```rust\n```",
-    ] {
+    for page in ["```java\nint x;\n```", "No path:\n\n```rust,ignore\n```", "`src/room.rs`:\n```rust\n```"] {
         assert!(excerpts(page).is_err(), "{page}");
     }
 }
@@ -168,28 +138,15 @@ fn an_excerpt_that_is_not_in_its_file_any_more_is_noticed() {
 #[test]
 fn every_test_that_the_page_names_exists() {
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")).unwrap();
-    let files = files
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file());
-    let tests: String = files
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
-    let paragraphs = PAGE
-        .split("\n\n")
-        .filter(|paragraph| paragraph.starts_with("Shown by `"));
-    let named: Vec<&str> = paragraphs
-        .flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2))
-        .collect();
+    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let tests: String = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let paragraphs = PAGE.split("\n\n").filter(|paragraph| paragraph.starts_with("Shown by `"));
+    let named: Vec<&str> = paragraphs.flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2)).collect();
     for name in &named {
         assert!(tests.contains(&format!("fn {name}() {{")), "{name}");
     }
-    let (_, mistakes) = include_str!("side_by_side.rs")
-        .split_once("\n// ---- The mistakes")
-        .unwrap();
-    let mistakes = mistakes
-        .split("#[test]\nfn ")
-        .skip(1)
-        .map(|test| test.split('(').next().unwrap());
+    let (_, mistakes) = include_str!("side_by_side.rs").split_once("\n// ---- The mistakes").unwrap();
+    let mistakes = mistakes.split("#[test]\nfn ").skip(1).map(|test| test.split('(').next().unwrap());
     for test in mistakes {
         assert!(named.contains(&test), "the page does not mention {test}");
     }
@@ -227,8 +184,7 @@ fn in_a_pool_of_ten_threads_the_eleventh_client_is_not_even_greeted() {
         person
     };
     let mut ten: Vec<Person> = (0..10).map(connect).collect();
-    ten.iter_mut()
-        .for_each(|person| person.sees_next("welcome"));
+    ten.iter_mut().for_each(|person| person.sees_next("welcome"));
     let eleventh = TcpStream::connect(address).unwrap();
     accept();
     for person in &mut ten {
@@ -254,10 +210,7 @@ fn here_the_eleventh_client_is_greeted_or_told_why_not_at_once() {
     eleven[0].sees("<guest11> I am here.");
 
     let max_clients = 10;
-    let server = TestServer::with(Config {
-        max_clients,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_clients, ..test_config() });
     let _ten: Vec<Person> = (0..10).map(|_| server.guest()).collect();
     assert_eq!(
         Person::connect(server.address).reads_to_the_end(),
@@ -282,9 +235,8 @@ fn check_then_act_gives_one_name_to_two_clients() {
         both_have_checked.wait();
     };
     let take = || take_name(&names, "alice", meanwhile);
-    let has_it = thread::scope(|scope| {
-        [scope.spawn(take), scope.spawn(take)].map(|client| client.join().unwrap())
-    });
+    let has_it =
+        thread::scope(|scope| [scope.spawn(take), scope.spawn(take)].map(|client| client.join().unwrap()));
     assert_eq!(has_it, [true, true]);
 }
 
@@ -303,9 +255,7 @@ fn here_one_of_ten_gets_the_name_and_nine_are_told_so() {
     let winners = thread::scope(|scope| {
         let race = guests.iter_mut().map(|guest| scope.spawn(|| has_it(guest)));
         let race: Vec<_> = race.collect();
-        race.into_iter()
-            .filter_map(|guest| guest.join().unwrap().then_some(()))
-            .count()
+        race.into_iter().filter_map(|guest| guest.join().unwrap().then_some(())).count()
     });
     assert_eq!(winners, 1);
 }
@@ -387,11 +337,7 @@ fn here_everybody_else_hears_every_line_and_who_stalls_is_cut_off() {
 }
 
 /// A delivery on its own, like `(go (>! receiver line))`. When it runs is for the scheduler to say.
-fn deliver(
-    line: &'static str,
-    to: &Sender<&'static str>,
-    its_turn: Receiver<()>,
-) -> JoinHandle<()> {
+fn deliver(line: &'static str, to: &Sender<&'static str>, its_turn: Receiver<()>) -> JoinHandle<()> {
     let receiver = to.clone();
     thread::spawn(move || {
         let _ = its_turn.recv();
@@ -426,11 +372,8 @@ fn here_there_is_one_order_and_it_is_the_same_for_all() {
             scope.spawn(move || (0..lines).for_each(|n| person.says(&n.to_string())));
         }
     });
-    let [alice, bob, carol] = people.map(|mut person| {
-        (0..2 * lines)
-            .map(|_| person.next_line())
-            .collect::<Vec<_>>()
-    });
+    let [alice, bob, carol] =
+        people.map(|mut person| (0..2 * lines).map(|_| person.next_line()).collect::<Vec<_>>());
     assert!(alice == bob && bob == carol);
     let of_alice = carol.iter().flatten();
     let of_alice = of_alice.filter_map(|line| line.strip_prefix("<alice> "));
@@ -458,19 +401,13 @@ fn with_a_go_block_per_message_and_receiver_nothing_bounds_what_waits() {
 #[test]
 fn here_what_waits_for_one_reader_has_a_bound() {
     let max_backlog = 64 * 1024;
-    let server = TestServer::with(Config {
-        max_backlog,
-        ..test_config()
-    });
+    let server = TestServer::with(Config { max_backlog, ..test_config() });
     let mut alice = server.person("alice");
     let _stalled = stalled_guest(&server);
     alice.sees("*** guest2 joined");
     let said = speaks_until_one_is_cut_off(&mut alice, &mut []);
     // The kernels of both ends hold a fixed amount besides.
-    assert!(
-        (max_backlog..max_backlog + 512 * 1024).contains(&said),
-        "{said}"
-    );
+    assert!((max_backlog..max_backlog + 512 * 1024).contains(&said), "{said}");
 }
 
 /// A server with a console where its clients' sockets should be.

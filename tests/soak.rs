@@ -113,14 +113,7 @@ fn come_and_go(round: &Round, person: usize) -> Vec<Visit> {
     while talking.is_some() {
         let (wire, visit) = come_in(round.server);
         let (rng, count) = (&mut rng, &mut count);
-        let mut visitor = Visitor {
-            round,
-            person,
-            rng,
-            count,
-            wire,
-            visit,
-        };
+        let mut visitor = Visitor { round, person, rng, count, wire, visit };
         let mut ending = visitor.chat().unwrap_or(Ending::CutOff);
         if Instant::now() >= round.until {
             talking = None;
@@ -267,8 +260,7 @@ impl Visitor<'_> {
     /// Somebody of whom there was news lately, and who may be gone or renamed already.
     fn acquaintance(&mut self) -> Option<String> {
         let news = self.visit.seen.iter().rev().filter(|line| is_public(line));
-        news.map(|line| speaker(line).to_owned())
-            .nth(self.rng.usize(..30))
+        news.map(|line| speaker(line).to_owned()).nth(self.rng.usize(..30))
     }
 }
 
@@ -298,10 +290,7 @@ fn observe(observer: &mut Wire, round: &Round) -> Vec<String> {
             observer.send(format!("{THE_END}\n").as_bytes()).unwrap();
             said_so = true;
         }
-        let Some(line) = observer
-            .glance_at_text()
-            .expect("the observer is not cut off")
-        else {
+        let Some(line) = observer.glance_at_text().expect("the observer is not cut off") else {
             continue;
         };
         if line.ends_with(THE_END) {
@@ -380,10 +369,7 @@ fn compare(who: &str, did: &str, lines: &[&String], expected: &[String], all: bo
     let needed = if all { expected.len() } else { 0 };
     for place in 0..lines.len().max(needed) {
         let (line, right) = (lines.get(place).copied(), expected.get(place));
-        assert!(
-            line == right,
-            "line {place} that {who} {did} is {line:?} instead of {right:?}"
-        );
+        assert!(line == right, "line {place} that {who} {did} is {line:?} instead of {right:?}");
     }
 }
 
@@ -407,14 +393,8 @@ fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]
             let Whisper { to, line } = whispers.next().expect(answer);
             let reader = readers.remove(line);
             let Some((name, text)) = receipt(answer) else {
-                let excuses = [
-                    "!!! No one here is called ",
-                    "!!! Nobody has written to you ",
-                ];
-                assert!(
-                    excuses.iter().any(|excuse| answer.starts_with(excuse)),
-                    "{answer}"
-                );
+                let excuses = ["!!! No one here is called ", "!!! Nobody has written to you "];
+                assert!(excuses.iter().any(|excuse| answer.starts_with(excuse)), "{answer}");
                 assert_eq!(reader, None, "seen, but answered with {answer:?}: {line}");
                 continue;
             };
@@ -422,20 +402,14 @@ fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]
             assert_eq!(who[name], to, "for somebody else: {line}");
             assert!(line.ends_with(&format!("] {text}")), "{text:?} for {line}");
             let lost = reader.is_none() && !complete[to];
-            assert!(
-                reader == Some(to) || lost,
-                "seen by {reader:?}, not {to}: {line}"
-            );
+            assert!(reader == Some(to) || lost, "seen by {reader:?}, not {to}: {line}");
         }
         // Without an answer are only the last whispers of somebody whose connection was broken off.
         for Whisper { to, line } in whispers {
             assert!(!complete_here, "no answer: {line}");
             let reader = readers.remove(line);
             let wrong = |to: &String| reader.is_some_and(|reader| reader != who[to.as_str()]);
-            assert!(
-                !to.as_ref().is_some_and(wrong),
-                "seen by {reader:?}: {line}"
-            );
+            assert!(!to.as_ref().is_some_and(wrong), "seen by {reader:?}: {line}");
         }
     }
     assert!(readers.is_empty(), "nobody wrote {readers:?}");
@@ -502,8 +476,5 @@ fn everybody_sees_the_same_conversation() {
     }
     eventually("all is given back", || random::same(before, usage()));
     let seconds = begun.elapsed().as_secs_f64();
-    eprintln!(
-        "{seconds:.1} s, {totals:#?}\nbefore: {before:?}\nafter:  {:?}",
-        usage()
-    );
+    eprintln!("{seconds:.1} s, {totals:#?}\nbefore: {before:?}\nafter:  {:?}", usage());
 }

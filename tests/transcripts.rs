@@ -39,10 +39,7 @@ fn every_transcript_is_what_really_happens() {
     for path in texts(root) {
         let name = path.strip_prefix(root).unwrap().display().to_string();
         let found = transcripts(&fs::read_to_string(&path).unwrap());
-        assert!(
-            !found.is_empty() || name != "README.md",
-            "the README has a transcript"
-        );
+        assert!(!found.is_empty() || name != "README.md", "the README has a transcript");
         for transcript in found {
             if let Err((line, why)) = play(&transcript) {
                 failures.push(format!("{name}:{line}: {why}"));
@@ -77,10 +74,7 @@ type Transcript = Vec<(usize, String)>;
 fn transcripts(text: &str) -> Vec<Transcript> {
     let lines = text.lines().map(|line| {
         let line = line.trim_start();
-        ["//! ", "/// ", "//!", "///"]
-            .iter()
-            .find_map(|comment| line.strip_prefix(comment))
-            .unwrap_or(line)
+        ["//! ", "/// ", "//!", "///"].iter().find_map(|comment| line.strip_prefix(comment)).unwrap_or(line)
     });
     let mut lines = (1..).zip(lines);
     let mut found = Vec::new();
@@ -107,9 +101,7 @@ enum Step<'a> {
 }
 
 fn step(line: &str) -> Option<Step<'_>> {
-    let end = line
-        .find(|c: char| !c.is_alphanumeric())
-        .filter(|end| *end > 0)?;
+    let end = line.find(|c: char| !c.is_alphanumeric()).filter(|end| *end > 0)?;
     let (name, rest) = line.split_at(end);
     let (mark, text) = rest.split_at_checked(2)?;
     match mark {
@@ -191,9 +183,7 @@ impl Stage {
         match command.split(' ').collect::<Vec<_>>()[..] {
             ["chat-server", ref flags @ ..] => self.starts_server(name, flags),
             ["nc", _, port] => self.connects(name, port),
-            _ => Err(format!(
-                "{command:?} is neither chat-server nor nc HOST PORT"
-            )),
+            _ => Err(format!("{command:?} is neither chat-server nor nc HOST PORT")),
         }
     }
 
@@ -213,10 +203,7 @@ impl Stage {
         }
         // So that the log does not depend on how many files may be open here.
         command.env("CHAT_MAX_CLIENTS", "100");
-        command
-            .args(["--listen", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped());
+        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let mut server = Server {
             name: name.to_owned(),
@@ -233,10 +220,7 @@ impl Stage {
         let mut early = VecDeque::new();
         loop {
             let line = server.log.next()?.ok_or_else(|| {
-                format!(
-                    "the server ended at once: {}",
-                    Vec::from(early.clone()).join("\n")
-                )
+                format!("the server ended at once: {}", Vec::from(early.clone()).join("\n"))
             })?;
             early.push_back(line.clone());
             if let Some((_, address)) = line.split_once("Listening on ") {
@@ -247,8 +231,7 @@ impl Stage {
         server.log.early = early;
         let port = server.address.port().to_string();
         self.known.insert(server.port.clone(), port);
-        self.known
-            .insert(listen.to_owned(), server.address.to_string());
+        self.known.insert(listen.to_owned(), server.address.to_string());
         self.server = Some(server);
         Ok(())
     }
@@ -307,9 +290,7 @@ impl Stage {
             None => self.people.get_mut(name),
         };
         let screen = screen.ok_or("who is that?")?;
-        let really = screen
-            .next()
-            .map_err(|why| format!("{name} should see\n  {written}\nbut {why}"))?;
+        let really = screen.next().map_err(|why| format!("{name} should see\n  {written}\nbut {why}"))?;
         let is_log = server.is_some();
         let same = really.as_ref().is_some_and(|really| {
             if is_log {
@@ -322,9 +303,7 @@ impl Stage {
             return Ok(());
         }
         let really = really.unwrap_or_else(|| "(the end)".to_owned());
-        Err(format!(
-            "{name} should see\n  {written}\nand really sees\n  {really}"
-        ))
+        Err(format!("{name} should see\n  {written}\nand really sees\n  {really}"))
     }
 
     /// Nobody has anything left to see. That the server stops is the barrier: it says goodbye after everything else.
@@ -339,9 +318,7 @@ impl Stage {
         }
         for (name, screen) in &mut self.people {
             match screen.next()? {
-                Some(line) if line.ends_with(GOODBYE) && !stopped_by_itself => {
-                    nothing_more(name, screen)?
-                }
+                Some(line) if line.ends_with(GOODBYE) && !stopped_by_itself => nothing_more(name, screen)?,
                 Some(line) => return Err(format!("{name} also sees\n  {line}")),
                 None => {}
             }
@@ -489,25 +466,13 @@ fn what_really_happens_passes_and_every_change_to_it_fails() {
         ("alice: *** guest2 left\n", "", "17: somebody must see"),
         ("alice: [14:03] <guest1> hello\n", "", "alice also sees"),
         ("[INFO] guest1: hello", "guest1: hello", "server should see"),
-        (
-            "\nserver: 2026-11-24 14:05:20+01:00 [INFO] guest1: hello",
-            "",
-            "server also sees",
-        ),
+        ("\nserver: 2026-11-24 14:05:20+01:00 [INFO] guest1: hello", "", "server also sees"),
         ("2026-11-24 14:05:20", "24.11.2026 14:05:20", "should see"),
         ("from 192.168.1.21:50210", "from alice", "should see"),
-        (
-            "(guest2, 192.168.1.22:41874)",
-            "(guest2, 192.168.1.21:50210)",
-            "should see",
-        ),
+        ("(guest2, 192.168.1.22:41874)", "(guest2, 192.168.1.21:50210)", "should see"),
         ("said: 0", "said: 1", "should see"),
         ("connect: 127.0.0.0/8", "connect: 10.0.0.0/8", "should see"),
-        (
-            "alice$ nc 192.168.1.20 12345",
-            "alice$ nc 192.168.1.20 12346",
-            "the server listens on port 12345",
-        ),
+        ("alice$ nc 192.168.1.20 12345", "alice$ nc 192.168.1.20 12346", "the server listens on port 12345"),
         ("bob> ^D", "bob ends", "this is no line of a transcript"),
         ("alice> hello\n", "alice> hello\nbob> hello\n", "chance"),
     ] {
@@ -523,15 +488,9 @@ fn what_really_happens_passes_and_every_change_to_it_fails() {
 
 #[test]
 fn transcripts_are_found_in_markdown_and_in_documentation() {
-    let rust = "//! ```text\n//! server$ chat-server\n//! ```\n/// ```text\n/// a diagram\n/// ```\nfn main() {}\n";
-    assert_eq!(
-        transcripts(rust),
-        [[(2, "server$ chat-server".to_owned())].to_vec()]
-    );
-    let markdown =
-        "```text\nno transcript\n```\n\n```sh\nmake run\n```\n```text\nalice$ nc HOST 1\n```\n";
-    assert_eq!(
-        transcripts(markdown),
-        [[(9, "alice$ nc HOST 1".to_owned())].to_vec()]
-    );
+    let rust =
+        "//! ```text\n//! server$ chat-server\n//! ```\n/// ```text\n/// a diagram\n/// ```\nfn main() {}\n";
+    assert_eq!(transcripts(rust), [[(2, "server$ chat-server".to_owned())].to_vec()]);
+    let markdown = "```text\nno transcript\n```\n\n```sh\nmake run\n```\n```text\nalice$ nc HOST 1\n```\n";
+    assert_eq!(transcripts(markdown), [[(9, "alice$ nc HOST 1".to_owned())].to_vec()]);
 }

@@ -13,10 +13,7 @@ use support::{Person, TestServer, test_config};
 
 /// Runs `ip` with these words.
 fn ip(words: &str) {
-    let status = Command::new("ip")
-        .args(words.split_whitespace())
-        .status()
-        .expect("ip(8) is installed");
+    let status = Command::new("ip").args(words.split_whitespace()).status().expect("ip(8) is installed");
     assert!(status.success(), "ip {words}");
 }
 
@@ -31,9 +28,7 @@ impl Host {
         ip(&format!("netns add {name}"));
         let host = Host { name };
         let name = &host.name;
-        ip(&format!(
-            "link add {name}a type veth peer name {name}b netns {name}"
-        ));
+        ip(&format!("link add {name}a type veth peer name {name}b netns {name}"));
         ip(&format!("addr add 198.18.77.1/30 dev {name}a"));
         ip(&format!("link set {name}a up"));
         ip(&format!("-n {name} addr add 198.18.77.2/30 dev {name}b"));
@@ -58,9 +53,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let _ = Command::new("ip")
-            .args(["netns", "del", &self.name])
-            .status();
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
 }
 
@@ -74,10 +67,7 @@ fn whoever_vanishes_is_gone_within_two_minutes() {
         ..test_config()
     };
     // In one room nothing is said, so keepalive must find out; in the other the last line is never acknowledged.
-    let (mut quiet, mut busy) = (
-        TestServer::with(everywhere()),
-        TestServer::with(everywhere()),
-    );
+    let (mut quiet, mut busy) = (TestServer::with(everywhere()), TestServer::with(everywhere()));
     for server in [&mut quiet, &mut busy] {
         server.address.set_ip([127, 0, 0, 1].into());
     }
@@ -93,14 +83,7 @@ fn whoever_vanishes_is_gone_within_two_minutes() {
     let patience = Duration::from_secs(125);
     for (person, room) in [(&mut alice, "quiet"), (&mut bob, "busy")] {
         let seen = person.next_line_within(patience);
-        assert_eq!(
-            seen.as_deref(),
-            Some("*** guest2 left (connection lost)"),
-            "in the {room} room"
-        );
-        println!(
-            "in the {room} room after {:.0} s",
-            begun.elapsed().as_secs_f32()
-        );
+        assert_eq!(seen.as_deref(), Some("*** guest2 left (connection lost)"), "in the {room} room");
+        println!("in the {room} room after {:.0} s", begun.elapsed().as_secs_f32());
     }
 }

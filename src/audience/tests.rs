@@ -31,12 +31,8 @@ fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
     audience.say(Recipients::Only(alice), &"for alice", None);
     audience.say(Recipients::Everyone, &"two", None);
     audience.flush();
-    let heard =
-        |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
-    assert_eq!(
-        heard(&mut people[0].1, 4),
-        ["one", "not for bob", "for alice", "two"]
-    );
+    let heard = |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
+    assert_eq!(heard(&mut people[0].1, 4), ["one", "not for bob", "for alice", "two"]);
     assert_eq!(heard(&mut people[1].1, 3), ["one", "for bob", "two"]);
 }
 
@@ -54,20 +50,10 @@ fn lines_have_their_time_in_front_for_those_who_want_that() {
     audience.set_timestamps(bob, false);
     audience.say(Recipients::Everyone, &"plain", now);
     audience.flush();
-    let heard =
-        |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
-    assert_eq!(
-        heard(&mut people[0].1, 4),
-        ["before", "after", "not for bob", "plain"]
-    );
-    let stamped = [
-        "before",
-        "[00:00] yours",
-        "[00:00] both",
-        "[00:00] after",
-        "[00:00] not for alice",
-        "plain",
-    ];
+    let heard = |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
+    assert_eq!(heard(&mut people[0].1, 4), ["before", "after", "not for bob", "plain"]);
+    let stamped =
+        ["before", "[00:00] yours", "[00:00] both", "[00:00] after", "[00:00] not for alice", "plain"];
     assert_eq!(heard(&mut people[1].1, 6), stamped);
 }
 
@@ -92,14 +78,8 @@ fn who_leaves_gets_what_was_said_before_and_then_the_end() {
     audience.dismiss(people[0].0);
     audience.say(Recipients::Only(people[0].0), &"too late", None);
     assert!(audience.flush().lost.is_empty());
-    assert_eq!(
-        [(); 2].map(|()| next_line(&mut people[0].1)),
-        ["before", ""]
-    );
-    assert_eq!(
-        [(); 2].map(|()| next_line(&mut people[1].1)),
-        ["before", "after"]
-    );
+    assert_eq!([(); 2].map(|()| next_line(&mut people[0].1)), ["before", ""]);
+    assert_eq!([(); 2].map(|()| next_line(&mut people[1].1)), ["before", "after"]);
     assert!(!audience.is_owed());
 }
 
@@ -115,9 +95,7 @@ fn only_who_does_not_read_is_lost() {
         assert_eq!(next_line(&mut reads), line);
         lost.into_iter().next()
     });
-    assert!(
-        matches!(lost, Some((id, Departure::TooSlow(backlog))) if id == slow && backlog > 100_000)
-    );
+    assert!(matches!(lost, Some((id, Departure::TooSlow(backlog))) if id == slow && backlog > 100_000));
     audience.cut_off(slow);
     assert!(audience.flush().lost.is_empty() && !audience.is_owed());
 }
@@ -141,12 +119,7 @@ fn who_leaves_is_not_lost_for_being_behind() {
     let much = "x".repeat(20_000_000);
     audience.say(Recipients::Everyone, &much, None);
     audience.dismiss(leaves);
-    let lost: Vec<_> = audience
-        .flush()
-        .lost
-        .into_iter()
-        .map(|(id, _)| id)
-        .collect();
+    let lost: Vec<_> = audience.flush().lost.into_iter().map(|(id, _)| id).collect();
     assert_eq!(lost, [stays]);
     assert!(audience.backlog(leaves) > 1000 && audience.is_owed());
 }

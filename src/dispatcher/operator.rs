@@ -39,21 +39,14 @@ impl Dispatcher {
             },
             Some(Ok(OperatorCommand::Ban(whom))) => self.ban(&whom),
             Some(Ok(OperatorCommand::Unban(whom))) => match parse_net(&whom).map(canonical) {
-                Some(net) if self.admission.unban(net) => {
-                    self.show(&format!("*** {net} may come in again."))
-                }
+                Some(net) if self.admission.unban(net) => self.show(&format!("*** {net} may come in again.")),
                 Some(net) => self.show(&format!("!!! {net} is not banned. /bans lists who is.")),
                 None => self.show(&format!(
                     "!!! \"{whom}\" is no address and no network. /bans lists who is banned."
                 )),
             },
             Some(Ok(OperatorCommand::Bans)) => {
-                let bans: Vec<_> = self
-                    .admission
-                    .bans()
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
+                let bans: Vec<_> = self.admission.bans().iter().map(ToString::to_string).collect();
                 self.show(&format!(
                     "*** {} banned{}{}",
                     bans.len(),
@@ -73,70 +66,38 @@ impl Dispatcher {
     }
 
     fn find(&self, name: &str) -> Option<ClientId> {
-        Nickname::parse(name)
-            .ok()
-            .and_then(|name| self.room.find(&name))
+        Nickname::parse(name).ok().and_then(|name| self.room.find(&name))
     }
 
     fn show_list(&mut self) {
         let rows = self.arrivals.iter().filter_map(|(&id, (peer, arrived))| {
             let name = self.room.name(id)?.to_string();
-            let (stay, lines, backlog) = (
-                arrived.elapsed(),
-                self.room.lines(id),
-                self.audience.backlog(id),
-            );
-            let row = OperatorRow {
-                id: id.to_string(),
-                name,
-                peer: *peer,
-                stay,
-                lines,
-                backlog,
-            };
+            let (stay, lines, backlog) = (arrived.elapsed(), self.room.lines(id), self.audience.backlog(id));
+            let row = OperatorRow { id: id.to_string(), name, peer: *peer, stay, lines, backlog };
             Some(format!("\n{row}"))
         });
-        let list = format!(
-            "*** {} here\n{}{}",
-            self.arrivals.len(),
-            OperatorRow::HEADER,
-            rows.collect::<String>()
-        );
+        let list =
+            format!("*** {} here\n{}{}", self.arrivals.len(), OperatorRow::HEADER, rows.collect::<String>());
         self.show(&list);
     }
 
     /// Sends one client away: it is told so and gets what it is owed, and nothing more is heard of it.
     pub(super) fn kick(&mut self, id: ClientId, reason: Option<Arc<str>>) {
-        self.deliver([Delivery {
-            to: Recipients::Only(id),
-            reply: Reply::Kicked(reason.clone()),
-        }]);
+        self.deliver([Delivery { to: Recipients::Only(id), reply: Reply::Kicked(reason.clone()) }]);
         self.leave(id, &Departure::Kicked(reason));
         self.audience.dismiss(id);
         self.audience.stop_listening(id);
     }
 
     fn ban(&mut self, whom: &str) {
-        let address = |id| {
-            self.arrivals
-                .get(&id)
-                .map(|(peer, _)| IpNet::from(peer.ip()))
-        };
-        let Some(net) = parse_net(whom)
-            .map(canonical)
-            .or_else(|| self.find(whom).and_then(address))
-        else {
-            self.show(&format!(
-                "!!! \"{whom}\" is no address, no network and no one here."
-            ));
+        let address = |id| self.arrivals.get(&id).map(|(peer, _)| IpNet::from(peer.ip()));
+        let Some(net) = parse_net(whom).map(canonical).or_else(|| self.find(whom).and_then(address)) else {
+            self.show(&format!("!!! \"{whom}\" is no address, no network and no one here."));
             return;
         };
         self.admission.ban(net);
         info!("the operator banned {net}");
-        let from_there = self
-            .arrivals
-            .iter()
-            .filter(|(_, (peer, _))| net.contains(&peer.ip()));
+        let from_there = self.arrivals.iter().filter(|(_, (peer, _))| net.contains(&peer.ip()));
         let from_there: Vec<_> = from_there.map(|(&id, _)| id).collect();
         self.show(&format!(
             "*** {net} is banned; {} sent away. /unban {net} lets them in again.",

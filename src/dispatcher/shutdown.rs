@@ -18,10 +18,7 @@ impl Dispatcher {
         let deadline = Instant::now() + self.grace;
         self.say_what_was_accepted(events, deadline);
         self.now = now();
-        self.deliver([Delivery {
-            to: Recipients::Everyone,
-            reply: Reply::Goodbye,
-        }]);
+        self.deliver([Delivery { to: Recipients::Everyone, reply: Reply::Goodbye }]);
         let sockets = self.audience.sockets();
         for id in self.arrivals.keys().copied().collect::<Vec<_>>() {
             self.leave(id, &Departure::Shutdown);

@@ -12,10 +12,7 @@ pub struct ClockTime {
 impl ClockTime {
     /// What a clock on the wall shows at that moment.
     pub fn of(moment: &jiff::ZonedDateTime) -> ClockTime {
-        ClockTime {
-            hour: moment.hour(),
-            minute: moment.minute(),
-        }
+        ClockTime { hour: moment.hour(), minute: moment.minute() }
     }
 }
 
@@ -36,12 +33,7 @@ mod tests {
         // The rule of Central Europe, written out, so that no database of time zones is needed.
         let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let shown = |utc: &str| {
-            ClockTime::of(
-                &utc.parse::<Timestamp>()
-                    .unwrap()
-                    .to_zoned_datetime(berlin.clone()),
-            )
-            .to_string()
+            ClockTime::of(&utc.parse::<Timestamp>().unwrap().to_zoned_datetime(berlin.clone())).to_string()
         };
         assert_eq!(shown("2026-03-29T00:59:59Z"), "[01:59]");
         assert_eq!(shown("2026-03-29T01:00:00Z"), "[03:00]");

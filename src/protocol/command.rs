@@ -87,8 +87,7 @@ pub static COMMANDS: [CommandSpec; 10] = [
         parse: |spec, rest| {
             let (name, text) = split_word(rest);
             let text = required(spec, text)?;
-            let to =
-                Nickname::parse(name).map_err(|_| CommandError::NobodyCalled(name.to_owned()))?;
+            let to = Nickname::parse(name).map_err(|_| CommandError::NobodyCalled(name.to_owned()))?;
             Ok(Command::Msg { to, text })
         },
     },
@@ -104,9 +103,7 @@ pub static COMMANDS: [CommandSpec; 10] = [
         help: "be known as NAME",
         parse: |spec, rest| {
             let name = required(spec, rest)?;
-            Nickname::parse(name.trim_end())
-                .map(Command::Nick)
-                .map_err(CommandError::BadName)
+            Nickname::parse(name.trim_end()).map(Command::Nick).map_err(CommandError::BadName)
         },
     },
     CommandSpec {
@@ -133,12 +130,7 @@ pub static COMMANDS: [CommandSpec; 10] = [
         help: "what was said last",
         parse: |_, _| Ok(Command::History),
     },
-    CommandSpec {
-        words: &["help"],
-        arguments: "",
-        help: "these commands",
-        parse: |_, _| Ok(Command::Help),
-    },
+    CommandSpec { words: &["help"], arguments: "", help: "these commands", parse: |_, _| Ok(Command::Help) },
     CommandSpec {
         words: &["quit"],
         arguments: "[TEXT]",
@@ -181,9 +173,7 @@ impl Command {
 
 impl CommandSpec {
     fn is_called(&self, word: &str) -> bool {
-        self.words
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(word))
+        self.words.iter().any(|known| known.eq_ignore_ascii_case(word))
     }
 }
 
@@ -192,9 +182,7 @@ fn candidates(word: &str) -> Vec<&'static str> {
     let word = word.to_lowercase();
     let like = |alike: &dyn Fn(&str) -> bool| {
         let words = COMMANDS.iter().flat_map(|spec| spec.words).copied();
-        words
-            .filter(|known| !word.is_empty() && alike(known))
-            .collect::<Vec<_>>()
+        words.filter(|known| !word.is_empty() && alike(known)).collect::<Vec<_>>()
     };
     let begun = like(&|known| known.starts_with(&word));
     if begun.is_empty() {
@@ -236,9 +224,7 @@ mod tests {
     }
 
     fn refused(line: &str) -> CommandError {
-        Command::parse(line)
-            .expect("not blank")
-            .expect_err("no command")
+        Command::parse(line).expect("not blank").expect_err("no command")
     }
 
     #[test]
@@ -248,10 +234,7 @@ mod tests {
             understood("    indented /not a command "),
             Command::Say("    indented /not a command ".into())
         );
-        assert_eq!(
-            understood("//msg is a command"),
-            Command::Say("/msg is a command".into())
-        );
+        assert_eq!(understood("//msg is a command"), Command::Say("/msg is a command".into()));
         assert_eq!(understood("//"), Command::Say("/".into()));
     }
 
@@ -268,10 +251,7 @@ mod tests {
             for word in spec.words {
                 for word in [word.to_lowercase(), word.to_uppercase()] {
                     let line = format!("/{word} bob on");
-                    assert!(
-                        !matches!(Command::parse(&line), Some(Err(CommandError::Unknown(..)))),
-                        "{line}"
-                    );
+                    assert!(!matches!(Command::parse(&line), Some(Err(CommandError::Unknown(..)))), "{line}");
                 }
             }
         }
@@ -282,27 +262,15 @@ mod tests {
         let bob = Nickname::parse("bob").unwrap();
         assert_eq!(
             understood("/msg bob  see you "),
-            Command::Msg {
-                to: bob.clone(),
-                text: "see you ".into()
-            }
+            Command::Msg { to: bob.clone(), text: "see you ".into() }
         );
-        assert_eq!(
-            understood("/W bob /quit"),
-            Command::Msg {
-                to: bob.clone(),
-                text: "/quit".into()
-            }
-        );
+        assert_eq!(understood("/W bob /quit"), Command::Msg { to: bob.clone(), text: "/quit".into() });
         assert_eq!(understood("/r yes"), Command::Reply("yes".into()));
         assert_eq!(understood("/nick bob "), Command::Nick(bob));
         assert_eq!(understood("/me waves"), Command::Me("waves".into()));
         assert_eq!(understood("/echo OFF"), Command::Echo(false));
         assert_eq!(understood("/quit"), Command::Quit(None));
-        assert_eq!(
-            understood("/quit bye all"),
-            Command::Quit(Some("bye all".into()))
-        );
+        assert_eq!(understood("/quit bye all"), Command::Quit(Some("bye all".into())));
     }
 
     #[test]
@@ -315,32 +283,14 @@ mod tests {
             ("/nick", "nick"),
             ("/echo x", "echo"),
         ] {
-            assert!(
-                matches!(refused(line), CommandError::Usage(spec) if spec.words[0] == word),
-                "{line}"
-            );
+            assert!(matches!(refused(line), CommandError::Usage(spec) if spec.words[0] == word), "{line}");
         }
         assert_eq!(refused("/"), CommandError::Unknown("".into(), vec![]));
-        assert_eq!(
-            refused("/dance now"),
-            CommandError::Unknown("dance".into(), vec![])
-        );
-        assert_eq!(
-            refused("/h"),
-            CommandError::Unknown("h".into(), vec!["history", "help"])
-        );
-        assert_eq!(
-            refused("/hlep"),
-            CommandError::Unknown("hlep".into(), vec!["help"])
-        );
-        assert_eq!(
-            refused("/nick a b"),
-            CommandError::BadName(NicknameError::Character(' '))
-        );
-        assert_eq!(
-            refused("/msg <bob> hi"),
-            CommandError::NobodyCalled("<bob>".into())
-        );
+        assert_eq!(refused("/dance now"), CommandError::Unknown("dance".into(), vec![]));
+        assert_eq!(refused("/h"), CommandError::Unknown("h".into(), vec!["history", "help"]));
+        assert_eq!(refused("/hlep"), CommandError::Unknown("hlep".into(), vec!["help"]));
+        assert_eq!(refused("/nick a b"), CommandError::BadName(NicknameError::Character(' ')));
+        assert_eq!(refused("/msg <bob> hi"), CommandError::NobodyCalled("<bob>".into()));
     }
 
     proptest! {

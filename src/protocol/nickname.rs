@@ -79,16 +79,11 @@ impl Nickname {
             return Err(NicknameError::Character(c));
         }
         // The first of the two knows only scripts in modern use, the second only single ones.
-        if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive)
-            && !text.is_single_script()
-        {
+        if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) && !text.is_single_script() {
             return Err(NicknameError::Scripts);
         }
         let name = Nickname::unchecked(text);
-        if RESERVED
-            .iter()
-            .any(|word| name.looks_like(&Nickname::unchecked((*word).to_owned())))
-        {
+        if RESERVED.iter().any(|word| name.looks_like(&Nickname::unchecked((*word).to_owned()))) {
             return Err(NicknameError::Reserved);
         }
         Ok(name)
@@ -98,11 +93,7 @@ impl Nickname {
         let folded = fold(shown.chars());
         // Capital I looks like l, and l is no i: so look-alikes must be found before and after folding the case.
         let keys = [fold(skeleton(&folded)), fold(skeleton(&shown))].map(Arc::from);
-        Nickname(Arc::new(Forms {
-            shown,
-            folded: folded.into(),
-            keys,
-        }))
+        Nickname(Arc::new(Forms { shown, folded: folded.into(), keys }))
     }
 
     /// The name without its case: what the list of names is sorted by.
@@ -135,19 +126,14 @@ impl Nickname {
 
 /// Folds the case. Through the upper case, because some letters have two lower ones (ς and σ, ſ and s).
 fn fold(chars: impl Iterator<Item = char>) -> String {
-    chars
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect()
+    chars.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 fn is_allowed(c: char) -> bool {
     use IdentifierType::{Exclusion, Inclusion, Limited_Use, Recommended, Uncommon_Use};
     let is_word = c.is_alphanumeric() || is_combining_mark(c);
-    let is_in_use = matches!(
-        c.identifier_type(),
-        Some(Recommended | Inclusion | Uncommon_Use | Limited_Use | Exclusion)
-    );
+    let is_in_use =
+        matches!(c.identifier_type(), Some(Recommended | Inclusion | Uncommon_Use | Limited_Use | Exclusion));
     matches!(c, '-' | '_') || (is_word && is_in_use)
 }
 
@@ -200,40 +186,18 @@ mod tests {
             assert_eq!(Nickname::parse(bad), Err(NicknameError::Length));
         }
         for bad in [
-            '*', '!', '<', '[', ' ', '/', '\n', '\u{1b}', '\u{202e}', '\u{200d}', '\u{3164}', '👩',
-            '½', 'Ａ',
+            '*', '!', '<', '[', ' ', '/', '\n', '\u{1b}', '\u{202e}', '\u{200d}', '\u{3164}', '👩', '½', 'Ａ',
         ] {
-            assert_eq!(
-                Nickname::parse(&format!("al{bad}ce")),
-                Err(NicknameError::Character(bad))
-            );
+            assert_eq!(Nickname::parse(&format!("al{bad}ce")), Err(NicknameError::Character(bad)));
         }
-        assert_eq!(
-            Nickname::parse("\u{301}a"),
-            Err(NicknameError::Character('\u{301}'))
-        );
+        assert_eq!(Nickname::parse("\u{301}a"), Err(NicknameError::Character('\u{301}')));
         for mixed in ["аlice", "Αlice", "bobאליס", "Cκ"] {
-            assert_eq!(
-                Nickname::parse(mixed),
-                Err(NicknameError::Scripts),
-                "{mixed}"
-            );
+            assert_eq!(Nickname::parse(mixed), Err(NicknameError::Scripts), "{mixed}");
         }
-        for taken in [
-            "server",
-            "Chat-Server",
-            "You",
-            "EVERYONE",
-            "y0u",
-            "Y0U",
-            "everуone",
-        ] {
+        for taken in ["server", "Chat-Server", "You", "EVERYONE", "y0u", "Y0U", "everуone"] {
             let result = Nickname::parse(taken);
             assert!(
-                matches!(
-                    result,
-                    Err(NicknameError::Reserved | NicknameError::Scripts)
-                ),
+                matches!(result, Err(NicknameError::Reserved | NicknameError::Scripts)),
                 "{taken}: {result:?}"
             );
         }
@@ -265,12 +229,7 @@ mod tests {
         ] {
             assert!(name(one).looks_like(&name(other)), "{one} {other}");
         }
-        for (one, other) in [
-            ("alice", "alicia"),
-            ("bob", "rob"),
-            ("Ali", "All"),
-            ("anna", "hanna"),
-        ] {
+        for (one, other) in [("alice", "alicia"), ("bob", "rob"), ("Ali", "All"), ("anna", "hanna")] {
             assert!(!name(one).looks_like(&name(other)), "{one} {other}");
         }
     }
@@ -279,9 +238,7 @@ mod tests {
     fn guest_names_are_recognised() {
         let id = ClientId::sequence().nth(6).unwrap();
         assert_eq!(Nickname::guest(id).to_string(), "guest7");
-        for guests in [
-            "guest7", "GUEST07", "guest10", "guestl", "guest1O", "guestI",
-        ] {
+        for guests in ["guest7", "GUEST07", "guest10", "guestl", "guest1O", "guestI"] {
             assert!(name(guests).is_a_guests(), "{guests}");
         }
         for free in ["guest", "guest7a", "guesthouse", "my-guest7"] {

@@ -29,15 +29,9 @@ pub enum OperatorCommand {
 
 /// Each command as it is typed, and what it does.
 const COMMANDS: [(&str, &str); 7] = [
-    (
-        "/list",
-        "who is here: number, name, address, time connected, lines said, backlog",
-    ),
+    ("/list", "who is here: number, name, address, time connected, lines said, backlog"),
     ("/kick NAME [REASON]", "send somebody away"),
-    (
-        "/ban NAME|ADDRESS|NET",
-        "send away all from there, and let none in until the server stops",
-    ),
+    ("/ban NAME|ADDRESS|NET", "send away all from there, and let none in until the server stops"),
     ("/unban ADDRESS|NET", "let them in again"),
     ("/bans", "who is banned"),
     ("/stop", "stop the server"),
@@ -65,23 +59,20 @@ impl OperatorCommand {
         let word = word.to_lowercase();
         let understood = match word.as_str() {
             "list" | "who" | "names" => Some(OperatorCommand::List),
-            "kick" => needed()
-                .map(|name| OperatorCommand::Kick(name, (!more.is_empty()).then(|| more.into()))),
+            "kick" => {
+                needed().map(|name| OperatorCommand::Kick(name, (!more.is_empty()).then(|| more.into())))
+            }
             "ban" => needed().map(OperatorCommand::Ban),
             "unban" => needed().map(OperatorCommand::Unban),
             "bans" => Some(OperatorCommand::Bans),
             "stop" | "quit" => Some(OperatorCommand::Stop),
             "help" => Some(OperatorCommand::Help),
             _ => {
-                return Some(Err(format!(
-                    "There is no command /{word}. /help lists them."
-                )));
+                return Some(Err(format!("There is no command /{word}. /help lists them.")));
             }
         };
-        let usage = COMMANDS
-            .iter()
-            .map(|(usage, _)| *usage)
-            .find(|usage| usage.starts_with(&format!("/{word} ")));
+        let usage =
+            COMMANDS.iter().map(|(usage, _)| *usage).find(|usage| usage.starts_with(&format!("/{word} ")));
         Some(understood.ok_or_else(|| format!("Usage: {}", usage.unwrap_or_default())))
     }
 }
@@ -93,9 +84,7 @@ pub struct OperatorHelp;
 impl Display for OperatorHelp {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("*** Any text is said to everyone, as the server. Beyond that:")?;
-        COMMANDS
-            .iter()
-            .try_for_each(|(usage, help)| write!(f, "\n***   {usage:<22} {help}"))
+        COMMANDS.iter().try_for_each(|(usage, help)| write!(f, "\n***   {usage:<22} {help}"))
     }
 }
 
@@ -124,27 +113,11 @@ impl OperatorRow {
 
 impl Display for OperatorRow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let OperatorRow {
-            id,
-            name,
-            peer,
-            stay,
-            lines,
-            backlog,
-        } = self;
-        let (hours, minutes, seconds) = (
-            stay.as_secs() / 3600,
-            stay.as_secs() / 60 % 60,
-            stay.as_secs() % 60,
-        );
-        let (peer, stay) = (
-            peer.to_string(),
-            format!("{hours}:{minutes:02}:{seconds:02}"),
-        );
-        write!(
-            f,
-            "*** {id:>6} {name:<20} {peer:<26} {stay:>9} {lines:>7} {backlog:>8}"
-        )
+        let OperatorRow { id, name, peer, stay, lines, backlog } = self;
+        let (hours, minutes, seconds) =
+            (stay.as_secs() / 3600, stay.as_secs() / 60 % 60, stay.as_secs() % 60);
+        let (peer, stay) = (peer.to_string(), format!("{hours}:{minutes:02}:{seconds:02}"));
+        write!(f, "*** {id:>6} {name:<20} {peer:<26} {stay:>9} {lines:>7} {backlog:>8}")
     }
 }
 
@@ -157,12 +130,7 @@ mod tests {
         for (usage, _) in COMMANDS {
             assert!(OperatorCommand::parse(usage).unwrap().is_ok(), "{usage}");
         }
-        assert!(
-            OperatorHelp
-                .to_string()
-                .lines()
-                .all(|line| line.starts_with("*** "))
-        );
+        assert!(OperatorHelp.to_string().lines().all(|line| line.starts_with("*** ")));
     }
 
     #[test]
@@ -175,10 +143,7 @@ mod tests {
             Ok(OperatorCommand::Kick("bob".into(), Some("too loud".into())))
         );
         assert_eq!(parse("/BAN"), Err("Usage: /ban NAME|ADDRESS|NET".into()));
-        assert_eq!(
-            parse("/dance"),
-            Err("There is no command /dance. /help lists them.".into())
-        );
+        assert_eq!(parse("/dance"), Err("There is no command /dance. /help lists them.".into()));
         assert_eq!(OperatorCommand::parse("  "), None);
     }
 
@@ -197,12 +162,7 @@ mod tests {
             row,
             "***      7 alice                192.168.1.20:50000           1:02:03      12        0"
         );
-        for (column, value) in [
-            ("id", "7"),
-            ("here", "1:02:03"),
-            ("lines", "12"),
-            ("backlog", "0"),
-        ] {
+        for (column, value) in [("id", "7"), ("here", "1:02:03"), ("lines", "12"), ("backlog", "0")] {
             let end = OperatorRow::HEADER.find(column).unwrap() + column.len();
             assert!(row[..end].ends_with(value), "{column}");
         }

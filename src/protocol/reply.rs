@@ -133,13 +133,7 @@ impl Display for Reply {
             Reply::Left(who, None) => write!(f, "*** {who} left"),
             Reply::Left(who, Some(why)) => write!(f, "*** {who} left ({why})"),
             Reply::Moves { joined, left, here } => {
-                write!(
-                    f,
-                    "*** {} joined, {} left; {} here",
-                    Grouped(*joined),
-                    Grouped(*left),
-                    Grouped(*here)
-                )
+                write!(f, "*** {} joined, {} left; {} here", Grouped(*joined), Grouped(*left), Grouped(*here))
             }
             Reply::Renamed { from, to } => write!(f, "*** {from} is now {to}"),
             Reply::Said(who, text) => write!(f, "<{who}> {text}"),
@@ -147,12 +141,8 @@ impl Display for Reply {
             Reply::Whispered { from, text } => write!(f, "[{from} -> you] {text}"),
             Reply::WhisperSent { to, text } => write!(f, "[you -> {to}] {text}"),
             Reply::Echo(true) => f.write_str("*** Echo is on: your own lines come back to you."),
-            Reply::Echo(false) => {
-                f.write_str("*** Echo is off: your own lines do not come back to you.")
-            }
-            Reply::Timestamps(true) => {
-                f.write_str("*** Timestamps are on: each line begins with its time.")
-            }
+            Reply::Echo(false) => f.write_str("*** Echo is off: your own lines do not come back to you."),
+            Reply::Timestamps(true) => f.write_str("*** Timestamps are on: each line begins with its time."),
             Reply::Timestamps(false) => f.write_str("*** Timestamps are off."),
             Reply::History(lines) => history(lines, f),
             Reply::Operator(text) => write!(f, "*** [server] {text}"),
@@ -162,10 +152,7 @@ impl Display for Reply {
             }
             Reply::Help => help(f),
             Reply::NotForYou(foreign) => {
-                write!(
-                    f,
-                    "!!! This is a chat server and does not speak {foreign}. Use netcat: nc HOST PORT"
-                )
+                write!(f, "!!! This is a chat server and does not speak {foreign}. Use netcat: nc HOST PORT")
             }
             Reply::Goodbye => f.write_str("*** The server is shutting down. Goodbye!"),
             Reply::Refused(refusal) => write!(f, "!!! Sorry, {refusal}."),
@@ -217,9 +204,7 @@ impl Reply {
     pub fn size(&self) -> usize {
         const AROUND: usize = "[14:03] *** [server] <> \n".len() + 4 * Nickname::MAX_CHARS;
         match self {
-            Reply::Said(_, text) | Reply::Acted(_, text) | Reply::Operator(text) => {
-                AROUND + text.len()
-            }
+            Reply::Said(_, text) | Reply::Acted(_, text) | Reply::Operator(text) => AROUND + text.len(),
             _ => AROUND,
         }
     }
@@ -246,9 +231,7 @@ fn history(lines: &[(ClockTime, Reply)], f: &mut Formatter<'_>) -> fmt::Result {
         1 => f.write_str("*** The last line:"),
         n => write!(f, "*** The last {n} lines:"),
     }?;
-    lines
-        .iter()
-        .try_for_each(|(time, line)| write!(f, "\n{time} {line}"))
+    lines.iter().try_for_each(|(time, line)| write!(f, "\n{time} {line}"))
 }
 
 fn help(f: &mut Formatter<'_>) -> fmt::Result {
@@ -262,11 +245,7 @@ fn help(f: &mut Formatter<'_>) -> fmt::Result {
             f.write_str(")")?;
         }
     }
-    write!(
-        f,
-        "\n***   {:<18} say a line that begins with a slash",
-        "//text"
-    )
+    write!(f, "\n***   {:<18} say a line that begins with a slash", "//text")
 }
 
 #[cfg(test)]

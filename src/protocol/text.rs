@@ -40,8 +40,7 @@ pub fn printable(received: &[u8]) -> String {
 }
 
 fn must_be_escaped(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -55,13 +54,12 @@ mod tests {
             assert_eq!(printable(&[byte]), format!("\\x{byte:02x}"));
         }
         for c in '\u{80}'..='\u{9f}' {
-            assert_eq!(
-                printable(c.to_string().as_bytes()),
-                format!("\\x{:02x}", u32::from(c))
-            );
+            assert_eq!(printable(c.to_string().as_bytes()), format!("\\x{:02x}", u32::from(c)));
         }
-        let directions = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}";
-        let shown = r"\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}";
+        let directions =
+            "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}";
+        let shown =
+            r"\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}";
         assert_eq!(printable(directions.as_bytes()), shown);
     }
 

@@ -14,10 +14,7 @@ impl Stage {
     fn set() -> Stage {
         let mut ids = ClientId::sequence();
         let ids = [(); 3].map(|()| ids.next().unwrap());
-        let mut stage = Stage {
-            room: Room::new(20, 10_000),
-            ids,
-        };
+        let mut stage = Stage { room: Room::new(20, 10_000), ids };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
             stage.room.join(ids[who]);
             stage.types(who, &format!("/nick {name}"));
@@ -28,10 +25,7 @@ impl Stage {
     fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
         let command = Command::parse(line).unwrap().unwrap();
         let deliveries = self.room.act(self.ids[who], command, ClockTime::default());
-        deliveries
-            .into_iter()
-            .map(|delivery| (delivery.to, delivery.reply.to_string()))
-            .collect()
+        deliveries.into_iter().map(|delivery| (delivery.to, delivery.reply.to_string())).collect()
     }
 }
 
@@ -41,12 +35,7 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let dave = ClientId::sequence().nth(3).unwrap();
     let deliveries = stage.room.join(dave);
     assert_eq!(deliveries[0].to, Only(dave));
-    assert!(
-        deliveries[0]
-            .reply
-            .to_string()
-            .ends_with("*** 4 here: alice, bob, carol, guest4")
-    );
+    assert!(deliveries[0].reply.to_string().ends_with("*** 4 here: alice, bob, carol, guest4"));
     assert_eq!(deliveries[1].to, EveryoneBut(dave));
     assert_eq!(deliveries[1].reply.to_string(), "*** guest4 joined");
 }
@@ -54,16 +43,9 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
 #[test]
 fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
     let mut room = Room::new(20, 10_000);
-    let last = ClientId::sequence()
-        .take(50)
-        .map(|id| room.join(id))
-        .last()
-        .unwrap();
+    let last = ClientId::sequence().take(50).map(|id| room.join(id)).last().unwrap();
     let welcome = last[0].reply.to_string();
-    assert!(
-        welcome.contains("*** 50 here: guest1, guest10, guest11"),
-        "{welcome}"
-    );
+    assert!(welcome.contains("*** 50 here: guest1, guest10, guest11"), "{welcome}");
     assert!(welcome.ends_with("… and 40 more"), "{welcome}");
 }
 
@@ -72,21 +54,14 @@ fn in_a_large_room_only_numbers_are_told() {
     let mut room = Room::new(20, 10_000);
     let ids: Vec<_> = ClientId::sequence().take(203).collect();
     let told = |deliveries: &[Delivery]| {
-        deliveries.iter().any(|delivery| {
-            delivery.to != Only(ids[0]) && delivery.reply.to_string().ends_with("joined")
-        })
+        deliveries
+            .iter()
+            .any(|delivery| delivery.to != Only(ids[0]) && delivery.reply.to_string().ends_with("joined"))
     };
     let announced = ids.iter().filter(|id| told(&room.join(**id))).count();
     assert_eq!(announced, 200);
-    let goodbye = room
-        .leave(ids[7], Some(Reason::LastWord("bye".into())), true)
-        .unwrap()
-        .farewell
-        .unwrap();
-    assert_eq!(
-        (goodbye.to, goodbye.reply.to_string()),
-        (Only(ids[7]), "*** guest8 left (bye)".to_owned())
-    );
+    let goodbye = room.leave(ids[7], Some(Reason::LastWord("bye".into())), true).unwrap().farewell.unwrap();
+    assert_eq!((goodbye.to, goodbye.reply.to_string()), (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
     assert_eq!(room.leave(ids[8], None, false).unwrap().farewell, None);
     let summary = room.summary().unwrap();
     assert_eq!(
@@ -96,51 +71,31 @@ fn in_a_large_room_only_numbers_are_told() {
     assert!(!room.has_summary() && room.summary().is_none());
     room.leave(ids[9], None, false);
     let told = room.leave(ids[10], None, false).unwrap().farewell.unwrap();
-    assert_eq!(
-        (told.to, told.reply.to_string()),
-        (EveryoneBut(ids[10]), "*** guest11 left".to_owned())
-    );
-    assert_eq!(
-        room.summary().unwrap().reply.to_string(),
-        "*** 0 joined, 1 left; 199 here"
-    );
+    assert_eq!((told.to, told.reply.to_string()), (EveryoneBut(ids[10]), "*** guest11 left".to_owned()));
+    assert_eq!(room.summary().unwrap().reply.to_string(), "*** 0 joined, 1 left; 199 here");
 }
 
 #[test]
 fn what_alice_says_everyone_hears_and_she_too_unless_she_turns_it_off() {
     let mut stage = Stage::set();
-    assert_eq!(
-        stage.types(ALICE, "hi"),
-        [(Everyone, "<alice> hi".to_owned())]
-    );
+    assert_eq!(stage.types(ALICE, "hi"), [(Everyone, "<alice> hi".to_owned())]);
     stage.types(ALICE, "/echo off");
     let others = EveryoneBut(stage.ids[ALICE]);
-    assert_eq!(
-        stage.types(ALICE, "/me waves"),
-        [(others, "* alice waves".to_owned())]
-    );
+    assert_eq!(stage.types(ALICE, "/me waves"), [(others, "* alice waves".to_owned())]);
     assert_eq!(stage.types(ALICE, "/msg bob psst").len(), 1);
     stage.types(ALICE, "/echo on");
-    assert_eq!(
-        stage.types(ALICE, "hi"),
-        [(Everyone, "<alice> hi".to_owned())]
-    );
+    assert_eq!(stage.types(ALICE, "hi"), [(Everyone, "<alice> hi".to_owned())]);
 }
 
 #[test]
 fn a_whisper_reaches_its_two_people_and_can_be_answered() {
     let mut stage = Stage::set();
     let [alice, bob, _] = stage.ids;
-    let there = [
-        (Only(bob), "[alice -> you] psst".to_owned()),
-        (Only(alice), "[you -> bob] psst".to_owned()),
-    ];
+    let there =
+        [(Only(bob), "[alice -> you] psst".to_owned()), (Only(alice), "[you -> bob] psst".to_owned())];
     assert_eq!(stage.types(ALICE, "/msg BOB psst"), there);
     stage.types(ALICE, "/nick al");
-    let back = [
-        (Only(alice), "[bob -> you] what?".to_owned()),
-        (Only(bob), "[you -> al] what?".to_owned()),
-    ];
+    let back = [(Only(alice), "[bob -> you] what?".to_owned()), (Only(bob), "[you -> al] what?".to_owned())];
     assert_eq!(stage.types(BOB, "/reply what?"), back);
 }
 
@@ -152,25 +107,16 @@ fn newcomers_are_told_what_was_said_last() {
         stage.types(ALICE, line);
     }
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
-    assert_eq!(
-        stage.types(BOB, "/history"),
-        [(Only(stage.ids[BOB]), expected.to_owned())]
-    );
+    assert_eq!(stage.types(BOB, "/history"), [(Only(stage.ids[BOB]), expected.to_owned())]);
     let dave = ClientId::sequence().nth(3).unwrap();
     let deliveries = stage.room.join(dave);
-    assert_eq!(
-        (deliveries[1].to, deliveries[1].reply.to_string()),
-        (Only(dave), expected.to_owned())
-    );
+    assert_eq!((deliveries[1].to, deliveries[1].reply.to_string()), (Only(dave), expected.to_owned()));
 
     let mut forgetful = Room::new(0, 10_000);
     forgetful.join(dave);
     forgetful.act(dave, Command::Say("hi".into()), ClockTime::default());
     let recalled = forgetful.act(dave, Command::History, ClockTime::default());
-    assert_eq!(
-        recalled[0].reply.to_string(),
-        "*** Nothing has been said yet."
-    );
+    assert_eq!(recalled[0].reply.to_string(), "*** Nothing has been said yet.");
 }
 
 #[test]
@@ -179,34 +125,15 @@ fn what_is_remembered_is_bounded_in_bytes_too() {
     let alice = ClientId::sequence().next().unwrap();
     room.join(alice);
     for n in 0..100 {
-        room.act(
-            alice,
-            Command::Say(format!("{n} {}", "x".repeat(1_000)).into()),
-            ClockTime::default(),
-        );
+        room.act(alice, Command::Say(format!("{n} {}", "x".repeat(1_000)).into()), ClockTime::default());
     }
-    let recalled = room.act(alice, Command::History, ClockTime::default())[0]
-        .reply
-        .to_string();
+    let recalled = room.act(alice, Command::History, ClockTime::default())[0].reply.to_string();
     assert!((8..10).contains(&recalled.matches("<guest1> ").count()) && recalled.len() <= 10_000);
-    assert!(
-        recalled
-            .lines()
-            .last()
-            .unwrap()
-            .starts_with("[00:00] <guest1> 99 "),
-        "{recalled}"
-    );
+    assert!(recalled.lines().last().unwrap().starts_with("[00:00] <guest1> 99 "), "{recalled}");
     // One that is larger than all that may be kept is not kept at all.
-    room.act(
-        alice,
-        Command::Say("y".repeat(20_000).into()),
-        ClockTime::default(),
-    );
+    room.act(alice, Command::Say("y".repeat(20_000).into()), ClockTime::default());
     assert_eq!(
-        room.act(alice, Command::History, ClockTime::default())[0]
-            .reply
-            .to_string(),
+        room.act(alice, Command::History, ClockTime::default())[0].reply.to_string(),
         "*** Nothing has been said yet."
     );
 }
@@ -216,24 +143,16 @@ fn a_slip_of_the_finger_gets_the_nearest_name() {
     let mut stage = Stage::set();
     for (slip, meant) in [("alcie", "alice"), ("carrol", "carol"), ("BOBB", "bob")] {
         let answer = stage.types(ALICE, &format!("/msg {slip} hi"));
-        assert_eq!(
-            answer[0].1,
-            format!("!!! No one here is called \"{slip}\". Did you mean {meant}?")
-        );
+        assert_eq!(answer[0].1, format!("!!! No one here is called \"{slip}\". Did you mean {meant}?"));
     }
 }
 
 #[test]
 fn whispering_to_nobody_is_a_problem() {
     let mut stage = Stage::set();
-    let heard =
-        |(_, line): &(Recipients, String)| line.starts_with("!!! No one here is called \"dave\"");
+    let heard = |(_, line): &(Recipients, String)| line.starts_with("!!! No one here is called \"dave\"");
     assert!(stage.types(ALICE, "/msg dave hi").iter().all(heard));
-    assert!(
-        stage.types(ALICE, "/r hi")[0]
-            .1
-            .starts_with("!!! Nobody has written to you")
-    );
+    assert!(stage.types(ALICE, "/r hi")[0].1.starts_with("!!! Nobody has written to you"));
     stage.types(CAROL, "/nick dave");
     stage.types(CAROL, "/msg alice hi");
     stage.room.leave(stage.ids[CAROL], None, false);
@@ -243,34 +162,13 @@ fn whispering_to_nobody_is_a_problem() {
 #[test]
 fn a_name_belongs_to_one() {
     let mut stage = Stage::set();
-    assert!(
-        stage.types(BOB, "/nick Alice")[0]
-            .1
-            .starts_with("!!! Alice is taken")
-    );
-    assert!(
-        stage.types(BOB, "/nick guest7")[0]
-            .1
-            .starts_with("!!! guest7 is for the guest")
-    );
-    assert!(
-        stage.types(BOB, "/nick bob")[0]
-            .1
-            .starts_with("!!! You are bob already")
-    );
-    assert_eq!(
-        stage.types(BOB, "/nick Bob"),
-        [(Everyone, "*** bob is now Bob".to_owned())]
-    );
-    assert_eq!(
-        stage.types(BOB, "/nick guest2"),
-        [(Everyone, "*** Bob is now guest2".to_owned())]
-    );
+    assert!(stage.types(BOB, "/nick Alice")[0].1.starts_with("!!! Alice is taken"));
+    assert!(stage.types(BOB, "/nick guest7")[0].1.starts_with("!!! guest7 is for the guest"));
+    assert!(stage.types(BOB, "/nick bob")[0].1.starts_with("!!! You are bob already"));
+    assert_eq!(stage.types(BOB, "/nick Bob"), [(Everyone, "*** bob is now Bob".to_owned())]);
+    assert_eq!(stage.types(BOB, "/nick guest2"), [(Everyone, "*** Bob is now guest2".to_owned())]);
     stage.room.leave(stage.ids[ALICE], None, false);
-    assert_eq!(
-        stage.types(BOB, "/nick alice"),
-        [(Everyone, "*** guest2 is now alice".to_owned())]
-    );
+    assert_eq!(stage.types(BOB, "/nick alice"), [(Everyone, "*** guest2 is now alice".to_owned())]);
     assert_eq!(stage.types(CAROL, "/list")[0].1, "*** 2 here: alice, carol");
 }
 
@@ -279,10 +177,7 @@ fn the_departed_do_not_speak() {
     let mut stage = Stage::set();
     stage.types(CAROL, "hi");
     let departed = stage.room.leave(stage.ids[CAROL], None, false).unwrap();
-    assert_eq!(
-        (departed.name.to_string().as_str(), departed.lines),
-        ("carol", 1)
-    );
+    assert_eq!((departed.name.to_string().as_str(), departed.lines), ("carol", 1));
     assert_eq!(stage.types(CAROL, "boo"), []);
     assert_eq!(stage.room.leave(stage.ids[CAROL], None, false), None);
 }

@@ -2,11 +2,7 @@
 //!
 //! alice says, bob sees. Nothing here sleeps: everybody waits for what must come, up to a deadline.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "every test program uses another part of this"
-)]
+#![allow(dead_code, unused_imports, reason = "every test program uses another part of this")]
 
 mod process;
 
@@ -36,11 +32,7 @@ pub struct TestServer {
 
 /// A configuration for tests: a free port and no pace, everything else as it is by default.
 pub fn test_config() -> Config {
-    Config {
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        rate: 0,
-        ..Config::default()
-    }
+    Config { listen: vec!["127.0.0.1:0".parse().unwrap()], rate: 0, ..Config::default() }
 }
 
 impl TestServer {
@@ -52,11 +44,7 @@ impl TestServer {
         let server = Server::bind(config).expect("a free port");
         let (address, stopper) = (server.addresses()[0], server.stopper());
         let running = Some(thread::spawn(|| server.run()));
-        TestServer {
-            address,
-            stopper,
-            running,
-        }
+        TestServer { address, stopper, running }
     }
 
     /// Somebody who has just come in and has read the welcome.
@@ -139,13 +127,8 @@ impl Person {
 
     /// Starts a program whose input and output are the keyboard and the screen.
     pub fn with_program(command: &mut Command) -> Person {
-        let command = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Person {
             name: "somebody".to_owned(),
             input: Some(Box::new(child.stdin.take().unwrap())),
@@ -164,10 +147,7 @@ impl Person {
     /// Sends these bytes, all in one packet if the network likes.
     pub fn sends(&mut self, bytes: &[u8]) {
         let input = self.input.as_mut().expect("the keyboard is still there");
-        input
-            .write_all(bytes)
-            .and_then(|()| input.flush())
-            .expect("the connection is open");
+        input.write_all(bytes).and_then(|()| input.flush()).expect("the connection is open");
     }
 
     /// Types end of file: no more from this person, who goes on reading.
@@ -210,13 +190,7 @@ impl Person {
     /// The next line must be exactly this one.
     pub fn sees_next(&mut self, line: &str) {
         let next = self.next_line();
-        assert_eq!(
-            next.as_deref(),
-            Some(line),
-            "{}: {}",
-            self.name,
-            self.report()
-        );
+        assert_eq!(next.as_deref(), Some(line), "{}: {}", self.name, self.report());
     }
 
     /// Reads on up to and including a line for which `wanted` holds.
@@ -224,11 +198,7 @@ impl Person {
         let mut lines = Vec::new();
         loop {
             match self.next_line() {
-                None => panic!(
-                    "{}'s conversation ended too early. {}",
-                    self.name,
-                    self.report()
-                ),
+                None => panic!("{}'s conversation ended too early. {}", self.name, self.report()),
                 Some(line) => {
                     let found = wanted(&line);
                     lines.push(line);
@@ -247,8 +217,8 @@ impl Person {
 
     /// Reads the welcome, and takes the name in it.
     pub fn sees_welcome(&mut self) {
-        let welcome = self
-            .sees_one_that(|line| line.starts_with("*** Welcome to chat-server! You are guest"));
+        let welcome =
+            self.sees_one_that(|line| line.starts_with("*** Welcome to chat-server! You are guest"));
         let name = welcome.trim_end_matches('.').rsplit(' ').next().unwrap();
         self.name = name.to_owned();
         self.sees_one_that(|line| line.contains(" here: "));
@@ -276,10 +246,8 @@ impl Person {
 
     fn report(&self) -> String {
         let start = self.seen.len().saturating_sub(50);
-        let lines: Vec<String> = self.seen[start..]
-            .iter()
-            .map(|line| line.chars().take(200).collect())
-            .collect();
+        let lines: Vec<String> =
+            self.seen[start..].iter().map(|line| line.chars().take(200).collect()).collect();
         format!("The last that {} saw:\n{}", self.name, lines.join("\n"))
     }
 }
@@ -303,9 +271,7 @@ pub fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
-            let text = String::from_utf8_lossy(&line)
-                .trim_end_matches(['\r', '\n'])
-                .to_owned();
+            let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
             if lines.send(text).is_err() {
                 return;
             }
@@ -330,14 +296,7 @@ pub fn pseudo_terminal() -> (File, File) {
     let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&controller).unwrap();
     unlockpt(&controller).unwrap();
-    let path = ptsname(&controller, Vec::new())
-        .unwrap()
-        .into_string()
-        .unwrap();
-    let terminal = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap();
+    let path = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = OpenOptions::new().read(true).write(true).open(path).unwrap();
     (File::from(controller), terminal)
 }

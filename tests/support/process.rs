@@ -20,33 +20,19 @@ pub fn chat_server() -> Command {
 
 impl ServerProcess {
     pub fn start(arguments: &[&str]) -> ServerProcess {
-        ServerProcess::spawn(
-            chat_server()
-                .args(["--listen", "127.0.0.1:0"])
-                .args(arguments),
-        )
+        ServerProcess::spawn(chat_server().args(["--listen", "127.0.0.1:0"]).args(arguments))
     }
 
     pub fn spawn(command: &mut Command) -> ServerProcess {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines_of(child.stderr.take().unwrap());
         let address = loop {
-            let line = log
-                .recv_timeout(DEADLINE)
-                .expect("the server says where it listens");
+            let line = log.recv_timeout(DEADLINE).expect("the server says where it listens");
             if let Some((_, address)) = line.split_once("Listening on ") {
                 break address.parse().expect("an address");
             }
         };
-        ServerProcess {
-            child,
-            address,
-            log,
-        }
+        ServerProcess { child, address, log }
     }
 
     pub fn person(&self, name: &str) -> Person {

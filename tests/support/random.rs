@@ -28,10 +28,7 @@ pub fn duration(variable: &str) -> Duration {
 
 fn number_in(variable: &str) -> Option<u64> {
     let text = env::var(variable).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
-    )
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
 /// A bare connection. Unlike a `Person`, it reads only when it is told to.
@@ -49,10 +46,7 @@ impl Wire {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Wire::GLANCE))?;
         socket.set_write_timeout(Some(DEADLINE))?;
-        Ok(Wire {
-            reader: BufReader::new(socket),
-            line: Vec::new(),
-        })
+        Ok(Wire { reader: BufReader::new(socket), line: Vec::new() })
     }
 
     pub fn socket(&self) -> &TcpStream {
@@ -78,9 +72,7 @@ impl Wire {
             }
             Ok(_) => Err(ErrorKind::UnexpectedEof.into()),
             // What has come of the line so far stays in `line`.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Ok(None)
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -90,10 +82,7 @@ impl Wire {
         let line = self.glance()?;
         Ok(line.map(|bytes| match String::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => panic!(
-                "not UTF-8: {:?}",
-                error.into_bytes().escape_ascii().to_string()
-            ),
+            Err(error) => panic!("not UTF-8: {:?}", error.into_bytes().escape_ascii().to_string()),
         }))
     }
 
@@ -124,17 +113,9 @@ pub struct Usage {
 
 impl Usage {
     pub fn of(process: u32) -> Option<Usage> {
-        let count = |what: &str| {
-            Some(
-                fs::read_dir(format!("/proc/{process}/{what}"))
-                    .ok()?
-                    .count(),
-            )
-        };
+        let count = |what: &str| Some(fs::read_dir(format!("/proc/{process}/{what}")).ok()?.count());
         let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let resident = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         Some(Usage {
             memory_kib: resident.trim().trim_end_matches(" kB").parse().ok()?,
             descriptors: count("fd")?,

@@ -50,28 +50,18 @@ impl Display for Problem {
                     "That line was longer than {max} bytes, so nobody got it. Please send it in pieces."
                 )
             }
-            Problem::NameTaken(name) => write!(
-                f,
-                "{name} is taken, or looks like a name that is. Please pick another name."
-            ),
+            Problem::NameTaken(name) => {
+                write!(f, "{name} is taken, or looks like a name that is. Please pick another name.")
+            }
             Problem::GuestName(name) => {
-                write!(
-                    f,
-                    "{name} is for the guest with that number. Please pick another name."
-                )
+                write!(f, "{name} is for the guest with that number. Please pick another name.")
             }
             Problem::SameName(name) => write!(f, "You are {name} already."),
             Problem::NobodyCalled(name, Some(nearest)) => {
-                write!(
-                    f,
-                    "No one here is called \"{name}\". Did you mean {nearest}?"
-                )
+                write!(f, "No one here is called \"{name}\". Did you mean {nearest}?")
             }
             Problem::NobodyCalled(name, None) => {
-                write!(
-                    f,
-                    "No one here is called \"{name}\". /list shows who is here."
-                )
+                write!(f, "No one here is called \"{name}\". /list shows who is here.")
             }
             Problem::NobodyToReplyTo => {
                 f.write_str("Nobody has written to you privately yet. Use /msg NAME TEXT.")
@@ -88,32 +78,16 @@ impl Display for CommandError {
                 "There is no command /{word}. /help lists them; to say a line that begins with a slash, type //{word}"
             ),
             CommandError::Unknown(word, candidates) => {
-                write!(
-                    f,
-                    "There is no command /{word}. Did you mean /{}?",
-                    candidates.join(" or /")
-                )
+                write!(f, "There is no command /{word}. Did you mean /{}?", candidates.join(" or /"))
             }
             CommandError::Usage(spec) => {
-                write!(
-                    f,
-                    "/{} needs something else after it. Usage: {}",
-                    spec.words[0],
-                    Usage(spec)
-                )
+                write!(f, "/{} needs something else after it. Usage: {}", spec.words[0], Usage(spec))
             }
             CommandError::BadName(NicknameError::Length) => {
-                write!(
-                    f,
-                    "/nick: a name has 1 to {} characters.",
-                    Nickname::MAX_CHARS
-                )
+                write!(f, "/nick: a name has 1 to {} characters.", Nickname::MAX_CHARS)
             }
             CommandError::BadName(NicknameError::Character(c)) => {
-                write!(
-                    f,
-                    "/nick: a name cannot contain {c:?}, only letters, digits, - and _."
-                )
+                write!(f, "/nick: a name cannot contain {c:?}, only letters, digits, - and _.")
             }
             CommandError::BadName(NicknameError::Scripts) => {
                 f.write_str("/nick: a name cannot mix letters of different scripts.")
@@ -145,9 +119,7 @@ pub(super) struct Usage<'a>(pub &'a CommandSpec);
 
 impl Display for Usage<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let CommandSpec {
-            words, arguments, ..
-        } = self.0;
+        let CommandSpec { words, arguments, .. } = self.0;
         let space = if arguments.is_empty() { "" } else { " " };
         f.pad(&format!("/{}{space}{arguments}", words[0]))
     }

@@ -2,22 +2,13 @@ use super::*;
 use crate::protocol::command::CommandError;
 
 fn named(names: &[&str]) -> Vec<Nickname> {
-    names
-        .iter()
-        .map(|name| Nickname::parse(name).unwrap())
-        .collect()
+    names.iter().map(|name| Nickname::parse(name).unwrap()).collect()
 }
 
 #[test]
 fn the_welcome_is_three_lines() {
-    let here = Here {
-        count: 3,
-        names: named(&["alice", "bob", "guest1"]),
-    };
-    let welcome = Reply::Welcome {
-        you: Nickname::parse("guest1").unwrap(),
-        here,
-    };
+    let here = Here { count: 3, names: named(&["alice", "bob", "guest1"]) };
+    let welcome = Reply::Welcome { you: Nickname::parse("guest1").unwrap(), here };
     assert_eq!(
         welcome.to_string(),
         "*** Welcome to chat-server! You are guest1.\n\
@@ -28,58 +19,27 @@ fn the_welcome_is_three_lines() {
 
 #[test]
 fn a_long_list_is_cut() {
-    let here = Here {
-        count: 43,
-        names: named(&["alice", "bob", "carol"]),
-    };
-    assert_eq!(
-        here.to_string(),
-        "*** 43 here: alice, bob, carol … and 40 more"
-    );
+    let here = Here { count: 43, names: named(&["alice", "bob", "carol"]) };
+    assert_eq!(here.to_string(), "*** 43 here: alice, bob, carol … and 40 more");
 }
 
 #[test]
 fn a_list_of_hundreds_is_wrapped() {
-    let names: Vec<Nickname> = (0..500)
-        .map(|n| Nickname::parse(&format!("person-{n:03}")).unwrap())
-        .collect();
+    let names: Vec<Nickname> =
+        (0..500).map(|n| Nickname::parse(&format!("person-{n:03}")).unwrap()).collect();
     let list = Reply::List(Here { count: 500, names }).to_string();
-    assert!(
-        list.starts_with("*** 500 here: person-000, person-001, "),
-        "{list}"
-    );
-    assert!(
-        list.lines()
-            .all(|line| line.len() <= 80 && line.starts_with("*** ")),
-        "{list}"
-    );
+    assert!(list.starts_with("*** 500 here: person-000, person-001, "), "{list}");
+    assert!(list.lines().all(|line| line.len() <= 80 && line.starts_with("*** ")), "{list}");
     assert_eq!(list.matches("person-").count(), 500);
     assert!(list.ends_with(" person-498, person-499"));
-    let wide = named(&[
-        "愛麗絲愛麗絲愛麗絲愛麗絲",
-        "アリスアリスアリス",
-        "앨리스앨리스앨리스",
-        "愛麗絲",
-    ]);
-    let list = Reply::List(Here {
-        count: 4,
-        names: wide,
-    })
-    .to_string();
-    assert!(
-        list.lines().count() == 2 && list.lines().all(|line| line.width() <= 80),
-        "{list}"
-    );
+    let wide = named(&["愛麗絲愛麗絲愛麗絲愛麗絲", "アリスアリスアリス", "앨리스앨리스앨리스", "愛麗絲"]);
+    let list = Reply::List(Here { count: 4, names: wide }).to_string();
+    assert!(list.lines().count() == 2 && list.lines().all(|line| line.width() <= 80), "{list}");
 }
 
 #[test]
 fn numbers_are_grouped() {
-    for (number, shown) in [
-        (0, "0"),
-        (999, "999"),
-        (4211, "4,211"),
-        (1_000_042, "1,000,042"),
-    ] {
+    for (number, shown) in [(0, "0"), (999, "999"), (4211, "4,211"), (1_000_042, "1,000,042")] {
         assert_eq!(Grouped(number).to_string(), shown);
     }
 }
@@ -88,16 +48,10 @@ fn numbers_are_grouped() {
 fn help_has_a_line_for_every_command() {
     let help = Reply::Help.to_string();
     for spec in &COMMANDS {
-        assert!(
-            help.contains(&format!("\n***   /{}", spec.words[0])),
-            "{help}"
-        );
+        assert!(help.contains(&format!("\n***   /{}", spec.words[0])), "{help}");
     }
     assert!(help.lines().all(|line| line.starts_with("*** ")), "{help}");
-    assert!(
-        help.contains("/list              who is here, and how many (also /who, /names)"),
-        "{help}"
-    );
+    assert!(help.contains("/list              who is here, and how many (also /who, /names)"), "{help}");
 }
 
 #[test]
@@ -107,13 +61,6 @@ fn every_problem_is_marked_and_names_the_command() {
         Reply::Problem(Problem::Command(usage)).to_string(),
         "!!! /msg needs something else after it. Usage: /msg NAME TEXT"
     );
-    let unknown = Reply::Problem(Problem::Command(CommandError::Unknown(
-        "dance".into(),
-        vec![],
-    )))
-    .to_string();
-    assert!(
-        unknown.starts_with("!!! There is no command /dance."),
-        "{unknown}"
-    );
+    let unknown = Reply::Problem(Problem::Command(CommandError::Unknown("dance".into(), vec![]))).to_string();
+    assert!(unknown.starts_with("!!! There is no command /dance."), "{unknown}");
 }

@@ -51,8 +51,7 @@ pub struct Client {
 impl Client {
     fn connect(address: SocketAddr) -> Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         // Close with a reset: a polite close leaves a local port unusable for a minute, and there are 28,000.
         sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
@@ -60,13 +59,7 @@ impl Client {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error).context("cannot connect another client"),
         }
-        Ok(Self {
-            socket,
-            cut: Vec::new(),
-            unsent: Vec::new(),
-            heard: false,
-            closed: false,
-        })
+        Ok(Self { socket, cut: Vec::new(), unsent: Vec::new(), heard: false, closed: false })
     }
 
     /// Reads once, calls `found` for each marked line, and returns whether the client was still connected.
@@ -148,9 +141,7 @@ impl Clients {
         while inside < target {
             // A few at a time, so that what those inside hear meanwhile does not pile up.
             let waiting = self.all.len() - inside;
-            let more = (target - self.all.len())
-                .min(self.manners.burst.saturating_sub(waiting))
-                .min(64);
+            let more = (target - self.all.len()).min(self.manners.burst.saturating_sub(waiting)).min(64);
             for _ in 0..more {
                 self.connect(address)?;
             }
@@ -166,18 +157,12 @@ impl Clients {
             for index in self.wait(timeout)? {
                 let was_inside = self.all[index].heard;
                 if !self.discard(index)? {
-                    bail!(
-                        "the server disconnected client {} of {target} while they were joining",
-                        index + 1
-                    );
+                    bail!("the server disconnected client {} of {target} while they were joining", index + 1);
                 }
                 inside += usize::from(!was_inside && self.all[index].heard);
             }
             if start.elapsed() > JOIN_PATIENCE {
-                bail!(
-                    "only {} of {count} clients were let in within {JOIN_PATIENCE:?}",
-                    inside - before
-                );
+                bail!("only {} of {count} clients were let in within {JOIN_PATIENCE:?}", inside - before);
             }
         }
         Ok(start.elapsed())

@@ -38,16 +38,8 @@ impl Marked {
     pub fn render(self, out: &mut Vec<u8>) {
         let digit = |value: usize, place: usize| b'0' + (value >> (6 * place) & 63) as u8;
         out.push(MARK);
-        out.extend(
-            (0..SENDER_DIGITS)
-                .rev()
-                .map(|place| digit(self.sender, place)),
-        );
-        out.extend(
-            (0..SEQUENCE_DIGITS)
-                .rev()
-                .map(|place| digit(self.sequence as usize, place)),
-        );
+        out.extend((0..SENDER_DIGITS).rev().map(|place| digit(self.sender, place)));
+        out.extend((0..SEQUENCE_DIGITS).rev().map(|place| digit(self.sequence as usize, place)));
         out.extend(PADDING);
     }
 
@@ -103,10 +95,8 @@ mod tests {
     #[test]
     fn what_is_rendered_is_read_back_whatever_stands_before_it() {
         let marks = [(0, 0), (1, 77), (MAX_SENDERS - 1, (1 << 30) - 1)];
-        let bytes: Vec<u8> = marks
-            .iter()
-            .flat_map(|&(sender, n)| [b"<guest7> ".to_vec(), line(sender, n)].concat())
-            .collect();
+        let bytes: Vec<u8> =
+            marks.iter().flat_map(|&(sender, n)| [b"<guest7> ".to_vec(), line(sender, n)].concat()).collect();
         let expected = marks.map(|(sender, sequence)| Some(Marked { sender, sequence }));
         assert_eq!(scanned(&bytes), (expected.to_vec(), bytes.len()));
         assert_eq!(line(0, 0).len(), LEN);
@@ -126,15 +116,6 @@ mod tests {
         let mut bytes = line(1, 1);
         bytes.remove(20);
         bytes.extend(line(2, 2));
-        assert_eq!(
-            scanned(&bytes).0,
-            [
-                None,
-                Some(Marked {
-                    sender: 2,
-                    sequence: 2
-                })
-            ]
-        );
+        assert_eq!(scanned(&bytes).0, [None, Some(Marked { sender: 2, sequence: 2 })]);
     }
 }

@@ -13,8 +13,8 @@ use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
 use rustix::event::{Timespec, epoll};
 use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, clock_gettime,
-    timerfd_create, timerfd_settime,
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, clock_gettime, timerfd_create,
+    timerfd_settime,
 };
 
 use crate::clients::{Clients, NOT_A_CLIENT};
@@ -73,10 +73,7 @@ impl Alarm {
 
     /// Zero is never. Setting it also takes back a ring that is past, which epoll would go on reporting.
     fn set(&self, after: Duration) -> Result<()> {
-        let timer = Itimerspec {
-            it_interval: Timespec::default(),
-            it_value: Timespec::try_from(after)?,
-        };
+        let timer = Itimerspec { it_interval: Timespec::default(), it_value: Timespec::try_from(after)? };
         timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &timer)?;
         Ok(())
     }
@@ -125,11 +122,7 @@ pub fn run(clients: &mut Clients, load: &Load) -> Result<Outcome> {
         clients.said.resize(load.senders, 0);
     }
     let said = &clients.said[..load.senders];
-    let sender = |&first| Sender {
-        first,
-        sent_at: Vec::new(),
-        back: 0,
-    };
+    let sender = |&first| Sender { first, sent_at: Vec::new(), back: 0 };
     let mut run = Run {
         load,
         start: Instant::now(),
@@ -244,8 +237,7 @@ impl Run<'_> {
 
     /// Keeps the window full of the sender that this client counts for.
     fn refill(&mut self, index: usize) -> Result<()> {
-        let (Pace::Flood { window }, Some(sender)) = (self.load.pace, self.counts_for(index))
-        else {
+        let (Pace::Flood { window }, Some(sender)) = (self.load.pace, self.counts_for(index)) else {
             return Ok(());
         };
         let on_their_way = self.senders[sender].sent_at.len() as u32 - self.senders[sender].back;
@@ -255,11 +247,7 @@ impl Run<'_> {
     /// Whose lines this client counts as come back: its own if the server echoes them, or else its neighbour's.
     fn counts_for(&self, index: usize) -> Option<usize> {
         let count = self.clients.all.len();
-        let sender = if self.clients.manners.echoes {
-            index
-        } else {
-            (index + count - 1) % count
-        };
+        let sender = if self.clients.manners.echoes { index } else { (index + count - 1) % count };
         (sender < self.load.senders).then_some(sender)
     }
 
@@ -327,26 +315,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         // It ends with an error, when the client disconnects.
         thread::spawn(move || careless(listener.accept()?.0));
-        let manners = Manners {
-            echoes: true,
-            greets: true,
-            burst: 1,
-            pause: Duration::ZERO,
-        };
+        let manners = Manners { echoes: true, greets: true, burst: 1, pause: Duration::ZERO };
         let mut clients = Clients::new(manners).unwrap();
         clients.join(address, 1).unwrap();
         let pace = Pace::Steady { deliveries: 1_000 };
         let duration = Duration::from_millis(20);
-        let load = Load {
-            pace,
-            senders: 1,
-            duration,
-            stalled: 0,
-        };
+        let load = Load { pace, senders: 1, duration, stalled: 0 };
         let outcome = run(&mut clients, &load).unwrap();
-        assert_eq!(
-            (outcome.deliveries, outcome.lost, outcome.wrong),
-            (18, 2, 2)
-        );
+        assert_eq!((outcome.deliveries, outcome.lost, outcome.wrong), (18, 2, 2));
     }
 }

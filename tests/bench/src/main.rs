@@ -90,13 +90,7 @@ enum Activity {
 fn main() -> Result<()> {
     // One descriptor per client, for the bench and for every server it starts.
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    )?;
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     let cli = Cli::parse();
     match cli.command {
         None => compare(&cli.server, cli.rounds),
@@ -122,10 +116,7 @@ fn run_one(one: &One, ours: &Path) -> Result<()> {
     let joined = room.grow(one.clients)?;
     let memory = (room.server.resident()? as f64 - empty as f64) / one.clients as f64;
     let threads = room.server.threads()?;
-    println!(
-        "{}: all {} clients in after {joined:.1?}",
-        one.peer, one.clients
-    );
+    println!("{}: all {} clients in after {joined:.1?}", one.peer, one.clients);
     println!("{memory:.1} KiB resident per client, {threads} threads");
     let duration = Duration::from_secs_f64(one.seconds);
     let pace = match one.load {
@@ -138,30 +129,14 @@ fn run_one(one: &One, ours: &Path) -> Result<()> {
             return Ok(());
         }
         Activity::Flood => Pace::Flood { window: one.window },
-        Activity::Steady => Pace::Steady {
-            deliveries: one.rate,
-        },
+        Activity::Steady => Pace::Steady { deliveries: one.rate },
     };
-    let load = Load {
-        pace,
-        senders: one.senders,
-        duration,
-        stalled: one.stalled,
-    };
+    let load = Load { pace, senders: one.senders, duration, stalled: one.stalled };
     let sample = room.measure(&load)?;
     let resident = room.server.resident()?;
-    println!(
-        "{:.0} deliveries/s, {:.3} µs of CPU each",
-        sample.rate, sample.cpu
-    );
-    println!(
-        "p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms",
-        sample.p50, sample.p99, sample.p999
-    );
-    println!(
-        "{} lost, {} wrong, {resident} KiB resident at the end",
-        sample.lost, sample.wrong
-    );
+    println!("{:.0} deliveries/s, {:.3} µs of CPU each", sample.rate, sample.cpu);
+    println!("p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms", sample.p50, sample.p99, sample.p999);
+    println!("{} lost, {} wrong, {resident} KiB resident at the end", sample.lost, sample.wrong);
     println!("the generator used {:.2} cores", sample.generator);
     Ok(())
 }

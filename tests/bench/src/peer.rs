@@ -37,11 +37,7 @@ pub enum Peer {
 
 impl fmt::Display for Peer {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str(
-            self.to_possible_value()
-                .expect("no variant is skipped")
-                .get_name(),
-        )
+        out.write_str(self.to_possible_value().expect("no variant is skipped").get_name())
     }
 }
 
@@ -76,12 +72,7 @@ impl Peer {
         let greets = !matches!(self, Self::Floor | Self::Ncat);
         // chat-server sums up the joins of a second in one line, where there are many.
         let pause = Duration::from_millis(if self == Self::Ours { 1_100 } else { 100 });
-        Manners {
-            echoes: self != Self::Ncat,
-            greets,
-            burst,
-            pause,
-        }
+        Manners { echoes: self != Self::Ncat, greets, burst, pause }
     }
 
     /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails.
@@ -96,42 +87,22 @@ impl Peer {
             Self::Floor => return floor::serve(&address),
             Self::Ours => {
                 command = Command::new(ours);
-                command.args([
-                    "--listen",
-                    &address,
-                    "--max-clients",
-                    "20000",
-                    "--log-level",
-                    "warn",
-                ]);
+                command.args(["--listen", &address, "--max-clients", "20000", "--log-level", "warn"]);
                 // Not as an argument, so that a version from before there was pacing can be measured too.
                 command.env("CHAT_RATE", "0");
             }
             Self::Java => {
                 command = Command::new("java");
-                command.args([
-                    concat!(env!("CARGO_MANIFEST_DIR"), "/peers/java/ChatServer.java"),
-                    &port,
-                ]);
+                command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/peers/java/ChatServer.java"), &port]);
             }
             Self::Clojure => {
                 command = Command::new("java");
                 command.args(["-cp", "/usr/share/java/*", "clojure.main"]);
-                command.args([
-                    concat!(env!("CARGO_MANIFEST_DIR"), "/peers/clojure/chat.clj"),
-                    &port,
-                ]);
+                command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/peers/clojure/chat.clj"), &port]);
             }
             Self::Ncat => {
                 command = Command::new("ncat");
-                command.args([
-                    "--listen",
-                    "--chat",
-                    "--max-conns",
-                    "1100",
-                    "127.0.0.1",
-                    &port,
-                ]);
+                command.args(["--listen", "--chat", "--max-conns", "1100", "127.0.0.1", &port]);
             }
         }
         Err(command.exec()).with_context(|| format!("cannot run {command:?}"))
@@ -141,9 +112,7 @@ impl Peer {
 /// The first line of what a program prints, or that it is not there.
 pub fn first_line(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("there is no {program} here"))?;
+    let output = command.output().with_context(|| format!("there is no {program} here"))?;
     let text = String::from_utf8([output.stdout, output.stderr].concat())?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
@@ -154,10 +123,7 @@ fn clojure_version() -> Result<String> {
     for jar in ["clojure", "core.async"] {
         let file = fs::canonicalize(format!("/usr/share/java/{jar}.jar"))
             .with_context(|| format!("no {jar} here; Debian's package is libcore-async-clojure"))?;
-        versions.extend(
-            file.file_stem()
-                .map(|name| name.to_string_lossy().into_owned()),
-        );
+        versions.extend(file.file_stem().map(|name| name.to_string_lossy().into_owned()));
     }
     Ok(versions.join(", "))
 }

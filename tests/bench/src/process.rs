@@ -45,11 +45,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(File::create(&log).context("cannot create a log for the server")?)
             .spawn()?;
-        let mut server = Self {
-            address,
-            process,
-            log,
-        };
+        let mut server = Self { address, process, log };
         let start = Instant::now();
         while !is_listening(address.port())? {
             if let Some(status) = server.process.try_wait()? {
@@ -67,8 +63,7 @@ impl Server {
     /// From schedstat, which counts nanoseconds. The ticks of /proc/PID/stat are ten milliseconds, more than all that
     /// a good server uses in a second of steady load.
     pub fn cpu(&self) -> Result<CpuTimes> {
-        let times =
-            self.for_each_thread("schedstat", |text| text.split(' ').next()?.parse().ok())?;
+        let times = self.for_each_thread("schedstat", |text| text.split(' ').next()?.parse().ok())?;
         Ok(CpuTimes(times))
     }
 
@@ -78,8 +73,7 @@ impl Server {
 
     /// How often any thread has gone to sleep, and hence been woken.
     pub fn voluntary_switches(&self) -> Result<u64> {
-        let switches =
-            self.for_each_thread("status", |text| field(text, "voluntary_ctxt_switches:"))?;
+        let switches = self.for_each_thread("status", |text| field(text, "voluntary_ctxt_switches:"))?;
         Ok(switches.values().sum())
     }
 
@@ -99,8 +93,8 @@ impl Server {
             let thread = thread?;
             // A thread may end between the listing and the reading.
             if let Ok(text) = fs::read_to_string(thread.path().join(file)) {
-                let value = read(&text)
-                    .with_context(|| format!("cannot read /proc/PID/task/TID/{file}: {text}"))?;
+                let value =
+                    read(&text).with_context(|| format!("cannot read /proc/PID/task/TID/{file}: {text}"))?;
                 values.insert(thread.file_name().to_string_lossy().into_owned(), value);
             }
         }
@@ -121,9 +115,7 @@ impl CpuTimes {
     /// What all threads used since `earlier`. Threads that ended in between are not seen; servers that start one per
     /// client end them when the clients leave, and no client leaves during a load.
     pub fn since(&self, earlier: &Self) -> Duration {
-        let used = |(thread, now): (&String, &u64)| {
-            now.saturating_sub(*earlier.0.get(thread).unwrap_or(&0))
-        };
+        let used = |(thread, now): (&String, &u64)| now.saturating_sub(*earlier.0.get(thread).unwrap_or(&0));
         Duration::from_nanos(self.0.iter().map(used).sum())
     }
 }
@@ -134,8 +126,8 @@ fn is_listening(port: u16) -> Result<bool> {
     const LISTEN: &str = "0A";
     let port = format!(":{port:04X}");
     // A server that speaks IPv6 too is in the second table, and without IPv6 there is none.
-    let table = fs::read_to_string("/proc/net/tcp")?
-        + &fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+    let table =
+        fs::read_to_string("/proc/net/tcp")? + &fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
     Ok(table.lines().any(|line| {
         let mut fields = line.split_whitespace().skip(1);
         fields.next().is_some_and(|local| local.ends_with(&port)) && fields.nth(1) == Some(LISTEN)

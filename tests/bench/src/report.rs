@@ -21,17 +21,11 @@ Every value is the median of the rounds, with the least and the greatest in brac
 ";
 
 pub fn markdown(results: &Results, rounds: usize) -> String {
-    let mut text = format!(
-        "# Measured side by side\n\n{}\n\n{NOTES}",
-        machine(results, rounds)
-    );
+    let mut text = format!("# Measured side by side\n\n{}\n\n{NOTES}", machine(results, rounds));
     for (title, table) in [
         ("Loads", loads(results)),
         ("Joining", joins(results)),
-        (
-            "One of a hundred does not read, under flood",
-            stalls(results),
-        ),
+        ("One of a hundred does not read, under flood", stalls(results)),
         ("Idle clients", idle(results)),
     ] {
         text += &format!("\n## {title}\n\n{}", aligned(&table));
@@ -49,10 +43,7 @@ pub fn markdown(results: &Results, rounds: usize) -> String {
 
 fn machine(results: &Results, rounds: usize) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or("unknown processor");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let said = |program, argument| {
         first_line(Command::new(program).arg(argument)).unwrap_or_else(|error| error.to_string())
@@ -116,11 +107,7 @@ fn loads(results: &Results) -> Rows {
 fn joins(results: &Results) -> Rows {
     let mut rows = vec![row(["clients", "server", "ms until all are in"])];
     for (&(clients, peer), times) in results.joins.range((1_000, Peer::Ours)..) {
-        rows.push(vec![
-            thousands(clients as f64),
-            peer.to_string(),
-            spread(times.iter().copied()),
-        ]);
+        rows.push(vec![thousands(clients as f64), peer.to_string(), spread(times.iter().copied())]);
     }
     rows
 }
@@ -136,13 +123,7 @@ fn stalls(results: &Results) -> Rows {
 fn idle(results: &Results) -> Rows {
     let wake_ups = format!("wake-ups in {} s", IDLE_TIME.as_secs());
     let (small, large) = ("KiB each, 100 to 1,000", "KiB each, 1,000 to 9,000");
-    let mut rows = vec![row([
-        "server",
-        "threads for 1,000",
-        &wake_ups,
-        small,
-        large,
-    ])];
+    let mut rows = vec![row(["server", "threads for 1,000", &wake_ups, small, large])];
     for (&peer, idle) in &results.idle {
         rows.push(vec![
             peer.to_string(),
@@ -181,11 +162,7 @@ fn spread(values: impl Iterator<Item = f64>) -> String {
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let values = sorted(values);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        (values[middle - 1] + values[middle]) / 2.0
-    }
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

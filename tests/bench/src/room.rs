@@ -40,11 +40,7 @@ impl Room {
     pub fn open(peer: Peer, ours: &Path) -> Result<Self> {
         let server = Server::start(peer, ours)?;
         let clients = Clients::new(peer.manners())?;
-        Ok(Self {
-            server,
-            clients,
-            peer,
-        })
+        Ok(Self { server, clients, peer })
     }
 
     /// Disconnects everybody, so that new clients find the room empty.

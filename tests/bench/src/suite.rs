@@ -86,14 +86,8 @@ pub fn run(ours: &Path, rounds: usize) -> Results {
 pub fn smoke(ours: &Path) -> Result<()> {
     let mut results = Results::default();
     let peers = results.available(ours);
-    results
-        .not_run
-        .iter()
-        .for_each(|reason| println!("not run: {reason}"));
-    ensure!(
-        peers.contains(&Peer::Ours),
-        "there is no chat-server to measure"
-    );
+    results.not_run.iter().for_each(|reason| println!("not run: {reason}"));
+    ensure!(peers.contains(&Peer::Ours), "there is no chat-server to measure");
     for peer in peers {
         let mut room = Room::open(peer, ours)?;
         room.grow(12)?;
@@ -101,12 +95,7 @@ pub fn smoke(ours: &Path) -> Result<()> {
         room.server.voluntary_switches()?;
         let stalled = usize::from(bears_a_stall(peer));
         for (pace, stalled) in [(SLOW, 0), (FLOOD, 0), (FLOOD, stalled)] {
-            let load = Load {
-                pace,
-                senders: 2,
-                duration: Duration::from_millis(300),
-                stalled,
-            };
+            let load = Load { pace, senders: 2, duration: Duration::from_millis(300), stalled };
             let sample = room.measure(&load)?;
             let fine = sample.lost == 0 && sample.wrong == 0 && sample.rate > 0.0;
             ensure!(fine, "{peer}, {load:?}: {sample:?}");
@@ -122,12 +111,7 @@ fn bears_a_stall(peer: Peer) -> bool {
 }
 
 fn load(pace: Pace, clients: usize, duration: Duration) -> Load {
-    Load {
-        pace,
-        senders: if clients < 100 { 2 } else { 4 },
-        duration,
-        stalled: 0,
-    }
+    Load { pace, senders: if clients < 100 { 2 } else { 4 }, duration, stalled: 0 }
 }
 
 impl Results {
@@ -146,12 +130,7 @@ impl Results {
 
     /// One server through the smaller rooms. A JVM takes seconds to start and to warm up, so it stays in `warm` for
     /// the next round. The others start afresh for every room.
-    fn small_rooms(
-        &mut self,
-        peer: Peer,
-        ours: &Path,
-        warm: &mut BTreeMap<Peer, Room>,
-    ) -> Result<()> {
+    fn small_rooms(&mut self, peer: Peer, ours: &Path, warm: &mut BTreeMap<Peer, Room>) -> Result<()> {
         for count in ROOMS {
             if !peer.warms_up() {
                 warm.remove(&peer);
@@ -171,20 +150,13 @@ impl Results {
             self.join(room, peer, count)?;
             room.measure(&load(FLOOD, count, WARM_UP_TIME))?;
             if matches!(peer, Peer::Ours | Peer::Tokio | Peer::Floor) {
-                let duration = if count < 1_000 {
-                    STEADY_TIME / 2
-                } else {
-                    STEADY_TIME
-                };
+                let duration = if count < 1_000 { STEADY_TIME / 2 } else { STEADY_TIME };
                 self.measure(room, peer, &load(SLOW, count, duration))?;
                 self.measure(room, peer, &load(BRISK, count, duration))?;
             }
             let all_reading = self.measure(room, peer, &load(FLOOD, count, FLOOD_TIME))?;
             if count == 100 && bears_a_stall(peer) {
-                let load = Load {
-                    stalled: 1,
-                    ..load(FLOOD, count, STALL_TIME)
-                };
+                let load = Load { stalled: 1, ..load(FLOOD, count, STALL_TIME) };
                 let others = room.measure(&load)?.rate / (count - 1) as f64;
                 let kept = 100.0 * others / (all_reading.rate / count as f64);
                 self.stalls.entry(peer).or_default().push(kept);
@@ -216,9 +188,7 @@ impl Results {
             self.note(peer, outcome);
         }
         let wake_ups = |rooms: &[(Peer, Room)]| {
-            let each = rooms
-                .iter()
-                .map(|(_, room)| room.server.voluntary_switches());
+            let each = rooms.iter().map(|(_, room)| room.server.voluntary_switches());
             each.collect::<Result<Vec<_>>>()
         };
         let before = wake_ups(&rooms)?;

@@ -90,17 +90,8 @@ pub fn serve(address: &str) -> Result<()> {
     // The standard library asks for 128; a burst of connects is to be let in at once.
     listen(&listener, 4096)?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(
-        &epoll,
-        &listener,
-        EventData::new_u64(LISTENER),
-        EventFlags::IN,
-    )?;
-    let mut relay = Relay {
-        epoll,
-        clients: Vec::new(),
-        buffer: vec![0; 64 * 1024],
-    };
+    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    let mut relay = Relay { epoll, clients: Vec::new(), buffer: vec![0; 64 * 1024] };
     let mut ready: Vec<epoll::Event> = Vec::with_capacity(256);
     loop {
         ready.clear();
