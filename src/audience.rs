@@ -1,284 +1,289 @@
-//! Everybody's outbox, and the one place where lines become bytes.
+//! All connections, and the one place where lines become bytes.
 //!
-//! | how a client ends | who asks for it | what becomes of it |
+//! Lines for everyone are rendered once a turn, into one buffer that all [outboxes](crate::outbox) send from. Only the
+//! dispatcher's thread owns an `Audience`.
+//!
+//! A client leaves the [room](crate::chat::room) and the audience in two steps, because its last lines may still wait:
+//!
+//! | function | when | what happens to the connection |
 //! |---|---|---|
-//! | [`Room::leave`](crate::room::Room::leave) | the dispatcher, always | it is in the room no more, its name is free |
-//! | [`dismiss`](Audience::dismiss) | it left by itself, or was kicked | it is sent what it is owed, then our side is closed |
-//! | [`stop_listening`](Audience::stop_listening) | it was kicked | its thread sees the end of its input |
-//! | [`cut_off`](Audience::cut_off) | it is broken or too slow | it is sent nothing more, and closed with a reset |
-//!
-//! Lines for everyone are rendered once a turn, into one buffer that all outboxes send from. Only the dispatcher's
-//! thread owns an `Audience`.
-//!
-//! Next on the tour: [`outbox`](crate::outbox), the last stop of a line.
+//! | [`dismiss`](Audience::dismiss) | it left, was kicked, or the server stops | gets its last lines, then our half is closed |
+//! | [`stop_listening`](Connection::stop_listening) | it was kicked | the `read` of its thread returns |
+//! | [`cut_off`](Audience::cut_off) | it is broken or too slow | gets nothing more; closed with a reset |
 
+use crate::chat::{ClientId, clock::ClockTime, room::Recipients};
 use crate::event::Departure;
 use crate::outbox::Outbox;
-use crate::protocol::ClientId;
-use crate::protocol::clock::ClockTime;
-use crate::room::Recipients;
+use crossbeam_channel::Sender;
 use log::trace;
 use rustix::net::sockopt::set_socket_linger;
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::io::Write;
-use std::mem;
-use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
-use std::thread::{self, ThreadId};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+use std::{convert::Infallible, fmt::Display, io::Write, mem, sync::Arc};
 
-/// A client with a backlog still reads if its kernel has taken something within this time. It may be slow, or its
+/// A client with a backlog counts as reading if its kernel has accepted bytes within this time. It may be slow, or its
 /// machine busy; one that has stopped is not waited for.
 const STILL_READING: Duration = Duration::from_millis(100);
 
-/// All outboxes, and what was said in this turn.
-#[derive(Debug)]
-pub struct Audience {
+/// All connections, and what was said in this turn.
+#[derive(Debug, Default)]
+pub(crate) struct Audience {
     max_backlog: usize,
-    seats: BTreeMap<ClientId, Seat>,
-    /// The lines for everyone of this turn: as they are, and with their time in front for those who want that.
+    /// In the order of their ids.
+    connections: Vec<Connection>,
+    /// The lines for everyone of this turn.
     public: Vec<u8>,
-    stamped_public: Vec<u8>,
-    /// How many want that. While nobody does, nothing is rendered for them.
+    /// How many want timestamps. Their lines are rendered into each one's own outbox.
     stamped: usize,
     /// How many bytes were said to single clients in this turn.
     private: usize,
-    /// Only this thread touches the outboxes. The compiler sees to it that only one does at a time.
-    owner: Option<ThreadId>,
-    /// Whose outbox has something of its own in it: lines for that client alone, or a backlog.
-    owed: Vec<ClientId>,
+    /// The clients whose outbox has bytes of its own: lines for that client alone, or a backlog.
+    dirty: Vec<ClientId>,
 }
 
-/// One client's place in the audience.
+/// One client's connection.
 #[derive(Debug)]
-struct Seat {
+pub(crate) struct Connection {
+    pub(crate) id: ClientId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) since: Instant,
     outbox: Outbox,
-    /// When its kernel took something last, as far as it has a backlog.
-    took: Instant,
+    /// When the kernel last accepted bytes, if there is a backlog.
+    accepted: Instant,
     /// It gets each line with its time in front.
     stamped: bool,
-    /// It hears nothing new and is only sent what it was still owed.
+    /// It hears nothing new and is only sent what waits.
     leaving: bool,
+    /// The client's thread waits for the end of this channel, which comes with the end of this connection.
+    _done: Sender<Infallible>,
 }
 
 /// What a flush found out.
 #[derive(Debug, Default)]
-pub struct Flushed {
-    /// These could not be served any more.
-    pub lost: Vec<(ClientId, Departure)>,
-    /// A client that has a backlog took some of it, or has one only now.
-    pub progress: bool,
-    /// A client that reads is behind by more than half of what is allowed: let it catch up before saying more.
-    pub crowded: bool,
+pub(crate) struct Flushed {
+    /// These clients could not be served any more.
+    pub(crate) lost: Vec<(ClientId, Departure)>,
+    /// A kernel accepted bytes of a backlog, or a backlog began.
+    pub(crate) progress: bool,
+    /// A client that reads is behind by more than half of what is allowed. Let it catch up before more is said.
+    pub(crate) crowded: bool,
 }
 
 impl Audience {
-    /// Nobody yet. A client for which more than `max_backlog` bytes are waiting is lost.
-    pub fn new(max_backlog: usize) -> Audience {
-        Audience {
-            max_backlog,
-            seats: BTreeMap::new(),
-            public: Vec::new(),
-            stamped_public: Vec::new(),
-            stamped: 0,
-            private: 0,
-            owner: None,
-            owed: Vec::new(),
-        }
+    /// Nobody yet. A client for which more than `max_backlog` bytes wait is lost.
+    pub(crate) fn new(max_backlog: usize) -> Audience {
+        Audience { max_backlog, ..Audience::default() }
     }
 
-    /// A client that hears what is said from now on.
-    pub fn add(&mut self, id: ClientId, socket: Arc<TcpStream>) {
-        let outbox = Outbox::new(socket, &self.public);
-        let seat = Seat { outbox, took: Instant::now(), stamped: false, leaving: false };
-        self.seats.insert(id, seat);
+    /// Adds a client that hears what is said from now on.
+    pub(crate) fn add(
+        &mut self,
+        id: ClientId,
+        peer: SocketAddr,
+        socket: Arc<TcpStream>,
+        done: Sender<Infallible>,
+    ) {
+        let (outbox, now) = (Outbox::new(socket, &self.public), Instant::now());
+        let connection = Connection {
+            id,
+            peer,
+            since: now,
+            outbox,
+            accepted: now,
+            stamped: false,
+            leaving: false,
+            _done: done,
+        };
+        let at = self.connections.partition_point(|other| other.id < id);
+        self.connections.insert(at, connection);
+    }
+
+    /// The clients that are in the room.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Connection> {
+        self.connections.iter().filter(|connection| !connection.leaving)
+    }
+
+    /// One client's connection, if the client is in the room.
+    pub(crate) fn get(&self, id: ClientId) -> Option<&Connection> {
+        self.position(id).map(|at| &self.connections[at]).filter(|connection| !connection.leaving)
+    }
+
+    fn position(&self, id: ClientId) -> Option<usize> {
+        self.connections.binary_search_by_key(&id, |connection| connection.id).ok()
     }
 
     /// Says one line, or several in one text, to those whom it concerns, and with `stamp` in front of each line to those
     /// of them who want that.
-    pub fn say(&mut self, to: Recipients, line: &impl Display, stamp: Option<ClockTime>) {
+    pub(crate) fn say(&mut self, to: Recipients, line: &impl Display, stamp: Option<ClockTime>) {
         match to {
-            Recipients::Everyone => self.publish(line, stamp),
+            Recipients::Everyone => self.publish(line, stamp, None),
             Recipients::EveryoneBut(id) => {
-                // This one takes over what came before the line, and then passes over the line.
-                self.with_outbox(id, |seat, public| seat.outbox.catch_up(public));
-                self.publish(line, stamp);
-                self.with_outbox(id, |seat, public| seat.outbox.skip(public));
+                // This client takes over what came before the line, and then passes over the line.
+                self.with_outbox(id, |connection, public| connection.outbox.catch_up(public));
+                self.publish(line, stamp, Some(id));
+                self.with_outbox(id, |connection, public| connection.outbox.skip(public));
             }
-            Recipients::Only(id) => self.with_outbox(id, |seat, public| {
-                let stamp = stamp.filter(|_| seat.stamped);
-                write_lines(seat.outbox.after(public), line, stamp);
+            Recipients::Only(id) => self.with_outbox(id, |connection, public| {
+                let stamp = stamp.filter(|_| connection.stamped);
+                write_lines(connection.outbox.after(public), line, stamp);
             }),
         }
     }
 
-    fn publish(&mut self, line: &impl Display, stamp: Option<ClockTime>) {
+    fn publish(&mut self, line: &impl Display, stamp: Option<ClockTime>, but: Option<ClientId>) {
         write_lines(&mut self.public, line, None);
         if self.stamped > 0 {
-            write_lines(&mut self.stamped_public, line, stamp);
+            let wanted = |connection: &&mut Connection| connection.stamped && Some(connection.id) != but;
+            for connection in self.connections.iter_mut().filter(wanted) {
+                write_lines(connection.outbox.after(b""), line, stamp);
+            }
         }
         trace!("said to everyone, {} bytes in this turn", self.public.len());
     }
 
-    /// Does something with one client's outbox and the public lines as that client gets them, and remembers to flush it.
-    /// Does nothing for a client that is leaving, or gone.
-    fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Seat, &[u8])) {
-        if let Some(seat) = self.seats.get_mut(&id).filter(|seat| !seat.leaving) {
-            let public = seat.hears(&self.public, &self.stamped_public);
-            let before = seat.outbox.backlog();
-            act(seat, public);
-            self.private += seat.outbox.backlog() - before;
-            self.owed.push(id);
+    /// Does something with one client's outbox and the public lines as far as they are meant for it, and remembers to
+    /// flush it. Does nothing for a client that is leaving, or gone.
+    fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Connection, &[u8])) {
+        let Some(at) = self.position(id) else { return };
+        let connection = &mut self.connections[at];
+        if !connection.leaving {
+            let before = connection.outbox.backlog();
+            act(connection, if connection.stamped { &[] } else { &self.public });
+            self.private += connection.outbox.backlog() - before;
+            self.dirty.push(id);
         }
     }
 
     /// From now on, a client gets each line with its time in front, or without.
-    pub fn set_timestamps(&mut self, id: ClientId, on: bool) {
-        self.with_outbox(id, |seat, public| seat.outbox.catch_up(public));
-        let seat = self.seats.get_mut(&id).filter(|seat| !seat.leaving && seat.stamped != on);
-        if let Some(seat) = seat {
-            seat.stamped = on;
-            if on { self.stamped += 1 } else { self.stamped -= 1 }
-        }
-        self.with_outbox(id, |seat, public| seat.outbox.skip(public));
+    pub(crate) fn set_timestamps(&mut self, id: ClientId, on: bool) {
+        let mut before = on;
+        self.with_outbox(id, |connection, public| {
+            connection.outbox.catch_up(public);
+            before = mem::replace(&mut connection.stamped, on);
+        });
+        self.with_outbox(id, |connection, public| connection.outbox.skip(public));
+        self.stamped = self.stamped + usize::from(on) - usize::from(before);
     }
 
-    /// Sends one client bytes that are not a line.
-    pub fn send_bytes(&mut self, id: ClientId, bytes: &[u8]) {
-        self.with_outbox(id, |seat, public| {
-            let _ = seat.outbox.after(public).write_all(bytes);
+    /// A client has left: it gets what was said up to here, and then our half of its connection is closed.
+    pub(crate) fn dismiss(&mut self, id: ClientId) {
+        self.set_timestamps(id, false);
+        self.with_outbox(id, |connection, public| {
+            connection.outbox.catch_up(public);
+            connection.leaving = true;
         });
     }
 
-    /// How many bytes wait for a client.
-    pub fn backlog(&self, id: ClientId) -> usize {
-        self.seats.get(&id).map_or(0, |seat| seat.outbox.backlog())
-    }
-
-    /// A client has left: it gets what it is owed up to here, and then its connection is closed from our side.
-    pub fn dismiss(&mut self, id: ClientId) {
-        self.set_timestamps(id, false);
-        if let Some(seat) = self.seats.get_mut(&id) {
-            seat.leaving = true;
-        }
-    }
-
-    /// What a client still sends is not wanted any more. The `read` of its thread returns.
-    pub fn stop_listening(&self, id: ClientId) {
-        if let Some(seat) = self.seats.get(&id) {
-            let _ = seat.outbox.socket().shutdown(Shutdown::Read);
-        }
-    }
-
     /// Ends a connection that does not end by itself. The `read` of its client's thread returns.
-    pub fn cut_off(&mut self, id: ClientId) {
-        if let Some(seat) = self.seats.remove(&id) {
-            self.stamped -= usize::from(seat.stamped);
-            if !seat.leaving {
-                // What the kernel still holds for it will not be read: let go of that memory at once, with a reset.
-                let _ = set_socket_linger(seat.outbox.socket(), Some(Duration::ZERO));
-            }
-            let _ = seat.outbox.socket().shutdown(Shutdown::Both);
+    pub(crate) fn cut_off(&mut self, id: ClientId) {
+        let Some(at) = self.position(id) else { return };
+        let Connection { outbox, stamped, leaving, .. } = self.connections.remove(at);
+        self.stamped -= usize::from(stamped);
+        if !leaving {
+            // The client will not read what its kernel buffer still holds: let go of that memory at once, with a reset.
+            let _ = set_socket_linger(outbox.socket(), Some(Duration::ZERO));
         }
+        let _ = outbox.socket().shutdown(Shutdown::Both);
     }
 
     /// How many bytes were said in this turn so far, to everyone and to single clients.
-    pub fn said(&self) -> usize {
+    pub(crate) fn said(&self) -> usize {
         self.public.len() + self.private
     }
 
-    /// Is there anything to send that is not for everyone, a backlog above all?
-    pub fn is_owed(&self) -> bool {
-        !self.owed.is_empty()
+    /// Whether bytes wait that are not for everyone, a backlog above all.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
-    /// Is there nobody left, not even somebody who is leaving?
-    pub fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+    /// Whether nobody is left, not even a client that is leaving.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
     }
 
-    /// The sockets of all.
-    pub fn sockets(&self) -> Vec<Arc<TcpStream>> {
-        self.seats.values().map(|seat| seat.outbox.socket().clone()).collect()
+    pub(crate) fn sockets(&self) -> Vec<Arc<TcpStream>> {
+        self.connections.iter().map(|connection| connection.outbox.socket().clone()).collect()
     }
 
     /// Ends the turn: sends each client what it has not got yet, with one system call where the kernel takes it all.
-    pub fn flush(&mut self) -> Flushed {
-        debug_assert_eq!(*self.owner.get_or_insert(thread::current().id()), thread::current().id());
-        let (mut flushed, mut finished, now) = (Flushed::default(), Vec::new(), Instant::now());
-        let mut owed = mem::take(&mut self.owed);
-        owed.sort_unstable();
-        owed.dedup();
-
-        let mut settle = |id: ClientId, seat: &mut Seat| {
-            let settled = seat.settle(seat.hears(&self.public, &self.stamped_public), self.max_backlog, now);
-            trace!("client {id}: sent, {} bytes are left", seat.outbox.backlog());
-            match settled {
-                Ok(Settled::Served) => {}
-                Ok(Settled::Finished) => finished.push(id),
-                Ok(Settled::Behind { progress, crowded }) => {
-                    flushed.progress |= progress;
-                    flushed.crowded |= crowded;
-                    self.owed.push(id);
-                }
-                Err(why) => flushed.lost.push((id, why)),
+    pub(crate) fn flush(&mut self) -> Flushed {
+        let (mut flushed, now) = (Flushed::default(), Instant::now());
+        let mut dirty = mem::take(&mut self.dirty);
+        let mut has_finished = false;
+        let mut flush = |connection: &mut Connection| {
+            if let Err(why) = connection.flush(&self.public, self.max_backlog, now, &mut flushed) {
+                flushed.lost.push((connection.id, why));
+            } else if connection.outbox.backlog() > 0 {
+                self.dirty.push(connection.id);
+            } else {
+                has_finished |= connection.leaving;
             }
         };
         if self.public.is_empty() {
-            for id in owed {
-                if let Some(seat) = self.seats.get_mut(&id) {
-                    settle(id, seat);
+            dirty.sort_unstable();
+            dirty.dedup();
+            for id in dirty {
+                if let Ok(at) = self.connections.binary_search_by_key(&id, |connection| connection.id) {
+                    flush(&mut self.connections[at]);
                 }
             }
         } else {
-            self.seats.iter_mut().for_each(|(&id, seat)| settle(id, seat));
+            self.connections.iter_mut().for_each(flush);
         }
         self.public.clear();
-        self.stamped_public.clear();
         self.private = 0;
-        for id in finished {
-            if let Some(seat) = self.seats.remove(&id) {
-                let _ = seat.outbox.socket().shutdown(Shutdown::Write);
-            }
+        if has_finished {
+            self.connections.retain(|connection| !connection.finish());
         }
         flushed
     }
 }
 
-/// How one client stands at the end of a turn.
-enum Settled {
-    /// Nothing waits for it.
-    Served,
-    /// Nothing waits for it, and it was leaving.
-    Finished,
-    /// Something waits. Its kernel took some of it now, or all up to now; it reads, and far more waits than should.
-    Behind { progress: bool, crowded: bool },
-}
+impl Connection {
+    /// How many bytes wait for the client.
+    pub(crate) fn backlog(&self) -> usize {
+        self.outbox.backlog()
+    }
 
-impl Seat {
-    /// The public lines as this client gets them.
-    fn hears<'a>(&self, plain: &'a [u8], stamped: &'a [u8]) -> &'a [u8] {
-        if self.stamped { stamped } else { plain }
+    /// Lets the `read` of the client's thread return. What the client still sends is not wanted any more.
+    pub(crate) fn stop_listening(&self) {
+        let _ = self.outbox.socket().shutdown(Shutdown::Read);
     }
 
     /// Sends what the kernel takes.
-    fn settle(&mut self, public: &[u8], max_backlog: usize, now: Instant) -> Result<Settled, Departure> {
+    fn flush(
+        &mut self,
+        public: &[u8],
+        max_backlog: usize,
+        now: Instant,
+        flushed: &mut Flushed,
+    ) -> Result<(), Departure> {
         let before = self.outbox.backlog();
-        self.outbox.flush(if self.leaving { &[] } else { public }).map_err(Departure::Failed)?;
-        match self.outbox.backlog() {
-            0 if self.leaving => Ok(Settled::Finished),
-            0 => Ok(Settled::Served),
-            backlog if backlog > max_backlog && !self.leaving => Err(Departure::TooSlow(backlog)),
-            backlog => {
-                let progress = before == 0 || backlog < before;
-                if progress {
-                    self.took = now;
-                }
-                let reads = now.duration_since(self.took) < STILL_READING;
-                Ok(Settled::Behind { progress, crowded: reads && backlog > max_backlog / 2 })
-            }
+        let is_for_it = !self.leaving && !self.stamped;
+        self.outbox.flush(if is_for_it { public } else { &[] }).map_err(Departure::Failed)?;
+        let backlog = self.outbox.backlog();
+        trace!("client {}: sent, {backlog} bytes are left", self.id);
+        if backlog > max_backlog && !self.leaving {
+            return Err(Departure::TooSlow(backlog));
         }
+        if backlog > 0 {
+            if before == 0 || backlog < before {
+                flushed.progress = true;
+                self.accepted = now;
+            }
+            let reads = now.duration_since(self.accepted) < STILL_READING;
+            flushed.crowded |= reads && backlog > max_backlog / 2;
+        }
+        Ok(())
+    }
+
+    /// Closes our half of the connection if the client has left and got everything.
+    fn finish(&self) -> bool {
+        let is_finished = self.leaving && self.outbox.backlog() == 0;
+        if is_finished {
+            let _ = self.outbox.socket().shutdown(Shutdown::Write);
+        }
+        is_finished
     }
 }
 

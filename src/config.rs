@@ -1,87 +1,182 @@
-//! What the person who starts the server can choose, as plain values with their defaults.
-//!
-//! Nothing here parses or checks: [`cli`](crate::cli) does that for the command line, and a program that embeds
-//! the server fills in a [`Config`] itself.
+//! Every choice there is, described once: a program that embeds the server writes a [`Config`], and on the command line
+//! clap fills it. The comment on a field is its text in `--help`, its attribute has the flag, the variable, the default
+//! and the range.
 
+use clap::{Args, FromArgMatches};
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::fmt::{self, Display};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The port of the Java server that this one is a port of.
 pub const DEFAULT_PORT: u16 = 12345;
 
-/// How long a connection that the server has closed stays half open, so that its client can read the last lines
-/// and close its own half. A LAN needs a few milliseconds of it.
-pub const LINGER: Duration = Duration::from_millis(500);
+const MAX_LINE: usize = 4096;
+const MAX_BACKLOG: usize = 256 * 1024;
+const _: () = assert!(LINES_IN_BACKLOG * MAX_LINE <= MAX_BACKLOG);
 
-/// How one server behaves. `Config::default()` is what the binary does without any flag.
-#[derive(Clone, Debug)]
+/// A backlog must hold several lines of the greatest length. Otherwise one line would disconnect everyone whose kernel
+/// buffer happens to be full.
+const LINES_IN_BACKLOG: usize = 4;
+
+/// How one server behaves. `Config::default()` is what the program does without any flag and without any variable.
+#[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// The addresses to listen on; port 0 lets the kernel pick one. When empty, all addresses of the machine at
-    /// [`DEFAULT_PORT`].
+    /// Where to listen; can be given several times, and port 0 picks a free port [default: all addresses, port 12345]
+    #[arg(long, value_name = "ADDR", env = "CHAT_LISTEN", value_delimiter = ',', value_parser = address)]
     pub listen: Vec<SocketAddr>,
-    /// How many clients there may be at once; the next one is told so and closed.
+
+    /// How many clients at once; the next one is told so and closed
+    #[arg(long, value_name = "N", env = "CHAT_MAX_CLIENTS", default_value_t = 4096,
+        value_parser = number(1_usize..=1_000_000), allow_negative_numbers = true)]
     pub max_clients: usize,
-    /// How many of them may come from one address, 0 for any number. Those of this machine itself do not count.
+
+    /// How many clients from one address, 0 for any number; loopback is not counted
+    #[arg(long, value_name = "N", env = "CHAT_MAX_PER_IP", default_value_t = 64,
+        value_parser = number(0_usize..=1_000_000), allow_negative_numbers = true)]
     pub max_per_ip: usize,
-    /// Whose addresses may connect.
-    pub allow: Vec<IpNet>,
-    /// How many lines a second one client may send for long, 0 for any number.
+
+    /// Who may connect, "any" for everyone; can be given several times [default: this machine and local networks]
+    #[arg(long, value_name = "NET", env = "CHAT_ALLOW", value_delimiter = ',')]
+    pub allow: Vec<Allow>,
+
+    /// How many lines a second one client may send for long, 0 for any number; a faster one is slowed, not cut
+    #[arg(long, value_name = "N", env = "CHAT_RATE", default_value_t = 20,
+        value_parser = number(0_u32..=1_000_000_000), allow_negative_numbers = true)]
     pub rate: u32,
-    /// How many lines one client may send at once, before its rate counts.
+
+    /// How many lines one client may send at once before its rate counts, 0 for any number
+    #[arg(long, value_name = "N", env = "CHAT_BURST", default_value_t = 200,
+        value_parser = number(0_u32..=1_000_000_000), allow_negative_numbers = true)]
     pub burst: u32,
-    /// The longest line that a client may send, in bytes, without its line break.
+
+    /// The longest line, in bytes; a longer one is refused with an error, not cut
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_LINE", default_value_t = MAX_LINE,
+        value_parser = number(1_usize..=1 << 20), allow_negative_numbers = true)]
     pub max_line: usize,
-    /// How many bytes may wait in the server for one slow reader before it is disconnected. The kernel holds a
-    /// fixed amount besides.
+
+    /// How many bytes may wait for a client that does not read before it is disconnected
+    #[arg(long, value_name = "BYTES", env = "CHAT_MAX_BACKLOG", default_value_t = MAX_BACKLOG,
+        value_parser = number(1_usize..=1 << 30), allow_negative_numbers = true)]
     pub max_backlog: usize,
-    /// How many public lines are shown to whoever joins.
+
+    /// How many public lines are shown to a newcomer
+    #[arg(long, value_name = "N", env = "CHAT_HISTORY", default_value_t = 20,
+        value_parser = number(0_usize..=10_000), allow_negative_numbers = true)]
     pub history: usize,
-    /// How long a shutdown waits for clients to take what they are still owed.
+
+    /// How many seconds a shutdown waits for clients to read their last lines
+    #[arg(long, value_name = "SECONDS", env = "CHAT_GRACE", default_value = "2",
+        value_parser = seconds, allow_negative_numbers = true)]
     pub grace: Duration,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config {
-            listen: Vec::new(),
-            max_clients: 4096,
-            max_per_ip: 64,
-            allow: Config::LOCAL.iter().map(|net| net.parse().expect("these are networks")).collect(),
-            rate: 20,
-            burst: 200,
-            max_line: 4096,
-            max_backlog: 256 * 1024,
-            history: 20,
-            grace: Duration::from_secs(2),
-        }
+        let flags =
+            Config::augment_args(clap::Command::new("")).mut_args(|flag| flag.env(None::<&'static str>));
+        let none_given = flags.get_matches_from([""]);
+        Config::from_arg_matches(&none_given).expect("every flag has a default")
     }
 }
 
 impl Config {
     /// The networks of a LAN: loopback (RFC 1122, RFC 4291), private (RFC 1918), link-local (RFC 3927, RFC 4291),
     /// unique-local (RFC 4193) and carrier-grade or overlay ones (RFC 6598).
-    pub const LOCAL: [&str; 9] = [
-        "127.0.0.0/8",
-        "::1/128",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "fe80::/10",
-        "fc00::/7",
-        "100.64.0.0/10",
-    ];
-    /// All networks there are.
-    pub const ANY: [&str; 2] = ["0.0.0.0/0", "::/0"];
+    const LOCAL: &str = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fe80::/10,fc00::/7,100.64.0.0/10";
     /// Every IPv6 address of this machine, and with them every IPv4 one where the system allows it.
-    pub const ANY_IPV6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
+    pub(crate) const ANY_IPV6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), DEFAULT_PORT);
     /// Every IPv4 address of this machine.
-    pub const ANY_IPV4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+    pub(crate) const ANY_IPV4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+
+    /// Checks what no single flag can: how they relate.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Config { max_line, max_backlog, .. } = *self;
+        match max_line.checked_mul(LINES_IN_BACKLOG) {
+            Some(least) if least <= max_backlog => Ok(()),
+            _ => Err(format!(
+                "--max-backlog {max_backlog} is too small for --max-line {max_line}: it must be at least \
+                 {LINES_IN_BACKLOG} times as large"
+            )),
+        }
+    }
+
+    /// The networks from which clients may connect.
+    pub fn allowed(&self) -> Vec<Allow> {
+        if self.allow.is_empty() {
+            Config::LOCAL.split(',').map(|net| net.parse().expect("this is a network")).collect()
+        } else {
+            self.allow.clone()
+        }
+    }
 }
 
-/// A network, or one address as the smallest of networks; `None` if the text is neither.
-pub fn parse_net(text: &str) -> Option<IpNet> {
-    let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
-    net.ok()
+/// A network from which clients may connect, or all of them: `192.168.1.0/24`, `192.168.1.7` or `any`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allow(Option<IpNet>);
+
+impl Allow {
+    pub(crate) fn contains(self, address: IpAddr) -> bool {
+        self.0.is_none_or(|net| net.contains(&address))
+    }
+}
+
+impl FromStr for Allow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Allow, String> {
+        if text.trim().eq_ignore_ascii_case("any") {
+            return Ok(Allow(None));
+        }
+        let net =
+            parse_net(text).ok_or("a network such as 192.168.1.0/24, an address, or \"any\" is needed")?;
+        Ok(Allow(Some(net)))
+    }
+}
+
+impl Display for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("any"),
+            Some(net) => net.fmt(f),
+        }
+    }
+}
+
+/// A network, or one address as the smallest of networks, without host bits; `None` if the text is neither.
+///
+/// A network of IPv4 addresses in IPv6 form (RFC 4291, 2.5.5.2) is an IPv4 network, as the addresses of clients are.
+pub(crate) fn parse_net(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    let net: IpNet = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into())).ok()?;
+    match (net.trunc().addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(prefix)) if net.addr().is_ipv6() => IpNet::new(address, prefix).ok(),
+        _ => Some(net.trunc()),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.trim().to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    let hint = "an address and a port are needed, such as 0.0.0.0:12345, [::1]:12345 or localhost:12345";
+    found.ok_or_else(|| hint.to_owned())
+}
+
+/// A parser for numbers in a range, whose complaint names the range.
+fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: FromStr + PartialOrd + Display + Clone,
+{
+    move |text| match text.trim().parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("a number from {} to {} is needed, without a fraction", range.start(), range.end())),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.trim().parse().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "a number of seconds from 0 to 3600 is needed".to_owned())
 }

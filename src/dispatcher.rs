@@ -1,81 +1,59 @@
-//! The one thread that owns the room and writes to every socket.
+//! The dispatcher: the one thread that owns the room and writes to every socket.
 //!
-//! It works in turns. A turn waits in `select!` for what happens next, takes what else has happened meanwhile, and then
-//! sends each client all that it is owed in one system call. Under load a turn moves many lines; when it is quiet, a
-//! line goes out at once. Who does not take all of it has a backlog, which a timer tries to send again; and when
-//! somebody who does read has a large one (the room is *crowded*), no events are taken for a moment. Nothing here is shared, so nothing is locked: where the Java version needs a lock around every
-//! `PrintWriter`, here one thread owns all writers.
+//! It works in turns. [`wait`](Dispatcher::wait) only waits: for the next thing that happens. [`handle`](Dispatcher::handle)
+//! only acts: an event becomes lines in outboxes. A turn takes what else has happened meanwhile, and then
+//! [`send`](Dispatcher::send) gives each client all its lines in one system call. Under load a turn moves many lines; when
+//! it is quiet, a line goes out at once. A client whose kernel does not take everything has a backlog, and a timer tries
+//! it again; the timer exists only while there is a backlog, so an idle server does not wake up.
 //!
-//! That one thread owns it is no convention. Who has given the dispatcher to its thread has it no more:
+//! Nothing here is shared, so nothing is locked: where the Java version needs a lock around every `PrintWriter`, here one
+//! thread owns all writers. The compiler holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into
+//! its thread, and code elsewhere that still used it would not compile.
 //!
-//! ```compile_fail,E0382
-//! # use chat_server::dispatcher::Dispatcher;
-//! # use crossbeam_channel::Receiver;
-//! # use chat_server::event::Event;
-//! fn start(dispatcher: Dispatcher, events: Receiver<Event>, stop: Receiver<()>) {
-//!     std::thread::spawn(move || dispatcher.run(&events, &stop));
-//!     println!("{dispatcher:?}"); // error: borrow of moved value
-//! }
-//! ```
-//!
-//! It never blocks except in `select!`, and it must never panic: it is the only thread that everyone depends on.
-//!
-//! Next on the tour: [`room`], what it asks.
+//! It never waits for a client, a terminal or a disk, and it must never panic: everyone depends on it.
 
-mod operator;
 mod shutdown;
 
-use crate::admission::Admission;
-use crate::audience::Audience;
+use crate::audience::{Audience, Connection};
+use crate::chat::room::{self, Delivery, Member, Recipients, Room};
+use crate::chat::{ClientId, clock::ClockTime, command::Request, reply::Reply};
 use crate::config::Config;
-use crate::console::{self, Console};
 use crate::event::{Departure, Event};
-use crate::line_reader::Line;
-use crate::protocol::ClientId;
-use crate::protocol::clock::ClockTime;
-use crate::protocol::command::Command;
-use crate::protocol::reply::{Problem, Reply};
-use crate::room::{self, Delivery, Departed, Recipients, Room};
-use crate::stopper::Stopper;
-use crate::telnet;
-use crossbeam_channel::{Receiver, Sender, after, never, select};
+use crate::guard::{admission::Admission, listener::SEND_BUFFER};
+use crate::operator::console::{Console, Typed};
+use crate::operator::orders::{BANNED, Effect, Orders};
+use crate::operator::stopper::Stopper;
+use crossbeam_channel::{Receiver, after, never, select};
 use log::{info, trace};
-use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::io::Write;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use std::{io::Write, sync::Arc, thread};
 
 /// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
 const EVENTS_PER_TURN: usize = 256;
 
-/// How many bytes of lines end a turn early: less than a kernel's buffer, so that a client that keeps up finds room
-/// for all of a turn.
+/// How many bytes of lines end a turn early. A client that keeps up has an empty kernel buffer, and all of a turn must
+/// fit into it.
 const BYTES_PER_TURN: usize = 64 * 1024;
+const _: () = assert!(BYTES_PER_TURN < SEND_BUFFER);
 
-/// When to try again to send to those whose kernel buffer was full: soon, and then ever more rarely while none of
-/// them takes anything.
+/// When to try a backlog again: soon, and then ever more rarely while no kernel accepts any of it.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
-/// How often a large room is told how many came and went, at most.
-const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long the room waits for somebody who reads and is far behind, at most, before each of its turns. Without it
-/// an unpaced flood would cut off readers whose only fault is that their thread had to wait for a processor.
+/// How long a turn waits at most for clients that read and are far behind. Without it an unpaced flood would cut off
+/// readers whose only fault is that their thread had to wait for a processor.
 const CATCHING_UP: Duration = Duration::from_millis(20);
 
 /// The state of the dispatcher's thread.
 #[derive(Debug)]
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     room: Room,
     audience: Audience,
-    /// Where each client in the room comes from, and since when it is here.
-    arrivals: BTreeMap<ClientId, (SocketAddr, Instant)>,
-    /// What the clock shows. All that is said in one turn is said at one time.
+    /// The time of this turn. All lines of a turn are said at one time.
     now: ClockTime,
     /// How long until the backlogs are tried again.
     pause: Duration,
+    is_stopping: bool,
     grace: Duration,
     /// Where the operator takes part, if there is one.
     console: Option<Console>,
@@ -83,141 +61,148 @@ pub struct Dispatcher {
     admission: Admission,
     /// For the operator's `/stop`.
     stopper: Stopper,
-    /// Nothing is ever sent on it: that it is dropped tells the clients' threads to end.
-    closing: Option<Sender<Infallible>>,
+}
+
+/// What the dispatcher waits for.
+enum Happening {
+    Event(Event),
+    Typed(Typed),
+    /// The operator's input has ended.
+    ConsoleClosed,
+    /// It is time to try the backlogs again.
+    Retry,
 }
 
 impl Dispatcher {
     /// A dispatcher for an empty room.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         admission: Admission,
         console: Option<Console>,
         stopper: Stopper,
-        closing: Sender<Infallible>,
-    ) -> Dispatcher {
+    ) -> Self {
         Dispatcher {
-            // What a newcomer is told at once must fit into its backlog, with room for what is said meanwhile.
+            // A newcomer is sent the history at once. It must fit into the backlog, with space for what is said meanwhile.
             room: Room::new(config.history, config.max_backlog / 2),
             audience: Audience::new(config.max_backlog),
-            arrivals: BTreeMap::new(),
             now: now(),
             pause: SHORTEST_PAUSE,
+            is_stopping: false,
             grace: config.grace,
             console,
             admission,
             stopper,
-            closing: Some(closing),
         }
     }
 
-    /// Runs the room until `stop` is ready or disconnected, then takes leave of everyone and closes what is still open.
+    /// Runs the room until the acceptor says [`Event::Stop`], then says goodbye to everyone.
     ///
     /// Returns when every client's thread has dropped its sender of `events`.
-    pub fn run(mut self, events: &Receiver<Event>, stop: &Receiver<()>) {
-        let nothing = never();
-        let mut operator = self.console.as_ref().map_or(never(), |console| console.lines.clone());
-        let mut crowded_since: Option<Instant> = None;
-        let mut summary_timer = None;
-        loop {
-            // 1. Wait. A timer exists only while there is something for it to do, so an idle server does not wake up.
-            // When somebody who reads is far behind (`crowded`), events are not taken for a moment: that arm waits for
-            // a channel on which nothing ever comes, and only the retry timer goes on, until there is less waiting.
-            select! {
-                recv(if crowded_since.is_some() { &nothing } else { events }) -> event => match event {
-                    Ok(event) => {
-                        self.now = now();
-                        self.take(event);
-                    }
-                    Err(_) => break,
-                },
-                recv(operator) -> line => match line {
-                    Ok(line) => {
-                        self.now = now();
-                        match line {
-                            Line::Text(line) => self.obey(&line),
-                            Line::TooLong => self.show(&Reply::Problem(Problem::LineTooLong(console::MAX_LINE))),
-                        }
-                    }
-                    Err(_) => operator = never(), // The end of stdin is the end of the console, not of the server.
-                },
-                recv(stop) -> _ => break,
-                recv(summary_timer.as_ref().unwrap_or(&never())) -> _ => {
-                    summary_timer = None;
-                    self.now = now();
-                    let numbers = self.room.summary();
-                    self.deliver(numbers);
+    pub(crate) fn run(mut self, events: &Receiver<Event>) {
+        while !self.is_stopping {
+            let happening = self.wait(events);
+            self.now = now();
+            match happening {
+                Happening::Event(event) => self.handle(event),
+                Happening::Typed(line) => self.obey(line),
+                // The end of the operator's input ends the console, not the server.
+                Happening::ConsoleClosed => {
+                    self.console.iter_mut().for_each(|console| console.lines = never())
                 }
-                recv(self.retry_timer()) -> _ => {
-                    self.pause = LONGEST_PAUSE.min(self.pause * 2);
-                    self.now = now();
-                    let crowded = self.flush();
-                    crowded_since = crowded_since.filter(|since| crowded && since.elapsed() < CATCHING_UP);
-                    continue;
-                }
+                Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
             }
-            // 2. Take what else has happened.
-            self.take_until_full(events.try_iter().take(EVENTS_PER_TURN));
-            debug_assert_eq!(self.room.len(), self.arrivals.len(), "who is in the room has arrived");
-            // 3. Send.
-            crowded_since = self.flush().then(Instant::now);
-            if self.room.has_summary() && summary_timer.is_none() {
-                summary_timer = Some(after(SUMMARY_INTERVAL));
-            }
+            self.take_more(events);
+            self.send();
         }
         self.shut_down(events);
-        if let Some(console) = &mut self.console {
-            let _ = console.screen.flush();
+    }
+
+    /// Waits for the next thing that happens.
+    fn wait(&self, events: &Receiver<Event>) -> Happening {
+        let retry = if self.audience.is_dirty() { after(self.pause) } else { never() };
+        let nothing = never();
+        let typed = self.console.as_ref().map_or(&nothing, |console| &console.lines);
+        select! {
+            recv(events) -> event => Happening::Event(event.unwrap_or(Event::Stop)),
+            recv(typed) -> line => line.map_or(Happening::ConsoleClosed, Happening::Typed),
+            recv(retry) -> _ => Happening::Retry,
         }
     }
 
-    fn retry_timer(&self) -> Receiver<Instant> {
-        if self.audience.is_owed() { after(self.pause) } else { never() }
-    }
-
-    /// Takes events until there are no more of them, or as much is to be said as one turn may hold.
-    fn take_until_full(&mut self, mut events: impl Iterator<Item = Event>) {
-        while self.audience.said() <= BYTES_PER_TURN {
-            let Some(event) = events.next() else { break };
-            self.take(event);
+    /// Takes what else has happened, until that is all, or as much as one turn may hold.
+    fn take_more(&mut self, events: &Receiver<Event>) {
+        for event in events.try_iter().take(EVENTS_PER_TURN) {
+            self.handle(event);
+            if self.is_stopping || self.audience.said() > BYTES_PER_TURN {
+                break;
+            }
         }
+        debug_assert_eq!(self.room.len(), self.audience.present().count(), "one connection for each");
     }
 
     /// One event becomes lines in outboxes.
-    fn take(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
-            Event::Joined { id, peer, socket } => {
+            Event::Joined { id, peer, socket, done } => {
                 info!("client {id} connected from {peer}");
-                self.arrivals.insert(id, (peer, Instant::now()));
-                self.audience.add(id, socket);
+                self.audience.add(id, peer, socket, done);
                 let deliveries = self.room.join(id);
                 self.deliver(deliveries);
                 if self.admission.is_banned(peer.ip()) {
-                    self.kick(id, Some(operator::BANNED.into())); // Banned after it was let in, before it was here.
+                    self.kick(id, Some(BANNED.into())); // Banned after it was let in, before it was here.
                 }
             }
-            Event::Line { id, line: Ok(command) } => {
+            Event::Line { id, request: Ok(request) } => {
                 trace!("client {id}: taken");
-                if let Command::Timestamps(on) = command {
+                if let Request::Timestamps(on) = request {
                     self.audience.set_timestamps(id, on);
                 }
-                let deliveries = self.room.act(id, command, self.now);
-                debug_assert!(
-                    deliveries.is_empty() || self.arrivals.contains_key(&id),
-                    "a departed client speaks"
-                );
+                let deliveries = self.room.act(id, request, self.now);
                 self.log(id, &deliveries);
                 self.deliver(deliveries);
             }
-            Event::Line { id, line: Err(problem) } => self.deliver([room::problem(id, problem)]),
-            Event::TimingMark { id } => self.audience.send_bytes(id, &telnet::WILL_TIMING_MARK),
+            Event::Line { id, request: Err(problem) } => self.deliver([room::problem(id, problem)]),
             Event::Left { id, why } => {
                 if let Departure::Foreign(foreign) = why {
-                    self.deliver([Delivery { to: Recipients::Only(id), reply: Reply::NotForYou(foreign) }]);
+                    self.deliver([room::problem(id, foreign.sentence())]);
                 }
                 self.leave(id, &why);
                 self.audience.dismiss(id);
             }
+            Event::Stop => self.is_stopping = true,
+        }
+    }
+
+    /// The operator typed a line.
+    fn obey(&mut self, line: Typed) {
+        let Dispatcher { room, audience, admission, .. } = self;
+        for effect in (Orders { room, audience, admission }).obey(line) {
+            match effect {
+                Effect::Show(text) => self.show(&text),
+                Effect::Say(text) => {
+                    info!("[server] {text}");
+                    let deliveries = self.room.announce(text, self.now);
+                    self.deliver(deliveries);
+                }
+                Effect::Kick(id, reason) => self.kick(id, reason),
+                Effect::Stop => self.stopper.stop(),
+            }
+        }
+    }
+
+    /// Sends one client away: it is told so and gets its last lines, and nothing more is heard of it.
+    fn kick(&mut self, id: ClientId, reason: Option<Arc<str>>) {
+        let because = reason.as_ref().map_or(".".to_owned(), |reason| format!(": {reason}"));
+        self.deliver([room::problem(id, format!("You have been sent away by the operator{because}"))]);
+        self.leave(id, &Departure::Kicked(reason));
+        self.audience.get(id).iter().for_each(|connection| connection.stop_listening());
+        self.audience.dismiss(id);
+    }
+
+    /// Shows a line to the operator.
+    fn show(&mut self, line: &str) {
+        if let Some(console) = &mut self.console {
+            let _ = writeln!(console.screen, "{line}"); // The queue never waits and never fails.
         }
     }
 
@@ -226,24 +211,22 @@ impl Dispatcher {
             // Lines of the past have their own time already.
             let stamp = (!matches!(reply, Reply::History(_))).then_some(self.now);
             self.audience.say(to, &reply, stamp);
-            if let Some(console) = self.console.as_mut().filter(|console| console.shows_chat) {
-                if !matches!(to, Recipients::Only(_)) {
-                    let _ = writeln!(console.screen, "{reply}");
-                }
+            let is_public = !matches!(to, Recipients::Only(_));
+            if is_public && self.console.as_ref().is_some_and(|console| console.shows_chat) {
+                self.show(&reply.to_string());
             }
         }
     }
 
-    /// Takes a client out of the room, with a line in the log, and tells the others. Does nothing if it has left
-    /// already: a client that is cut off or kicked leaves here, and the [`Event::Left`] that its thread sends when it
-    /// ends comes later and finds nobody.
+    /// Takes a client out of the room, with a line in the log, and tells the others. Does nothing if it has left already:
+    /// a client that is cut off or kicked leaves here, and the [`Event::Left`] of its thread comes later and finds nobody.
     fn leave(&mut self, id: ClientId, why: &Departure) {
         let by_itself = matches!(why, Departure::Quit(_));
-        let Some(Departed { name, lines, farewell }) = self.room.leave(id, why.reason(), by_itself) else {
+        let Some((Member { name, lines, .. }, farewell)) = self.room.leave(id, why.told(), by_itself) else {
             return;
         };
-        if let Some((peer, arrived)) = self.arrivals.remove(&id) {
-            let stay = arrived.elapsed().as_secs();
+        if let Some(Connection { peer, since, .. }) = self.audience.get(id) {
+            let stay = since.elapsed().as_secs();
             info!("client {id} ({name}, {peer}) disconnected: {why}, lines said: {lines}, after {stay} s");
         }
         if !matches!(why, Departure::Shutdown) {
@@ -251,10 +234,18 @@ impl Dispatcher {
         }
     }
 
-    /// Sends to everyone what this turn brought. Who turns out to be gone or too slow leaves the room, which is
+    /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not long.
+    fn send(&mut self) {
+        let begun = Instant::now();
+        while self.flush() && begun.elapsed() < CATCHING_UP {
+            thread::sleep(SHORTEST_PAUSE);
+        }
+    }
+
+    /// Sends to everyone what this turn brought. A client that turns out to be gone or too slow leaves the room, which is
     /// news for the others, and so on until there is no more news.
     ///
-    /// Says whether somebody who reads is far behind.
+    /// Says whether a client that reads is far behind.
     fn flush(&mut self) -> bool {
         let mut crowded = false;
         loop {
@@ -264,7 +255,7 @@ impl Dispatcher {
                 self.pause = SHORTEST_PAUSE;
             }
             if flushed.lost.is_empty() {
-                return crowded && self.audience.is_owed();
+                return crowded;
             }
             for (id, why) in flushed.lost {
                 self.leave(id, &why);
@@ -279,9 +270,9 @@ impl Dispatcher {
             match (reply, to) {
                 (Reply::Said(who, text), _) => info!("{who}: {text}"),
                 (Reply::Acted(who, text), _) => info!("* {who} {text}"),
-                (Reply::Renamed { from, to }, _) => info!("client {id} ({from}) is now {to}"),
-                (Reply::Whispered { from, .. }, Recipients::Only(to)) => {
-                    if let Some(to) = self.room.name(*to) {
+                (Reply::Renamed(from, to), _) => info!("client {id} ({from}) is now {to}"),
+                (Reply::Whispered(from, _), Recipients::Only(to)) => {
+                    if let Some(Member { name: to, .. }) = self.room.member(*to) {
                         info!("{from} wrote to {to} privately");
                     }
                 }
@@ -291,7 +282,7 @@ impl Dispatcher {
     }
 }
 
-/// What the clock on the server's wall shows, in its own time zone and with its daylight saving time.
+/// The time on the server's wall, in its own time zone and with its daylight saving time.
 fn now() -> ClockTime {
     ClockTime::of(&jiff::ZonedDateTime::now())
 }

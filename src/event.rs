@@ -1,61 +1,42 @@
 //! What the client threads tell the dispatcher: the contract of the one channel between them.
 //!
-//! There is one channel for all kinds of events, because `select!` picks at random among several that are ready:
-//! with one each for joins, lines and leaves, a client's last words could come after its leave. It is bounded, so
-//! that a busy dispatcher makes the readers wait, and through them, by TCP, the clients: back-pressure.
-//!
-//! Next on the tour: [`dispatcher`](crate::dispatcher), where it arrives.
+//! There is one channel for all kinds of events, because `select!` picks at random among several that are ready: with one
+//! channel for lines and one for leaves, a client's last words could come after its leave. It is bounded, so that a busy
+//! dispatcher makes the readers wait, and through them, by TCP, the clients: back-pressure.
 
-use crate::foreign::Foreign;
-use crate::protocol::ClientId;
-use crate::protocol::command::Command;
-use crate::protocol::reply::{Problem, Reason};
-use std::fmt;
-use std::io;
+use crate::chat::{ClientId, Problem, command::Request};
+use crate::guard::foreign::Foreign;
+use crossbeam_channel::Sender;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::{convert::Infallible, fmt, io, sync::Arc};
 
 /// How many events may wait for the dispatcher.
-pub const CAPACITY: usize = 1024;
+pub(crate) const CAPACITY: usize = 1024;
 
-/// One thing that happened to one client. For each client first comes one [`Event::Joined`], then any number of
-/// [`Event::Line`] and [`Event::TimingMark`], then one [`Event::Left`]; a client
-/// that the dispatcher has cut off meanwhile is not in the room any more, and its events come to nothing.
+/// One thing that happened. Each client's first event is [`Event::Joined`], its last is [`Event::Left`]. A client that
+/// the dispatcher has cut off meanwhile is not in the room any more, and its events come to nothing.
 #[derive(Debug)]
-pub enum Event {
-    /// A client is connected and its thread is about to listen to it.
+pub(crate) enum Event {
+    /// A client is connected, and its thread is about to listen to it.
     Joined {
-        /// Who it is from now on.
         id: ClientId,
-        /// Where it comes from.
         peer: SocketAddr,
         /// Shared with the client's thread: that one reads, the dispatcher writes.
         socket: Arc<TcpStream>,
+        /// Dropped when the dispatcher has nothing more to send to the client. Its thread waits for that.
+        done: Sender<Infallible>,
     },
-    /// A client sent a line.
-    Line {
-        /// Who sent it.
-        id: ClientId,
-        /// What it asks for, or what is wrong with it.
-        line: Result<Command, Problem>,
-    },
-    /// A client's telnet asks whether all that it sent has arrived.
-    TimingMark {
-        /// Who asks.
-        id: ClientId,
-    },
-    /// A client will not be heard of again.
-    Left {
-        /// Who is gone.
-        id: ClientId,
-        /// Why.
-        why: Departure,
-    },
+    /// A client sent a line: a request, or a problem to tell it about.
+    Line { id: ClientId, request: Result<Request, Problem> },
+    /// A client sends nothing more.
+    Left { id: ClientId, why: Departure },
+    /// The acceptor's last word. The order of the channel makes everything said before it heard.
+    Stop,
 }
 
 /// Why a client left. All kinds of leaving end the same way.
 #[derive(Debug)]
-pub enum Departure {
+pub(crate) enum Departure {
     /// It said so, perhaps with a last word.
     Quit(Option<Arc<str>>),
     /// It closed its half of the connection: end of file.
@@ -64,9 +45,9 @@ pub enum Departure {
     Foreign(Foreign),
     /// The connection broke, while reading or while writing.
     Failed(io::Error),
-    /// It did not read what it was sent; this many bytes were waiting.
+    /// So many bytes waited for it that it was disconnected.
     TooSlow(usize),
-    /// The person at the server's keyboard sent it away.
+    /// The operator sent it away, perhaps with a reason.
     Kicked(Option<Arc<str>>),
     /// The server stops.
     Shutdown,
@@ -76,19 +57,26 @@ pub enum Departure {
 
 impl Departure {
     /// What the others are told of it, if anything.
-    pub fn reason(&self) -> Option<Reason> {
+    pub(crate) fn told(&self) -> Option<String> {
         match self {
-            Departure::Quit(last_word) => last_word.clone().map(Reason::LastWord),
-            Departure::Kicked(reason) => Some(Reason::Kicked(reason.clone())),
-            Departure::TooSlow(_) => Some(Reason::TooSlow),
-            // A reset is how a program ends that is killed; anything else comes from the network in between.
+            Departure::Quit(last_word) => last_word.as_ref().map(ToString::to_string),
+            Departure::Kicked(None) => Some("sent away".to_owned()),
+            Departure::Kicked(Some(reason)) => Some(format!("sent away: {reason}")),
+            Departure::TooSlow(_) => Some("too slow: too much was waiting to be read".to_owned()),
+            // A reset is how a program ends that is killed; any other error comes from the network in between.
             Departure::Failed(error) => match error.kind() {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => None,
-                _ => Some(Reason::Lost),
+                _ => Some("connection lost".to_owned()),
             },
-            Departure::Panicked => Some(Reason::Bug),
+            Departure::Panicked => Some("an error in the server".to_owned()),
             Departure::Closed | Departure::Foreign(_) | Departure::Shutdown => None,
         }
+    }
+}
+
+impl From<io::Error> for Departure {
+    fn from(error: io::Error) -> Departure {
+        Foreign::in_error(&error).map_or(Departure::Failed(error), Departure::Foreign)
     }
 }
 
@@ -103,9 +91,7 @@ impl fmt::Display for Departure {
             Departure::Closed => f.write_str("it closed the connection"),
             Departure::Foreign(foreign) => write!(f, "it speaks {foreign}"),
             Departure::Failed(error) => write!(f, "the connection broke ({error})"),
-            Departure::TooSlow(backlog) => {
-                write!(f, "it was too slow, {backlog} bytes were waiting for it")
-            }
+            Departure::TooSlow(backlog) => write!(f, "it was too slow, {backlog} bytes were waiting for it"),
             Departure::Shutdown => f.write_str("the server stops"),
             Departure::Panicked => f.write_str("a bug ended its thread"),
         }

@@ -1,12 +1,11 @@
 //! A chat server for a LAN that needs only netcat, made to be read: std threads and crossbeam channels.
 //!
-//! This page is the start of a tour. It follows one line of text from alice's keyboard to everybody's screen; each
-//! stop links to the file where it happens; each file's first lines are that step, and name the next. Who reads only
-//! those has understood the server. Readers of Java or Clojure find the six words of Rust that they need at the top of
-//! the [side-by-side page](side_by_side), which sets this server next to the same one in Java, Clojure and tokio.
-//! Afterwards, the [exercises] ask for changes to it.
+//! This page is the map. The files at the top of `src` are the story: threads and channels, and one line of text that
+//! travels through them. [`chat`] has the rules of the chat, without any thread or socket. The other folders are off the
+//! tour: [`guard`] is the armour that keeps clients from hurting each other, [`operator`] is for the person at the
+//! server, and `guide` has pages to read. Without the armour and the operator this would still be a whole chat server.
 //!
-//! # The way of a line
+//! # Threads
 //!
 //! ```text
 //!             accept                 bounded channel              non-blocking send
@@ -16,34 +15,54 @@
 //!                                  parse, pace               socket's write half
 //! ```
 //!
-//! 1. **In.** alice's `nc` connects. The [`acceptor`] asks [`admission`] for a permit, gives her a
-//!    [`ClientId`](protocol::ClientId), and starts a thread for her.
-//! 2. **Listening.** That thread is a [`client`]. It sends [`Event::Joined`](event::Event::Joined), and then it waits in
-//!    `read`. Nobody else reads from her socket.
-//! 3. **Bytes to a line.** She types `hello`. Her bytes pass [`foreign`] (is this a chat client at all?) and
-//!    [`telnet`] (which takes out what is not text), and [`line_reader`] cuts them into lines and makes them
-//!    [printable](protocol::text).
-//! 4. **A line to a command.** [`Command::parse`](protocol::command::Command::parse) understands it, once:
-//!    `Say("hello")`. [`pace`] says whether she must wait first.
-//! 5. **Across.** [`Event::Line`](event::Event::Line) goes into the one channel of [`event`]s. It is bounded: when the
-//!    dispatcher is busy, her thread waits here, then her socket fills, then her `nc`. That is back-pressure.
-//! 6. **The one owner.** The [`dispatcher`] takes the event, and asks the [`room`] what comes of it: a
-//!    [`Delivery`](room::Delivery) of the [`Reply`](protocol::reply::Reply) `<alice> hello` to everyone. The room knows
-//!    no network; names are kept in its [`roster`].
-//! 7. **Out.** The [`audience`] renders that reply once, for all. At the end of the dispatcher's turn each client's
+//! | thread | owns | waits for |
+//! |---|---|---|
+//! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll` |
+//! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; space in the event channel; its pace |
+//! | dispatcher | the room, every connection's write half | events, the operator's lines, the retry timer: `select!` |
+//! | one for the console, one for each log and screen | the far end of a queue | a keyboard, a terminal, a disk |
+//!
+//! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two lines cannot
+//! get mixed up in one socket, and all clients see all lines in the same order. No lock does this: there is simply no
+//! other thread. In Rust this is no convention, because code of another thread that touches the dispatcher's room does
+//! not compile. A few things are shared, and have locks or counters of their own: a client's socket (one thread reads,
+//! the other writes), the places and bans in the guard's admission, and the log.
+//!
+//! # Channels
+//!
+//! | channel | capacity | from | to | when it is full | its end means |
+//! |---|---|---|---|---|---|
+//! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | every client's thread has ended |
+//! | done, one for each client | 0, nothing is ever sent | dispatcher | the client's thread | – | the dispatcher has nothing more to send to this client |
+//! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
+//! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
+//! | flush of a queue | 0, nothing is ever sent | its writer | the thread that ends the program | – | everything before it is written |
+//!
+//! Nothing deadlocks, because no thread that others wait for waits for a client: clients' threads wait for the dispatcher,
+//! and the dispatcher waits only for the next event or for time to pass. It never waits for a socket to take bytes, nor
+//! for a terminal or a disk.
+//!
+//! # The tour: the way of a line
+//!
+//! Read the files in this order. Each begins with what it is for and which thread runs it.
+//!
+//! 1. [`server`] starts everything, and stops it.
+//! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in and starts a thread for her.
+//! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes, understands them
+//!    ([`chat::command`], [`chat::text`]) and waits if she is too fast.
+//! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
+//! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) what comes of it: a
+//!    [`Delivery`](chat::room::Delivery) of the [reply](chat::reply) `<alice> hello` to everyone.
+//! 6. **Out.** The [`audience`] renders that reply once, for all. At the end of the dispatcher's turn each client's
 //!    [`outbox`] sends what it has not sent yet, with one system call and without waiting.
-//! 8. **Who does not read** has a backlog, up to a limit. Then it is disconnected, and the others are told why.
+//! 7. **A slow reader** has a backlog, up to a limit. Then it is disconnected, and the others are told why.
+//! 8. **The end.** A client's last event says why it left, in a [`Departure`](event::Departure); the table in
+//!    [`audience`] says what happens to its connection, and `dispatcher/shutdown.rs` how the whole room ends.
 //!
-//! 9. **Leaving** is the last event, and has its own words: the client's thread says why in a
-//!    [`Departure`](event::Departure); the room gives back who has [`Departed`](room::Departed) and what to say of it; a
-//!    [`Reason`](protocol::reply::Reason) is as much of it as concerns the others; and the table in [`audience`] says how the
-//!    connection ends.
-//!
-//! With `--log-level trace` the log shows the steps of that way, with the thread that takes each of them. alice and bob
-//! are in the room, and alice says hello (only trace lines name their thread):
+//! With `--log-level trace` the log shows the steps of that way. alice and bob are in the room, and alice says hello (only
+//! trace lines name their thread):
 //!
 //! ```text
-//! [TRACE] (client-1) client 1: a line of 5 bytes
 //! [TRACE] (client-1) client 1: on its way to the dispatcher
 //! [TRACE] (dispatcher) client 1: taken
 //! [INFO] alice: hello
@@ -52,73 +71,48 @@
 //! [TRACE] (dispatcher) client 2: sent, 0 bytes are left
 //! ```
 //!
-//! # Who owns what, and why there is no lock
+//! # The house
 //!
-//! | thread | owns | waits in |
-//! |---|---|---|
-//! | acceptor (the one that calls [`Server::run`]) | the listeners | `poll` |
-//! | a client's, one for each | what it has read and not sent on; its place ([`Permit`](admission::Permit)) | `read`, and `send` on a full channel |
-//! | dispatcher | the [`Room`](room::Room), the [`Audience`](audience::Audience) with every outbox | `select!` |
-//! | one for each log, and two for the [`console`] | a queue's far end | `write`, `read` |
-//!
-//! The room and the outboxes belong to one thread, so two clients cannot take one name at the same time, two lines
-//! cannot get mixed up in one socket, and all see all lines in the same order: not because of a lock, but because there
-//! is nobody else. In Rust that is no convention: the [`Dispatcher`](dispatcher::Dispatcher) is moved into its thread, and
-//! code of another thread that touches its room does not compile. What two threads do share is a socket, of which one
-//! reads and the other writes, the places and bans in [`admission`], which locks guard for a few instructions, and a few counters of the
-//! [log](line_queue)'s.
-//!
-//! The channels form no cycle (clients to dispatcher, and nothing back but bytes into sockets), so there is no deadlock
-//! to think about.
-//!
-//! # The floors
-//!
-//! A file uses only what is on floors below its own; a test sees to that.
+//! A file or folder uses only what stands below its own line; a check sees to that.
 //!
 //! ```text
 //! server
 //! acceptor    dispatcher
-//! client      audience
-//! room        event       admission   console     cli
-//! roster      line_reader listener    logging
-//! protocol
-//! foreign     telnet      outbox      pace        line_queue  stopper     invitation  config
+//! client      operator
+//! event       audience
+//! outbox
+//! chat        guard
+//! config
 //! ```
 //!
-//! # Embedding it
-//!
-//! See [`Server`]; `main.rs` is an example of it, with a command line ([`cli`]), a [log](logging), the operator's
-//! [console] and an [invitation] around it.
+//! Pages to read: [side by side](side_by_side) sets this server next to the same one in Java, Clojure and tokio, and
+//! begins with the six words of Rust that their readers need; the [exercises] ask for changes. To embed the server, see
+//! [`Server`]; `main.rs` is an example.
 
-pub mod acceptor;
-pub mod admission;
-pub mod audience;
-pub mod cli;
-pub mod client;
-pub mod config;
-pub mod console;
-pub mod dispatcher;
-pub mod event;
-pub mod foreign;
-pub mod invitation;
-pub mod line_queue;
-pub mod line_reader;
-pub mod listener;
-pub mod logging;
-pub mod outbox;
-pub mod pace;
-pub mod protocol;
-pub mod room;
-pub mod roster;
-pub mod server;
-pub mod stopper;
-pub mod telnet;
+// The tour documents private items: cargo doc --document-private-items.
+#![allow(rustdoc::private_intra_doc_links)]
 
-#[doc = include_str!("side_by_side.md")]
+// The story
+mod acceptor;
+mod audience;
+mod client;
+mod dispatcher;
+mod event;
+mod outbox;
+mod server;
+// The rules
+mod chat;
+// Off the tour
+mod config;
+mod guard;
+pub mod operator;
+
+#[doc = include_str!("guide/side_by_side.md")]
 pub mod side_by_side {}
 
-#[doc = include_str!("exercises.md")]
+#[doc = include_str!("guide/exercises.md")]
 pub mod exercises {}
 
-pub use config::Config;
+pub use config::{Allow, Config, DEFAULT_PORT};
+pub use operator::stopper::Stopper;
 pub use server::Server;

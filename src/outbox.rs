@@ -1,10 +1,8 @@
-//! What one client is owed and its kernel has not taken yet.
+//! The write half of one client's socket, with the bytes that the kernel has not accepted yet.
 //!
-//! An [`Outbox`] is the write half of a client's socket. Only the dispatcher's thread touches it, and it never
-//! waits: `send` with `MSG_DONTWAIT` takes what fits into the kernel's buffer, and the rest stays here. The socket
-//! itself remains a blocking one, because the client's thread waits in `read` on it; both share one descriptor.
-//!
-//! Next on the tour: [`admission`](crate::admission), who is let in in the first place.
+//! Only the dispatcher's thread touches an [`Outbox`], and it never waits: with `MSG_DONTWAIT`, `send(2)` takes what fits
+//! into the kernel's buffer, and the rest stays here. The socket itself remains a blocking one, because the client's
+//! thread waits in `read` on it; both share one descriptor.
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -20,51 +18,50 @@ const STEP: usize = 16 * 1024;
 ///
 /// ```text
 /// public, in this turn:   <bob> one ⏎ <bob> two ⏎ <carol> three ⏎
-/// alice has heard:        ^ nothing yet: she is sent all of it from there, in one call
+/// alice has heard:        ^ nothing yet: all of it is sent to her from there, in one call
 /// bob, who asked for /help after his two lines:   ^ up to here, and it waits in his outbox with the help after it;
 ///                         what follows is added when the turn ends
 /// ```
 ///
 /// Most lines are for everyone. The dispatcher renders those of one turn once, into one buffer that all outboxes
 /// read from (`public`), and an outbox copies from it only what it cannot send at once. `heard` says how far into
-/// that buffer this client has been served, so that lines for it alone get their right place between the others.
+/// that buffer this client has been served, so that lines for it alone get their place between the others.
 #[derive(Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     socket: Arc<TcpStream>,
     waiting: VecDeque<u8>,
     heard: usize,
 }
 
 impl Outbox {
-    /// The outbox of a client that hears what is said from now on, after all that is in `public`.
-    pub fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
+    /// The outbox of a client that hears everything said after `public`.
+    pub(crate) fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
         Outbox { socket, waiting: VecDeque::new(), heard: public.len() }
     }
 
-    /// Where to write what is for this client alone, after all that is in `public`. Such writing cannot fail.
-    pub fn after(&mut self, public: &[u8]) -> &mut impl Write {
+    /// A writer for lines to this client alone, which follow all of `public`. Writing to it cannot fail.
+    pub(crate) fn after(&mut self, public: &[u8]) -> &mut impl Write {
         self.catch_up(public);
         &mut self.waiting
     }
 
     /// Takes over all of `public` that this client has not heard.
-    pub fn catch_up(&mut self, public: &[u8]) {
+    pub(crate) fn catch_up(&mut self, public: &[u8]) {
         self.keep(public.get(self.heard..).unwrap_or_default());
         self.heard = public.len();
     }
 
     /// Passes over the end of `public`: a line for everyone else.
-    pub fn skip(&mut self, public: &[u8]) {
+    pub(crate) fn skip(&mut self, public: &[u8]) {
         self.heard = public.len();
     }
 
-    /// Sends what the kernel takes now, at best all of `public` in one system call, and keeps the rest.
-    ///
-    /// After this, `public` must start afresh.
+    /// Sends what the kernel takes now, at best all of `public` in one system call, and keeps the rest. After this, `public`
+    /// must start afresh.
     ///
     /// # Errors
-    /// The connection is broken; nothing that this client is owed can reach it any more.
-    pub fn flush(&mut self, public: &[u8]) -> io::Result<()> {
+    /// The connection is broken; nothing more can reach this client.
+    pub(crate) fn flush(&mut self, public: &[u8]) -> io::Result<()> {
         if self.waiting.is_empty() {
             let news = public.get(self.heard..).unwrap_or_default();
             let taken = if news.is_empty() { 0 } else { self.offer(news)? };
@@ -80,7 +77,7 @@ impl Outbox {
                 }
             }
             if self.waiting.is_empty() {
-                // Thousands of idle clients would otherwise each keep the room for their largest backlog.
+                // Otherwise thousands of idle clients would each keep memory for their largest backlog.
                 self.waiting = VecDeque::new();
             }
         }
@@ -97,12 +94,12 @@ impl Outbox {
     }
 
     /// How many bytes the kernel has not taken yet, those of the current turn not counted.
-    pub fn backlog(&self) -> usize {
+    pub(crate) fn backlog(&self) -> usize {
         self.waiting.len()
     }
 
     /// The client's socket.
-    pub fn socket(&self) -> &Arc<TcpStream> {
+    pub(crate) fn socket(&self) -> &Arc<TcpStream> {
         &self.socket
     }
 

@@ -1,26 +1,22 @@
 //! A whole server: it listens, starts the [dispatcher](crate::dispatcher), and lets clients in until it is stopped.
 //!
-//! Stopping is closing things in the right order, and nobody is told anything: everybody sees that something has ended.
+//! Stopping is mostly closing things in the right order; each thread sees that something has ended:
 //!
-//! | step | who | what ends | who notices |
+//! | step | done by | what ends | noticed by |
 //! |---|---|---|---|
 //! | 1 | a signal, `/stop`, a test | the [`Stopper`]'s socket | the acceptor, which waits for that and for clients in one `poll` |
-//! | 2 | the acceptor | the listeners, and its sender of events | nobody comes in any more |
-//! | 3 | [`Server::run`] | the `stop` channel | the dispatcher, which says goodbye and sends what it owes |
-//! | 4 | the dispatcher | the `closing` channel, and the clients' sockets | the clients' threads, which end |
-//! | 5 | the last of them | the event channel | the dispatcher, which ends |
-//!
-//! Next on the tour: [`listener`].
+//! | 2 | the acceptor | the listeners; its last word is [`Event::Stop`](crate::event::Event::Stop) | the dispatcher, which says goodbye and sends what waits |
+//! | 3 | the dispatcher | the done channels, and the clients' sockets | the clients' threads, which end |
+//! | 4 | the last of them | the event channel | the dispatcher, which ends |
 
 use crate::acceptor::Acceptor;
-use crate::admission::Admission;
 use crate::config::Config;
-use crate::console::Console;
 use crate::dispatcher::Dispatcher;
 use crate::event;
-use crate::listener::{self, BindError};
-use crate::stopper::Stopper;
-use crossbeam_channel::{Sender, bounded};
+use crate::guard::{admission::Admission, listener, turned_away::TurnedAway};
+use crate::operator::console::Console;
+use crate::operator::stopper::Stopper;
+use crossbeam_channel::bounded;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::{io, thread};
@@ -58,20 +54,22 @@ impl Server {
     /// Listens on the addresses of `config`, without letting anybody in yet.
     ///
     /// # Errors
-    /// Names the address that cannot be listened on, and what to do about it.
-    pub fn bind(config: Config) -> Result<Server, BindError> {
+    /// A sentence for a person: which choice contradicts another ([`io::ErrorKind::InvalidInput`]), or which address
+    /// cannot be listened on, and what to do about it.
+    pub fn bind(config: Config) -> io::Result<Server> {
+        config.check().map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))?;
         let listeners = listener::bind_all(&config.listen)?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (stopper, stopped) = Stopper::pair()?;
         Ok(Server { config, listeners, addresses, stopper, stopped, console: None })
     }
 
-    /// Where the server listens, with the ports that the kernel picked where port 0 was asked for.
+    /// The addresses on which the server listens, with the ports that the kernel picked where port 0 was asked for.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Something to stop the server with.
+    /// A handle that stops the server, from any thread.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
@@ -87,26 +85,23 @@ impl Server {
     /// When the system does not let it start its dispatcher or wait for connections, and after a panic of the
     /// dispatcher, which would be a bug: then clients' threads may still be there, and the program should end.
     pub fn run(self) -> io::Result<()> {
-        // Only the first of these channels carries anything. The others say all they have to say by ending.
         let (events, inbox) = bounded(event::CAPACITY);
-        let (stop, stopping) = bounded::<()>(0);
-        let (closing, is_closing) = bounded(0);
         let admission = Admission::new(&self.config);
-        let dispatcher =
-            Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper.clone(), closing);
-        let stopper = StopOnDrop(self.stopper);
+        let places = admission.clone();
+        let dispatcher = Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper.clone());
+        let stops_accepting_even_after_a_panic = StopOnDrop(self.stopper);
         let dispatcher = thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
-            let _stops_accepting_even_after_a_panic = stopper;
-            dispatcher.run(&inbox, &stopping);
+            let _stop = stops_accepting_even_after_a_panic;
+            dispatcher.run(&inbox);
         })?;
 
         // This thread is the acceptor.
-        let places = admission.clone();
-        let accepted =
-            Acceptor::new(self.config, self.listeners, self.stopped, admission, events, is_closing).run();
-        drop::<Sender<()>>(stop); // Nothing is sent; that it is gone is the message.
+        let Server { config, listeners, stopped, .. } = self;
+        let turned_away = TurnedAway::default();
+        let acceptor = Acceptor { config, listeners, stopped, admission, events, clients: 0, turned_away };
+        let accepted = acceptor.run();
         dispatcher.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;
-        debug_assert_eq!(places.taken(), 0, "all clients' threads have ended");
+        debug_assert_eq!(places.places_taken(), 0, "all clients' threads have ended");
         accepted
     }
 }

@@ -6,10 +6,11 @@ use std::net::TcpListener;
 fn audience(n: usize, max_backlog: usize) -> (Audience, Vec<(ClientId, BufReader<TcpStream>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut audience = Audience::new(max_backlog);
-    let far_ends = ClientId::sequence().take(n).map(|id| {
+    let far_ends = (1..=n).map(|n| {
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        audience.add(id, Arc::new(listener.accept().unwrap().0));
-        (id, BufReader::new(far))
+        let (near, peer) = listener.accept().unwrap();
+        audience.add(ClientId(n as u64), peer, Arc::new(near), crossbeam_channel::bounded(0).0);
+        (ClientId(n as u64), BufReader::new(far))
     });
     let far_ends = far_ends.collect();
     (audience, far_ends)
@@ -58,7 +59,7 @@ fn lines_have_their_time_in_front_for_those_who_want_that() {
 }
 
 #[test]
-fn who_leaves_is_not_counted_among_those_who_want_timestamps() {
+fn a_client_that_leaves_is_not_counted_among_those_who_want_timestamps() {
     let (mut audience, people) = audience(2, 1000);
     for (id, _) in &people {
         audience.set_timestamps(*id, true);
@@ -70,7 +71,7 @@ fn who_leaves_is_not_counted_among_those_who_want_timestamps() {
 }
 
 #[test]
-fn who_leaves_gets_what_was_said_before_and_then_the_end() {
+fn a_client_that_leaves_gets_what_was_said_before_and_then_the_end() {
     let (mut audience, mut people) = audience(2, 1000);
     audience.say(Recipients::Everyone, &"before", None);
     audience.dismiss(people[0].0);
@@ -80,11 +81,11 @@ fn who_leaves_gets_what_was_said_before_and_then_the_end() {
     assert!(audience.flush().lost.is_empty());
     assert_eq!([(); 2].map(|()| next_line(&mut people[0].1)), ["before", ""]);
     assert_eq!([(); 2].map(|()| next_line(&mut people[1].1)), ["before", "after"]);
-    assert!(!audience.is_owed());
+    assert!(!audience.is_dirty());
 }
 
 #[test]
-fn only_who_does_not_read_is_lost() {
+fn only_a_client_that_does_not_read_is_lost() {
     let (mut audience, mut people) = audience(2, 100_000);
     let (slow, _does_not_read) = people.remove(0);
     let (_, mut reads) = people.remove(0);
@@ -97,11 +98,11 @@ fn only_who_does_not_read_is_lost() {
     });
     assert!(matches!(lost, Some((id, Departure::TooSlow(backlog))) if id == slow && backlog > 100_000));
     audience.cut_off(slow);
-    assert!(audience.flush().lost.is_empty() && !audience.is_owed());
+    assert!(audience.flush().lost.is_empty() && !audience.is_dirty());
 }
 
 #[test]
-fn what_is_said_to_one_counts_as_much_as_what_is_said_to_all() {
+fn lines_to_one_count_as_much_as_lines_to_all() {
     let (mut audience, people) = audience(1, 1000);
     audience.say(Recipients::Only(people[0].0), &"12345", None);
     assert_eq!(audience.said(), 6);
@@ -112,7 +113,7 @@ fn what_is_said_to_one_counts_as_much_as_what_is_said_to_all() {
 }
 
 #[test]
-fn who_leaves_is_not_lost_for_being_behind() {
+fn a_client_that_leaves_is_not_lost_for_being_behind() {
     let (mut audience, people) = audience(2, 1000);
     let (stays, leaves) = (people[0].0, people[1].0);
     // More than all buffers of the two kernels hold: neither of them reads.
@@ -121,5 +122,28 @@ fn who_leaves_is_not_lost_for_being_behind() {
     audience.dismiss(leaves);
     let lost: Vec<_> = audience.flush().lost.into_iter().map(|(id, _)| id).collect();
     assert_eq!(lost, [stays]);
-    assert!(audience.backlog(leaves) > 1000 && audience.is_owed());
+    assert!(audience.connections[1].backlog() > 1000 && audience.is_dirty());
+}
+
+#[test]
+fn the_client_s_thread_learns_when_its_connection_is_done() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut audience = Audience::new(1000);
+    let far = [(); 2].map(|()| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    let done = [1, 2].map(|n| {
+        let (keep, done) = crossbeam_channel::bounded(0);
+        let (near, peer) = listener.accept().unwrap();
+        audience.add(ClientId(n), peer, Arc::new(near), keep);
+        done
+    });
+    let is_done = |done: &crossbeam_channel::Receiver<Infallible>| {
+        done.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected)
+    };
+    audience.dismiss(ClientId(1));
+    assert!(!done.iter().any(is_done), "its last lines are not sent yet");
+    audience.flush();
+    assert!(is_done(&done[0]) && !is_done(&done[1]));
+    audience.cut_off(ClientId(2));
+    assert!(is_done(&done[1]));
+    drop(far);
 }

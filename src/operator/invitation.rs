@@ -1,6 +1,4 @@
-//! What to tell the others: the exact command with which they can connect, for each address of this machine.
-//!
-//! Next on the tour: [`cli`](crate::cli).
+//! The commands to hand out: how others connect, for each address of this machine.
 
 use if_addrs::get_if_addrs;
 use std::collections::HashSet;

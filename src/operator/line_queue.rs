@@ -1,10 +1,8 @@
-//! Writing lines to where it may take for ever, from a thread that must not wait.
+//! Writing lines to a place that may block for ever, from a thread that must not wait.
 //!
-//! A terminal stopped with Ctrl-S, a pipe that nobody reads or a disk that hangs makes `write(2)` wait. So whoever
-//! writes to a [`LineQueue`] only puts whole lines into it, and a thread of its own takes them out and may wait as
-//! long as it likes. When the queue is full, lines are lost, and when it moves again a line says how many.
-//!
-//! Next on the tour: [`console`](crate::console).
+//! A terminal stopped with Ctrl-S, a pipe that nobody reads or a disk that hangs makes `write(2)` wait. So a
+//! [`LineQueue`] only takes whole lines, and a thread of its own writes them and may wait as long as it likes. When the
+//! queue is full, lines are lost, and when it moves again a line says how many.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io::{self, Write};
@@ -22,7 +20,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Puts whole lines into a queue, for a thread that writes them.
 #[derive(Debug)]
-pub struct LineQueue {
+pub(crate) struct LineQueue {
     line: Vec<u8>,
     queue: Sender<Entry>,
     counts: Arc<Counts>,
@@ -35,7 +33,7 @@ enum Entry {
     Flush(#[allow(dead_code, reason = "dropping it is the message")] Sender<()>),
 }
 
-/// What the two ends of a queue know of each other. Nothing is decided by these but what is lost.
+/// What the two ends of a queue know of each other. These only decide which lines are lost.
 #[derive(Debug, Default)]
 struct Counts {
     waiting_bytes: AtomicUsize,
@@ -47,7 +45,7 @@ impl LineQueue {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         thread: &str,
         destination: impl Write + Send + 'static,
         paint: fn(Vec<u8>) -> Vec<u8>,
@@ -70,7 +68,7 @@ impl LineQueue {
 }
 
 impl Write for LineQueue {
-    /// Never waits and never fails. What is written ends with a line break sooner or later, and then goes out.
+    /// Never waits and never fails. A line goes out when its line break has been written.
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(piece);
         if self.line.ends_with(b"\n") {

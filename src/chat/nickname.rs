@@ -1,11 +1,9 @@
-//! What a person in the room is called. A [`Nickname`] is valid because it exists.
+//! The name of a person in the room. A [`Nickname`] is valid because it exists.
 //!
-//! Names may be in any script, and no name may pass for another one: the rules are those of Unicode's security
-//! mechanisms ([UTS 39](https://www.unicode.org/reports/tr39/)).
-//!
-//! Next on the tour: [`pace`](crate::pace).
+//! A name may be in any script, and no name may pass for another: the rules are those of Unicode's security mechanisms
+//! ([UTS 39](https://www.unicode.org/reports/tr39/)).
 
-use super::ClientId;
+use super::{ClientId, Problem};
 use std::fmt;
 use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
@@ -14,7 +12,7 @@ use unicode_security::general_security_profile::IdentifierType;
 use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection};
 use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
 
-/// Names that would let somebody pass for the server, or make `[you -> NAME]` ambiguous.
+/// Names that would pass for the server, or make `[you -> NAME]` ambiguous.
 const RESERVED: [&str; 4] = ["server", "chat-server", "you", "everyone"];
 
 /// A valid name: 1 to 20 letters, digits and marks of one script, `-` and `_`; at most 80 bytes.
@@ -22,7 +20,7 @@ const RESERVED: [&str; 4] = ["server", "chat-server", "you", "everyone"];
 /// It keeps the case in which it was typed and is compared without it. Cloning one is cheap (a reference count),
 /// because every line that is said carries its speaker's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nickname(Arc<Forms>);
+pub(crate) struct Nickname(Arc<Forms>);
 
 /// The forms in which a name is used.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,59 +30,34 @@ struct Forms {
     keys: [Arc<str>; 2],
 }
 
-/// Why a text is not a [`Nickname`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NicknameError {
-    /// No character at all, or more than [`Nickname::MAX_CHARS`].
-    Length,
-    /// A character that is not allowed in names.
-    Character(char),
-    /// Letters of several scripts that are not usually written together.
-    Scripts,
-    /// `server`, `you` or `everyone`, or a name that looks like one of them.
-    Reserved,
-}
-
 impl Nickname {
     /// The longest name, in characters of its composed form (NFC).
-    pub const MAX_CHARS: usize = 20;
+    pub(crate) const MAX_CHARS: usize = 20;
 
     /// The name that a client has until it picks one.
-    pub fn guest(id: ClientId) -> Nickname {
+    pub(crate) fn guest(id: ClientId) -> Nickname {
         Nickname::unchecked(format!("guest{id}"))
     }
 
-    /// Takes `text` for a name, if it can be one.
-    ///
-    /// ```
-    /// use chat_server::protocol::nickname::{Nickname, NicknameError};
-    ///
-    /// assert_eq!(Nickname::parse("Zoë")?.to_string(), "Zoë");
-    /// assert_eq!(Nickname::parse("<zoe>"), Err(NicknameError::Character('<')));
-    /// assert!(Nickname::parse("a1ice")?.looks_like(&Nickname::parse("Alice")?));
-    /// # Ok::<(), NicknameError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Says which rule the text breaks.
-    pub fn parse(text: &str) -> Result<Nickname, NicknameError> {
+    /// Takes `text` for a name, or says in one sentence which rule it breaks.
+    pub(crate) fn parse(text: &str) -> Result<Nickname, Problem> {
         // One more than allowed is enough to know, however long the text is.
         let text: String = text.nfc().take(Nickname::MAX_CHARS + 1).collect();
         if text.is_empty() || text.chars().count() > Nickname::MAX_CHARS {
-            return Err(NicknameError::Length);
+            return Err(format!("a name has 1 to {} characters.", Nickname::MAX_CHARS));
         }
         // A mark at the start would change the `<` before it.
         let leading_mark = text.chars().next().filter(|c| is_combining_mark(*c));
         if let Some(c) = leading_mark.or_else(|| text.chars().find(|c| !is_allowed(*c))) {
-            return Err(NicknameError::Character(c));
+            return Err(format!("a name cannot contain {c:?}, only letters, digits, - and _."));
         }
         // The first of the two knows only scripts in modern use, the second only single ones.
         if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) && !text.is_single_script() {
-            return Err(NicknameError::Scripts);
+            return Err("a name cannot mix letters of different scripts.".to_owned());
         }
         let name = Nickname::unchecked(text);
         if RESERVED.iter().any(|word| name.looks_like(&Nickname::unchecked((*word).to_owned()))) {
-            return Err(NicknameError::Reserved);
+            return Err("that name is reserved. Please pick another.".to_owned());
         }
         Ok(name)
     }
@@ -97,23 +70,23 @@ impl Nickname {
     }
 
     /// The name without its case: what the list of names is sorted by.
-    pub fn folded(&self) -> &Arc<str> {
+    pub(crate) fn folded(&self) -> &Arc<str> {
         &self.0.folded
     }
 
     /// The case-folded skeletons of the name. A skeleton (UTS 39, 4) has one character in the place of all that look
     /// like it: that of `a1ice` is `alice`. Names that share one look alike.
-    pub fn keys(&self) -> &[Arc<str>; 2] {
+    pub(crate) fn keys(&self) -> &[Arc<str>; 2] {
         &self.0.keys
     }
 
-    /// Could the two be taken for each other? Names that differ only in case always can.
-    pub fn looks_like(&self, other: &Nickname) -> bool {
+    /// Whether one could be taken for the other. Names that differ only in case always can.
+    pub(crate) fn looks_like(&self, other: &Nickname) -> bool {
         self.keys().iter().any(|key| other.keys().contains(key))
     }
 
-    /// Has this name the form `guestN`, or does it look like it? Those belong to client N alone.
-    pub fn is_a_guests(&self) -> bool {
+    /// Whether this name is `guestN` or looks like it. Such a name belongs to client N alone.
+    pub(crate) fn is_a_guests(&self) -> bool {
         // In a skeleton the digits 0 and 1 are the letters that they look like.
         let number = |key: &Arc<str>| {
             key.strip_prefix("guest").is_some_and(|rest| {
@@ -152,6 +125,13 @@ mod tests {
         Nickname::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"))
     }
 
+    const MIXED: &str = "a name cannot mix letters of different scripts.";
+    const RESERVED_NAME: &str = "that name is reserved. Please pick another.";
+
+    fn cannot_contain(c: char) -> String {
+        format!("a name cannot contain {c:?}, only letters, digits, - and _.")
+    }
+
     #[test]
     fn letters_and_digits_of_any_one_script_make_a_name() {
         for good in [
@@ -183,25 +163,22 @@ mod tests {
     #[test]
     fn a_name_breaks_a_rule() {
         for bad in ["", "123456789012345678901", &"a".repeat(1_000_000)] {
-            assert_eq!(Nickname::parse(bad), Err(NicknameError::Length));
+            assert_eq!(Nickname::parse(bad), Err("a name has 1 to 20 characters.".to_owned()));
         }
         for bad in [
             '*', '!', '<', '[', ' ', '/', '\n', '\u{1b}', '\u{202e}', '\u{200d}', '\u{3164}', '👩', '½', 'Ａ',
         ] {
-            assert_eq!(Nickname::parse(&format!("al{bad}ce")), Err(NicknameError::Character(bad)));
+            assert_eq!(Nickname::parse(&format!("al{bad}ce")), Err(cannot_contain(bad)));
         }
-        assert_eq!(Nickname::parse("\u{301}a"), Err(NicknameError::Character('\u{301}')));
+        assert_eq!(Nickname::parse("\u{301}a"), Err(cannot_contain('\u{301}')));
         for mixed in ["аlice", "Αlice", "bobאליס", "Cκ"] {
-            assert_eq!(Nickname::parse(mixed), Err(NicknameError::Scripts), "{mixed}");
+            assert_eq!(Nickname::parse(mixed), Err(MIXED.to_owned()), "{mixed}");
         }
         for taken in ["server", "Chat-Server", "You", "EVERYONE", "y0u", "Y0U", "everуone"] {
             let result = Nickname::parse(taken);
-            assert!(
-                matches!(result, Err(NicknameError::Reserved | NicknameError::Scripts)),
-                "{taken}: {result:?}"
-            );
+            assert!(result.is_err_and(|why| why == MIXED || why == RESERVED_NAME), "{taken}");
         }
-        assert_eq!(Nickname::parse("y0u"), Err(NicknameError::Reserved));
+        assert_eq!(Nickname::parse("y0u"), Err(RESERVED_NAME.to_owned()));
     }
 
     #[test]
@@ -236,7 +213,7 @@ mod tests {
 
     #[test]
     fn guest_names_are_recognised() {
-        let id = ClientId::sequence().nth(6).unwrap();
+        let id = ClientId(7);
         assert_eq!(Nickname::guest(id).to_string(), "guest7");
         for guests in ["guest7", "GUEST07", "guest10", "guestl", "guest1O", "guestI"] {
             assert!(name(guests).is_a_guests(), "{guests}");

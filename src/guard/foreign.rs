@@ -1,18 +1,16 @@
-//! Who is not a chat client: browsers, scanners and other programs that took this port for something else.
+//! Recognises programs that took this port for something else: browsers, scanners, mail and database clients.
 //!
 //! The danger is not that they would understand nothing. A web page can make a visitor's browser send a request to
 //! an address in the LAN, with lines of the page's choice in its body: were those taken for lines of chat, any web
 //! site could speak in the room in the visitor's name. (The same was done to Redis, which since then refuses `POST`
-//! and `Host:`.) So a client that does not begin like one is not listened to any further.
-//!
-//! Next on the tour: [`telnet`](crate::telnet).
+//! and `Host:`.) So a client that does not begin like a person is not listened to any further.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 
 /// A protocol that is not this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
+pub(crate) enum Foreign {
     /// RFC 9112, and what looks like it: RTSP and SIP.
     Http,
     /// RFC 8446: a handshake record.
@@ -26,11 +24,11 @@ pub enum Foreign {
 }
 
 /// How many bytes it takes to know all that [`Foreign::by_first_bytes`] knows.
-const ENOUGH: usize = 8;
+pub(crate) const ENOUGH: usize = 8;
 
 impl Foreign {
     /// Recognises a protocol by the first bytes of the first packet or packets.
-    fn by_first_bytes(bytes: &[u8]) -> Option<Foreign> {
+    pub(crate) fn by_first_bytes(bytes: &[u8]) -> Option<Foreign> {
         match bytes {
             [0x16, 0x03, ..] => Some(Foreign::Tls),
             [b'S', b'S', b'H', b'-', ..] => Some(Foreign::Ssh),
@@ -42,7 +40,7 @@ impl Foreign {
 
     /// Recognises an HTTP request by its first line (RFC 9112, 3: method, target and version, in any method there may
     /// be); or by the beginning of a line that was too long to be `complete`, where the version may be cut off.
-    pub fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
+    pub(crate) fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
         const VERSIONS: [&[u8]; 3] = [b"HTTP/", b"RTSP/", b"SIP/"];
         let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
         let is_method =
@@ -57,8 +55,13 @@ impl Foreign {
         is_request.then_some(Foreign::Http)
     }
 
-    /// The [`Foreign`] that a [`Doorkeeper`] stopped, if it is that.
-    pub fn in_error(error: &io::Error) -> Option<Foreign> {
+    /// The sentence for its user.
+    pub(crate) fn sentence(self) -> String {
+        format!("This is a chat server and does not speak {self}. Use netcat: nc HOST PORT")
+    }
+
+    /// The [`Foreign`] that ended the reading, if it was that.
+    pub(crate) fn in_error(error: &io::Error) -> Option<Foreign> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
@@ -77,48 +80,12 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// Passes on what comes through `source`, unless its first bytes are those of a foreign protocol: then reading fails
-/// with a [`Foreign`] inside the error.
-#[derive(Debug)]
-pub struct Doorkeeper<R> {
-    source: R,
-    first: Vec<u8>,
-}
-
-impl<R: Read> Doorkeeper<R> {
-    /// Reads from `source`.
-    pub fn new(source: R) -> Doorkeeper<R> {
-        Doorkeeper { source, first: Vec::with_capacity(ENOUGH) }
-    }
-}
-
-impl<R: Read> Read for Doorkeeper<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let received = self.source.read(buffer)?;
-        if self.first.len() < ENOUGH {
-            let missing = ENOUGH - self.first.len();
-            self.first.extend(&buffer[..received.min(missing)]);
-            if let Some(foreign) = Foreign::by_first_bytes(&self.first) {
-                return Err(io::Error::other(foreign));
-            }
-        }
-        Ok(received)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stopped(stream: &[u8], packet: u64) -> Option<Foreign> {
-        let mut doorkeeper = Doorkeeper::new(stream);
-        loop {
-            match doorkeeper.by_ref().take(packet).read(&mut [0; 100]) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(error) => return Foreign::in_error(&error),
-            }
-        }
+    fn stopped(stream: &[u8]) -> Option<Foreign> {
+        (0..=stream.len()).find_map(|received| Foreign::by_first_bytes(&stream[..received]))
     }
 
     #[test]
@@ -130,9 +97,7 @@ mod tests {
             (b"\x00\x00\x00\x85\xffSMBr", Foreign::Smb),
             (b"\x00\x00\x00\xd4\xfeSMB@", Foreign::Smb),
         ] {
-            for packet in 1..9 {
-                assert_eq!(stopped(stream, packet), Some(foreign));
-            }
+            assert_eq!(stopped(stream), Some(foreign));
         }
     }
 
@@ -141,7 +106,7 @@ mod tests {
         for stream in
             [&b"hello\n"[..], b"SSH is great", b"", b"\x03", b"\xff\xfb\x1fhi\n", "привет".as_bytes()]
         {
-            assert_eq!(stopped(stream, 1), None);
+            assert_eq!(stopped(stream), None);
         }
     }
 

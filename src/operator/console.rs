@@ -1,12 +1,12 @@
-//! The keyboard and screen of the person who runs the server, the operator.
+//! The keyboard and screen of the operator, the person who runs the server.
 //!
-//! A thread of its own waits for lines on stdin and sends them to the dispatcher, on a channel of their own. What the
-//! operator is to see goes through a [queue](crate::line_queue), because a terminal can be stopped.
-//!
-//! Next on the tour: [`invitation`](crate::invitation).
+//! A thread of its own waits for lines on stdin and sends them to the dispatcher, on a channel of their own. Lines for
+//! the screen go through a [queue](super::line_queue), because a terminal can be stopped.
 
-use crate::line_queue::LineQueue;
-use crate::line_reader::{Line, LineReader};
+use super::line_queue::LineQueue;
+use crate::chat::Problem;
+use crate::chat::text::printable;
+use crate::guard::line_reader::LineReader;
 use crossbeam_channel::{Receiver, bounded};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::getpgrp;
@@ -16,34 +16,38 @@ use std::thread;
 use std::time::Duration;
 
 /// The longest line that the operator may type, in bytes.
-pub const MAX_LINE: usize = 4096;
+const MAX_LINE: usize = 4096;
 
-/// How often a server in the background looks whether its terminal is its own again, while somebody types there.
+/// How often a server in the background looks whether its terminal is its own again, while there is input.
 const BACKGROUND_PAUSE: Duration = Duration::from_millis(500);
+
+/// How many lines may wait for the dispatcher. The thread waits while there are more.
+const CAPACITY: usize = 16;
+
+/// A line from the keyboard, or what is wrong with it.
+pub(crate) type Typed = Result<String, Problem>;
 
 /// Where the operator takes part.
 #[derive(Debug)]
 pub struct Console {
-    /// What the operator types, line by line. It disconnects at the end of stdin.
-    pub lines: Receiver<Line>,
-    /// What the operator sees.
-    pub screen: LineQueue,
-    /// Show the chat too? Not if the log on the same screen does.
-    pub shows_chat: bool,
+    /// Disconnected at the end of stdin.
+    pub(crate) lines: Receiver<Typed>,
+    pub(crate) screen: LineQueue,
+    pub(crate) shows_chat: bool,
 }
 
 impl Console {
-    /// A console on stdin and stdout.
+    /// A console on stdin and stdout. `shows_chat` is false where the log on the same screen shows the chat already.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn open(shows_chat: bool) -> io::Result<Console> {
-        let (typed, lines) = bounded(16);
+        let (typed, lines) = bounded(CAPACITY);
         let screen = LineQueue::start("console-screen", io::stdout(), |line| line)?;
         thread::Builder::new().name("console".to_owned()).spawn(move || {
             let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
             while let Ok(Some(line)) = keyboard.next_line() {
-                if typed.send(line).is_err() {
+                if typed.send(line.whole(MAX_LINE).map(printable)).is_err() {
                     return;
                 }
             }
@@ -52,18 +56,19 @@ impl Console {
     }
 }
 
-/// Is there a person at stdin? Perhaps not yet: a server in the background may come to the foreground.
+/// Whether stdin is a terminal. It may be in use by another program for now: a server in the background can come to the
+/// foreground later.
 pub fn is_attended() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Does the terminal belong to this program, not to the shell that put it into the background? A terminal that does
+/// Whether the terminal belongs to this program, not to the shell that put it into the background. A terminal that does
 /// not control this session (the call fails) knows no background.
 fn is_in_foreground() -> bool {
     tcgetpgrp(io::stdin()).map_or(true, |foreground| foreground == getpgrp())
 }
 
-/// Stdin, but a terminal only while it is ours: reading it from the background would stop the whole server (SIGTTIN).
+/// Stdin, but a terminal only while it is ours: reading from it in the background would stop the whole server (SIGTTIN).
 #[derive(Debug)]
 struct ForegroundStdin;
 

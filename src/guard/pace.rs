@@ -1,16 +1,14 @@
 //! How fast one client may be: a token bucket, in the form of the generic cell rate algorithm (ITU-T I.371).
 //!
-//! It knows no clock; whoever asks says what time it is. The client's thread simply waits as long as it is told, so
-//! that its socket fills up and TCP slows the sender down. Nothing is dropped: a paste of a thousand lines arrives
-//! whole, only not at once.
-//!
-//! Next on the tour: [`event`](crate::event), what goes across.
+//! It knows no clock; the caller says what time it is. The client's thread simply waits as long as it is told, so that
+//! its socket fills up and TCP slows the sender down. Nothing is dropped: a paste of a thousand lines arrives whole, only
+//! not at once.
 
 use std::time::{Duration, Instant};
 
 /// The pace of one client.
-#[derive(Debug)]
-pub struct Pace {
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
     /// How long a line takes at the allowed rate.
     interval: Duration,
     /// How far a client may be ahead of that rate.
@@ -20,15 +18,16 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// `rate` lines per second, after `burst` lines for free. A rate of 0 is no limit.
-    pub fn new(rate: u32, burst: u32) -> Pace {
+    /// `rate` lines per second, after `burst` lines for free. A rate or a burst of 0 is no limit.
+    pub(crate) fn new(rate: u32, burst: u32) -> Pace {
+        let rate = if burst == 0 { 0 } else { rate };
         let interval = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
         Pace { interval, tolerance: interval * burst, done_at: None }
     }
 
     /// One more line of so many bytes, `now`: how long it must wait. A long line counts as one for each KiB that it has
     /// begun, because a burst of long ones would be more than a slow reader's backlog may hold.
-    pub fn next_line(&mut self, bytes: usize, now: Instant) -> Duration {
+    pub(crate) fn next_line(&mut self, bytes: usize, now: Instant) -> Duration {
         let lines = u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
         let done_at = self.done_at.map_or(now, |done_at| done_at.max(now)) + self.interval * lines;
         self.done_at = Some(done_at);

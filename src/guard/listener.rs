@@ -1,12 +1,11 @@
-//! Sockets as this server wants them: listening with a long queue, buffers of a fixed size, quick to notice who is gone.
-//!
-//! Next on the tour: [`stopper`](crate::stopper).
+//! Sockets as this server wants them: a long listen backlog, kernel buffers of a fixed size, and probes that notice a
+//! client whose machine is gone.
 
 use crate::config::Config;
 use rustix::net::{listen, sockopt};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
-use std::{error, fmt, io};
 
 /// How many connections may wait to be accepted. With the 128 of std, a classroom that connects at once loses
 /// packets and waits a second for TCP to try again: 1,000 connects took 5 to 7 s, and 0.02 s with this.
@@ -14,24 +13,24 @@ const LISTEN_BACKLOG: i32 = 4096;
 
 /// The kernel's buffers for one client, in bytes. Left to itself Linux grows them to many MiB, so that a thousand
 /// clients that do not read would hold gigabytes that no flag mentions. A larger one makes nothing faster here.
-const SEND_BUFFER: usize = 128 * 1024;
+pub(crate) const SEND_BUFFER: usize = 128 * 1024;
 const RECEIVE_BUFFER: usize = 64 * 1024;
 
-/// A client that has been silent for this long is asked whether it is still there, so often, at such intervals.
+/// The kernel probes a connection that has been silent for this long, so many times, at such intervals (tcp(7)).
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Keepalive asks only those to whom nothing is on its way. Where something is, it may go unanswered for as long
-/// (RFC 5482); by default Linux would try for a quarter of an hour.
+/// Keepalive probes only idle connections. Data on its way may stay unacknowledged for as long as that (RFC 5482); by
+/// default Linux would try for a quarter of an hour.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const USER_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Listens on `addresses`, or on all addresses of this machine when there are none.
 ///
 /// # Errors
-/// Names the address that cannot be listened on, and what to do about it.
-pub fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
+/// The error is a sentence that names the address and says what to do.
+pub(crate) fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     if addresses.is_empty() {
         return bind_everywhere();
     }
@@ -39,36 +38,43 @@ pub fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError>
 }
 
 /// All addresses of this machine: IPv6, and IPv4 too, with one socket where the system can do that (RFC 3493, 5.3).
-fn bind_everywhere() -> Result<Vec<TcpListener>, BindError> {
+fn bind_everywhere() -> io::Result<Vec<TcpListener>> {
     match bind(Config::ANY_IPV6) {
         Ok(both) if matches!(sockopt::ipv6_v6only(&both), Ok(false)) => Ok(vec![both]),
         Ok(only_ipv6) => Ok(vec![only_ipv6, bind(Config::ANY_IPV4)?]),
-        Err(BindError { error, .. }) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(BindError { address: Some(Config::ANY_IPV6), error })
-        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
         Err(_no_ipv6) => Ok(vec![bind(Config::ANY_IPV4)?]),
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listening = || {
-        let listener = TcpListener::bind(address)?;
-        // What is accepted from it inherits these.
-        sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
-        sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
-        listen(&listener, LISTEN_BACKLOG)?;
-        // A connection may be gone between `poll` and `accept`, and then `accept` must not wait for the next one.
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listening().map_err(|error| BindError { address: Some(address), error })
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    listen_on(address).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "the address is in use; stop the other server, or choose another port, for example with --listen 0.0.0.0:12346",
+            io::ErrorKind::PermissionDenied => "this port needs special rights; choose one above 1023, for example with --listen 0.0.0.0:12345",
+            io::ErrorKind::AddrNotAvailable => "this machine does not have that address; choose one of its own, or 0.0.0.0 for all",
+            _ => &error.to_string(),
+        };
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {advice}"))
+    })
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    // Accepted sockets inherit these.
+    sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
+    sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
+    listen(&listener, LISTEN_BACKLOG)?;
+    // A connection may be gone between `poll` and `accept`, and then `accept` must not wait for the next one.
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Prepares an accepted connection.
 ///
 /// # Errors
 /// The connection is broken already.
-pub fn tune(socket: &TcpStream) -> io::Result<()> {
+pub(crate) fn tune(socket: &TcpStream) -> io::Result<()> {
     socket.set_nonblocking(false)?; // The BSDs and macOS let it inherit that from the listener.
     socket.set_nodelay(true)?;
     sockopt::set_socket_keepalive(socket, true)?;
@@ -83,49 +89,13 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Why a server cannot listen.
-#[derive(Debug)]
-pub struct BindError {
-    address: Option<SocketAddr>,
-    error: io::Error,
-}
-
-impl error::Error for BindError {}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(address) = self.address else {
-            return write!(f, "cannot listen: {}", self.error);
-        };
-        let advice = match self.error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "the address is in use; stop the other server, or choose another port, for example with --listen 0.0.0.0:12346"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "this port needs special rights; choose one above 1023, for example with --listen 0.0.0.0:12345"
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                "this machine does not have that address; choose one of its own, or 0.0.0.0 for all"
-            }
-            _ => return write!(f, "cannot listen on {address}: {}", self.error),
-        };
-        write!(f, "cannot listen on {address}: {advice}")
-    }
-}
-
-impl From<io::Error> for BindError {
-    fn from(error: io::Error) -> BindError {
-        BindError { address: None, error }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_is_accepted_has_small_buffers_and_notices_who_is_gone() {
+    fn an_accepted_socket_has_small_buffers_and_notices_a_client_that_is_gone() {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         listener.set_nonblocking(false).unwrap();
         let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::chat::command::Command;
 
 /// A room in which alice, bob and carol sit, and a way to type lines into it.
 struct Stage {
@@ -12,8 +13,7 @@ const CAROL: usize = 2;
 
 impl Stage {
     fn set() -> Stage {
-        let mut ids = ClientId::sequence();
-        let ids = [(); 3].map(|()| ids.next().unwrap());
+        let ids = [1, 2, 3].map(ClientId);
         let mut stage = Stage { room: Room::new(20, 10_000), ids };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
             stage.room.join(ids[who]);
@@ -23,8 +23,8 @@ impl Stage {
     }
 
     fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
-        let command = Command::parse(line).unwrap().unwrap();
-        let deliveries = self.room.act(self.ids[who], command, ClockTime::default());
+        let Some(Ok(Command::Room(request))) = Command::parse(line) else { panic!("{line}") };
+        let deliveries = self.room.act(self.ids[who], request, ClockTime::default());
         deliveries.into_iter().map(|delivery| (delivery.to, delivery.reply.to_string())).collect()
     }
 }
@@ -32,7 +32,7 @@ impl Stage {
 #[test]
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut stage = Stage::set();
-    let dave = ClientId::sequence().nth(3).unwrap();
+    let dave = ClientId(4);
     let deliveries = stage.room.join(dave);
     assert_eq!(deliveries[0].to, Only(dave));
     assert!(deliveries[0].reply.to_string().ends_with("*** 4 here: alice, bob, carol, guest4"));
@@ -43,36 +43,27 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
 #[test]
 fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
     let mut room = Room::new(20, 10_000);
-    let last = ClientId::sequence().take(50).map(|id| room.join(id)).last().unwrap();
+    let last = (1..=50).map(|n| room.join(ClientId(n))).last().unwrap();
     let welcome = last[0].reply.to_string();
     assert!(welcome.contains("*** 50 here: guest1, guest10, guest11"), "{welcome}");
     assert!(welcome.ends_with("… and 40 more"), "{welcome}");
 }
 
 #[test]
-fn in_a_large_room_only_numbers_are_told() {
+fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     let mut room = Room::new(20, 10_000);
-    let ids: Vec<_> = ClientId::sequence().take(203).collect();
+    let ids: Vec<_> = (1..=203).map(ClientId).collect();
     let told = |deliveries: &[Delivery]| {
-        deliveries
-            .iter()
-            .any(|delivery| delivery.to != Only(ids[0]) && delivery.reply.to_string().ends_with("joined"))
+        deliveries.iter().any(|delivery| delivery.reply.to_string().ends_with("joined"))
     };
     let announced = ids.iter().filter(|id| told(&room.join(**id))).count();
     assert_eq!(announced, 200);
-    let goodbye = room.leave(ids[7], Some(Reason::LastWord("bye".into())), true).unwrap().farewell.unwrap();
+    let goodbye = room.leave(ids[7], Some("bye".into()), true).unwrap().1.unwrap();
     assert_eq!((goodbye.to, goodbye.reply.to_string()), (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
-    assert_eq!(room.leave(ids[8], None, false).unwrap().farewell, None);
-    let summary = room.summary().unwrap();
-    assert_eq!(
-        (summary.to, summary.reply.to_string()),
-        (Everyone, "*** 3 joined, 2 left; 201 here".to_owned())
-    );
-    assert!(!room.has_summary() && room.summary().is_none());
-    room.leave(ids[9], None, false);
-    let told = room.leave(ids[10], None, false).unwrap().farewell.unwrap();
+    assert_eq!(room.leave(ids[8], None, false).unwrap().1, None);
+    assert_eq!(room.leave(ids[9], None, false).unwrap().1, None);
+    let told = room.leave(ids[10], None, false).unwrap().1.unwrap();
     assert_eq!((told.to, told.reply.to_string()), (EveryoneBut(ids[10]), "*** guest11 left".to_owned()));
-    assert_eq!(room.summary().unwrap().reply.to_string(), "*** 0 joined, 1 left; 199 here");
 }
 
 #[test]
@@ -108,32 +99,32 @@ fn newcomers_are_told_what_was_said_last() {
     }
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
     assert_eq!(stage.types(BOB, "/history"), [(Only(stage.ids[BOB]), expected.to_owned())]);
-    let dave = ClientId::sequence().nth(3).unwrap();
+    let dave = ClientId(4);
     let deliveries = stage.room.join(dave);
     assert_eq!((deliveries[1].to, deliveries[1].reply.to_string()), (Only(dave), expected.to_owned()));
 
     let mut forgetful = Room::new(0, 10_000);
     forgetful.join(dave);
-    forgetful.act(dave, Command::Say("hi".into()), ClockTime::default());
-    let recalled = forgetful.act(dave, Command::History, ClockTime::default());
+    forgetful.act(dave, Request::Say("hi".into()), ClockTime::default());
+    let recalled = forgetful.act(dave, Request::History, ClockTime::default());
     assert_eq!(recalled[0].reply.to_string(), "*** Nothing has been said yet.");
 }
 
 #[test]
 fn what_is_remembered_is_bounded_in_bytes_too() {
     let mut room = Room::new(1_000, 10_000);
-    let alice = ClientId::sequence().next().unwrap();
+    let alice = ClientId(1);
     room.join(alice);
     for n in 0..100 {
-        room.act(alice, Command::Say(format!("{n} {}", "x".repeat(1_000)).into()), ClockTime::default());
+        room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into()), ClockTime::default());
     }
-    let recalled = room.act(alice, Command::History, ClockTime::default())[0].reply.to_string();
+    let recalled = room.act(alice, Request::History, ClockTime::default())[0].reply.to_string();
     assert!((8..10).contains(&recalled.matches("<guest1> ").count()) && recalled.len() <= 10_000);
     assert!(recalled.lines().last().unwrap().starts_with("[00:00] <guest1> 99 "), "{recalled}");
     // One that is larger than all that may be kept is not kept at all.
-    room.act(alice, Command::Say("y".repeat(20_000).into()), ClockTime::default());
+    room.act(alice, Request::Say("y".repeat(20_000).into()), ClockTime::default());
     assert_eq!(
-        room.act(alice, Command::History, ClockTime::default())[0].reply.to_string(),
+        room.act(alice, Request::History, ClockTime::default())[0].reply.to_string(),
         "*** Nothing has been said yet."
     );
 }
@@ -173,10 +164,22 @@ fn a_name_belongs_to_one() {
 }
 
 #[test]
+fn a_name_and_its_look_alikes_belong_to_one() {
+    let mut stage = Stage::set();
+    for taken in ["ALICE", "a1ice", "aIice"] {
+        assert!(stage.types(BOB, &format!("/nick {taken}"))[0].1.contains(" is taken"), "{taken}");
+        assert!(stage.types(ALICE, &format!("/nick {taken}"))[0].1.contains(" is now "), "{taken}");
+    }
+    assert!(stage.types(BOB, "/msg alice hi")[0].1.starts_with("!!! No one here is called \"alice\""));
+    stage.room.leave(stage.ids[ALICE], None, false);
+    assert!(stage.types(BOB, "/nick a1ice")[0].1.contains(" is now "));
+}
+
+#[test]
 fn the_departed_do_not_speak() {
     let mut stage = Stage::set();
     stage.types(CAROL, "hi");
-    let departed = stage.room.leave(stage.ids[CAROL], None, false).unwrap();
+    let (departed, _) = stage.room.leave(stage.ids[CAROL], None, false).unwrap();
     assert_eq!((departed.name.to_string().as_str(), departed.lines), ("carol", 1));
     assert_eq!(stage.types(CAROL, "boo"), []);
     assert_eq!(stage.room.leave(stage.ids[CAROL], None, false), None);

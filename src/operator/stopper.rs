@@ -1,6 +1,4 @@
 //! How a server is told to stop, from any thread.
-//!
-//! Next on the tour: [`logging`](crate::logging).
 
 use std::io;
 use std::net::Shutdown;
@@ -17,7 +15,7 @@ impl Stopper {
     ///
     /// # Errors
     /// The system has no descriptors left.
-    pub fn pair() -> io::Result<(Stopper, UnixStream)> {
+    pub(crate) fn pair() -> io::Result<(Stopper, UnixStream)> {
         let (stopper, stopped) = UnixStream::pair()?;
         Ok((Stopper(Arc::new(stopper)), stopped))
     }

@@ -1,7 +1,5 @@
-//! What reaches another person's terminal is text: nothing in it moves the cursor, rings the bell or turns the
-//! reading direction around.
-//!
-//! Next on the tour: [`command`](crate::protocol::command).
+//! Only text reaches another person's terminal: nothing in it moves the cursor, rings the bell or turns the reading
+//! direction around.
 
 use std::fmt::Write;
 
@@ -10,14 +8,7 @@ use std::fmt::Write;
 /// Invalid UTF-8 becomes U+FFFD and a tab a space. Control characters (C0, DEL and C1, which terminals obey:
 /// ECMA-48), line and paragraph separators, and the characters that embed, override or isolate a writing direction
 /// (UAX #9) are shown as escapes: `\x1b`, `\u{202e}`. All else passes unharmed, in any script.
-///
-/// ```
-/// use chat_server::protocol::text::printable;
-///
-/// assert_eq!(printable("schön, 你好, 👩‍👩‍👧".as_bytes()), "schön, 你好, 👩‍👩‍👧");
-/// assert_eq!(printable(b"\x1b[2Jgone\tnow"), "\\x1b[2Jgone now");
-/// ```
-pub fn printable(received: &[u8]) -> String {
+pub(crate) fn printable(received: &[u8]) -> String {
     if received.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         // Nearly every line: plain ASCII.
         return String::from_utf8_lossy(received).into_owned();

@@ -1,17 +1,16 @@
-//! A time of day, as people write it beside a line. Which one it is, others say.
+//! A time of day, as people write it beside a line. The [dispatcher](crate::dispatcher) reads the clock, once a turn.
 
 use std::fmt;
 
 /// Hours and minutes, shown as `[14:03]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClockTime {
+pub(crate) struct ClockTime {
     hour: i8,
     minute: i8,
 }
 
 impl ClockTime {
-    /// What a clock on the wall shows at that moment.
-    pub fn of(moment: &jiff::ZonedDateTime) -> ClockTime {
+    pub(crate) fn of(moment: &jiff::ZonedDateTime) -> ClockTime {
         ClockTime { hour: moment.hour(), minute: moment.minute() }
     }
 }

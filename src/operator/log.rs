@@ -1,9 +1,10 @@
-//! The log, which must not stop the chat: whoever logs only formats the line, and puts it into the
-//! [queue](crate::line_queue) of each destination.
+//! The log, which must not stop the chat: a thread that logs formats the line and puts it into the
+//! [queue](super::line_queue) of each destination.
 //!
-//! Next on the tour: [`line_queue`](crate::line_queue).
+//! The logger of simplelog has a lock of its own, which the thread holds while it formats. No thread waits for a disk or a
+//! terminal while it holds that lock, because behind it there are only the queues.
 
-use crate::line_queue::LineQueue;
+use super::line_queue::LineQueue;
 use log::{LevelFilter, error};
 use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, ThreadPadding, WriteLogger};
 use std::fs::OpenOptions;
@@ -12,7 +13,7 @@ use std::panic;
 use std::path::Path;
 use time::macros::format_description;
 
-/// Starts logging to stderr, and to `file` too if there is one, which is appended to.
+/// Starts logging to stderr, and at the end of `file` too if there is one.
 ///
 /// Must be called before any other thread exists: only then can the time zone be asked for safely.
 ///
@@ -43,12 +44,12 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     }
     CombinedLogger::init(loggers).map_err(io::Error::other)?;
 
-    // A panic is reported by the same way, not by a direct write to stderr, which might wait.
+    // A panic is reported in the same way, not by a direct write to stderr, which might wait.
     panic::set_hook(Box::new(|panic| error!("{panic}")));
     Ok(())
 }
 
-/// Waits until what was logged is written, but for a second at most.
+/// Waits until all log lines are written, but for a second at most.
 pub fn finish() {
     log::logger().flush();
 }

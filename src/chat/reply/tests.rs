@@ -1,5 +1,4 @@
 use super::*;
-use crate::protocol::command::CommandError;
 
 fn named(names: &[&str]) -> Vec<Nickname> {
     names.iter().map(|name| Nickname::parse(name).unwrap()).collect()
@@ -8,7 +7,7 @@ fn named(names: &[&str]) -> Vec<Nickname> {
 #[test]
 fn the_welcome_is_three_lines() {
     let here = Here { count: 3, names: named(&["alice", "bob", "guest1"]) };
-    let welcome = Reply::Welcome { you: Nickname::parse("guest1").unwrap(), here };
+    let welcome = Reply::Welcome(Nickname::parse("guest1").unwrap(), here);
     assert_eq!(
         welcome.to_string(),
         "*** Welcome to chat-server! You are guest1.\n\
@@ -35,32 +34,4 @@ fn a_list_of_hundreds_is_wrapped() {
     let wide = named(&["愛麗絲愛麗絲愛麗絲愛麗絲", "アリスアリスアリス", "앨리스앨리스앨리스", "愛麗絲"]);
     let list = Reply::List(Here { count: 4, names: wide }).to_string();
     assert!(list.lines().count() == 2 && list.lines().all(|line| line.width() <= 80), "{list}");
-}
-
-#[test]
-fn numbers_are_grouped() {
-    for (number, shown) in [(0, "0"), (999, "999"), (4211, "4,211"), (1_000_042, "1,000,042")] {
-        assert_eq!(Grouped(number).to_string(), shown);
-    }
-}
-
-#[test]
-fn help_has_a_line_for_every_command() {
-    let help = Reply::Help.to_string();
-    for spec in &COMMANDS {
-        assert!(help.contains(&format!("\n***   /{}", spec.words[0])), "{help}");
-    }
-    assert!(help.lines().all(|line| line.starts_with("*** ")), "{help}");
-    assert!(help.contains("/list              who is here, and how many (also /who, /names)"), "{help}");
-}
-
-#[test]
-fn every_problem_is_marked_and_names_the_command() {
-    let usage = CommandError::Usage(&COMMANDS[1]);
-    assert_eq!(
-        Reply::Problem(Problem::Command(usage)).to_string(),
-        "!!! /msg needs something else after it. Usage: /msg NAME TEXT"
-    );
-    let unknown = Reply::Problem(Problem::Command(CommandError::Unknown("dance".into(), vec![]))).to_string();
-    assert!(unknown.starts_with("!!! There is no command /dance."), "{unknown}");
 }

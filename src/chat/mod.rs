@@ -1,0 +1,29 @@
+//! The rules of the chat: what a client may say, what the server answers, who has which name and who hears what.
+//!
+//! Nothing here knows a socket, a thread or a clock; a time is a value that is handed in. So a test of a rule is a
+//! few lines, and the rules read without anything around them. The [dispatcher](crate::dispatcher) calls the
+//! [`room`]; a [client's thread](crate::client) calls [`text`] and [`command`].
+
+pub(crate) mod clock;
+pub(crate) mod command;
+pub(crate) mod nickname;
+pub(crate) mod reply;
+pub(crate) mod room;
+pub(crate) mod text;
+
+use std::fmt;
+
+/// Identifies one client for as long as the server runs; no number is used twice.
+///
+/// A guest's first name comes from it: client 7 starts as `guest7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClientId(pub(crate) u64);
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One sentence for a person: what was wrong with a line, and what to do about it. Written where the problem is found.
+pub(crate) type Problem = String;

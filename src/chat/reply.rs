@@ -1,0 +1,126 @@
+//! Everything that the server says to a client. A [`Reply`] becomes text here and nowhere else, so this file and the
+//! [table of commands](super::command) are the protocol.
+//!
+//! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no name can
+//! begin like either. A reply may have several lines; [`Display`] puts no line break after the last.
+
+use super::{Problem, clock::ClockTime, command::help_for_clients, nickname::Nickname};
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+use unicode_width::UnicodeWidthStr;
+
+/// The width of a terminal that nobody has made wider.
+const COLUMNS: usize = 80;
+
+/// One thing that the server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The first thing that a client reads: its name, and who is here.
+    Welcome(Nickname, Here),
+    List(Here),
+    Joined(Nickname),
+    /// The reason, if the others should know one, stands in brackets.
+    Left(Nickname, Option<String>),
+    /// The old name and the new one.
+    Renamed(Nickname, Nickname),
+    Said(Nickname, Arc<str>),
+    Acted(Nickname, Arc<str>),
+    /// A private line as its recipient sees it, with the author,
+    Whispered(Nickname, Arc<str>),
+    /// and as the author sees it, with the recipient.
+    WhisperSent(Nickname, Arc<str>),
+    /// The last lines of talk, each with its time.
+    History(Vec<(ClockTime, Reply)>),
+    /// A line from the operator.
+    Operator(Arc<str>),
+    /// The answer to `/help`, which has its own stars.
+    Help,
+    /// The answer to a setting, or the goodbye.
+    Notice(&'static str),
+    /// The answer to a line that cannot be acted on.
+    Problem(Problem),
+}
+
+/// How many clients are in the room, and the names of all or the first of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Here {
+    pub(crate) count: usize,
+    /// In alphabetical order, at most `count`.
+    pub(crate) names: Vec<Nickname>,
+}
+
+impl Display for Reply {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Reply::Welcome(you, here) => write!(
+                f,
+                "*** Welcome to chat-server! You are {you}.\n\
+                 *** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.\n\
+                 {here}"
+            ),
+            Reply::List(here) => list(here, f),
+            Reply::Joined(who) => write!(f, "*** {who} joined"),
+            Reply::Left(who, None) => write!(f, "*** {who} left"),
+            Reply::Left(who, Some(why)) => write!(f, "*** {who} left ({why})"),
+            Reply::Renamed(from, to) => write!(f, "*** {from} is now {to}"),
+            Reply::Said(who, text) => write!(f, "<{who}> {text}"),
+            Reply::Acted(who, text) => write!(f, "* {who} {text}"),
+            Reply::Whispered(from, text) => write!(f, "[{from} -> you] {text}"),
+            Reply::WhisperSent(to, text) => write!(f, "[you -> {to}] {text}"),
+            Reply::History(lines) => history(lines, f),
+            Reply::Operator(text) => write!(f, "*** [server] {text}"),
+            Reply::Help => f.write_str(&help_for_clients()),
+            Reply::Notice(text) => write!(f, "*** {text}"),
+            Reply::Problem(problem) => write!(f, "!!! {problem}"),
+        }
+    }
+}
+
+impl Display for Here {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+        write!(f, "*** {} here: {}", self.count, names.join(", "))?;
+        match self.count - names.len() {
+            0 => Ok(()),
+            unnamed => write!(f, " … and {unnamed} more"),
+        }
+    }
+}
+
+impl Reply {
+    /// About how many bytes a line of talk takes on the wire, with its time: never fewer than it does.
+    pub(crate) fn size(&self) -> usize {
+        const AROUND: usize = "[14:03] *** [server] <> \n".len() + 4 * Nickname::MAX_CHARS;
+        match self {
+            Reply::Said(_, text) | Reply::Acted(_, text) | Reply::Operator(text) => AROUND + text.len(),
+            _ => AROUND,
+        }
+    }
+}
+
+/// All names, in lines of at most 80 columns.
+fn list(here: &Here, f: &mut Formatter<'_>) -> fmt::Result {
+    let mut line = format!("*** {} here:", here.count);
+    for (i, name) in here.names.iter().enumerate() {
+        let comma = if i + 1 < here.names.len() { "," } else { "" };
+        let item = format!(" {name}{comma}");
+        if line.width() + item.width() > COLUMNS {
+            f.write_str(&line)?;
+            line = "\n***  ".to_owned();
+        }
+        line += &item;
+    }
+    f.write_str(&line)
+}
+
+fn history(lines: &[(ClockTime, Reply)], f: &mut Formatter<'_>) -> fmt::Result {
+    match lines.len() {
+        0 => f.write_str("*** Nothing has been said yet."),
+        1 => f.write_str("*** The last line:"),
+        n => write!(f, "*** The last {n} lines:"),
+    }?;
+    lines.iter().try_for_each(|(time, line)| write!(f, "\n{time} {line}"))
+}
+
+#[cfg(test)]
+mod tests;

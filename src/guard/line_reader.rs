@@ -1,0 +1,332 @@
+//! From bytes to lines: however the network cuts them up, the same bytes give the same lines.
+//!
+//! LF, CR LF, CR NUL (RFC 854) and a lone CR each end a line, at once. Backspace and DEL erase, as they did on the screen
+//! of the person who typed them; this comes before all other rules, so what is erased reaches nobody. Holds one buffer
+//! of a few KiB and at most one line: gigabytes without a line break cost the server only the time to skip them.
+
+use super::foreign::{ENOUGH, Foreign};
+use super::telnet::{Heard, Telnet};
+use std::io::{self, ErrorKind, Read};
+use std::mem;
+
+/// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of clients.
+const READ_SIZE: usize = 4096;
+
+/// The longest character in UTF-8 (RFC 3629). A line is kept up to `max` and the rest of a character that began there.
+const LONGEST_CHARACTER: usize = 4;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+const BACKSPACE: u8 = 0x08;
+const DELETE: u8 = 0x7f;
+/// The keys Ctrl-C, Ctrl-D and Ctrl-Z of a terminal that sends each key.
+const END_OF_TEXT: u8 = 0x03;
+const END_OF_TRANSMISSION: u8 = 0x04;
+const SUBSTITUTE: u8 = 0x1a;
+
+/// Cuts the bytes from `source` into lines.
+#[derive(Debug)]
+pub(crate) struct LineReader<R> {
+    source: R,
+    max: usize,
+    /// Bytes that were read, and how many of them have been looked at.
+    buffer: Vec<u8>,
+    at: usize,
+    /// The first bytes of the stream, which tell a foreign protocol.
+    first: Vec<u8>,
+    telnet: Telnet,
+    line: Vec<u8>,
+    /// How many characters of the line are skipped because it is too long.
+    skipped: usize,
+    is_first_line: bool,
+    /// The last line ended with a CR: an LF or NUL that follows belongs to it.
+    after_cr: bool,
+    ended: bool,
+}
+
+/// One line, without its line break.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line<'a> {
+    Whole(&'a [u8]),
+    /// The beginning of a line of more bytes than allowed.
+    TooLong(&'a [u8]),
+}
+
+impl<'a> Line<'a> {
+    /// The bytes of a whole line, or a sentence for the person who typed one of more than `max` bytes.
+    pub(crate) fn whole(self, max: usize) -> Result<&'a [u8], String> {
+        match self {
+            Line::Whole(bytes) => Ok(bytes),
+            Line::TooLong(_) => Err(format!(
+                "That line was longer than {max} bytes, so nobody got it. Please send it in pieces."
+            )),
+        }
+    }
+}
+
+impl<R: Read> LineReader<R> {
+    /// Reads lines of at most `max` bytes, line break not counted.
+    pub(crate) fn new(source: R, max: usize) -> LineReader<R> {
+        LineReader {
+            source,
+            max,
+            buffer: Vec::new(),
+            at: 0,
+            first: Vec::new(),
+            telnet: Telnet::default(),
+            line: Vec::new(),
+            skipped: 0,
+            is_first_line: true,
+            after_cr: false,
+            ended: false,
+        }
+    }
+
+    /// Waits for the next line; `None` when there will be no more. A last line without a line break counts as one.
+    ///
+    /// # Errors
+    /// Whatever reading gives, [`ErrorKind::ConnectionReset`] for example; with a [`Foreign`] inside when the first bytes
+    /// are those of another protocol.
+    pub(crate) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.line.clear();
+        self.skipped = 0;
+        while !self.ended {
+            if self.at == self.buffer.len() && self.fill()? == 0 {
+                break;
+            }
+            self.take_plain();
+            let Some(&byte) = self.buffer.get(self.at) else { continue };
+            self.at += 1;
+            match self.telnet.hear(byte) {
+                Heard::Text(byte) if self.hear(byte) => return Ok(Some(self.finish())),
+                Heard::Text(_) | Heard::Nothing => {}
+                Heard::EndOfFile => self.ended = true,
+                Heard::Interrupt => {
+                    self.line.clear(); // As in a terminal, where Ctrl-C throws away the line being typed.
+                    self.ended = true;
+                }
+            }
+        }
+        self.ended = true;
+        Ok((!self.line.is_empty()).then(|| self.finish()))
+    }
+
+    /// Takes bytes up to the next one that may be more than text: nearly all of them.
+    fn take_plain(&mut self) {
+        if self.telnet != Telnet::Text {
+            return;
+        }
+        let ahead = &self.buffer[self.at..];
+        let is_plain = |byte: &u8| matches!(*byte, b' '..=b'~' | 0x80..=0xfe);
+        let length = ahead.iter().position(|byte| !is_plain(byte)).unwrap_or(ahead.len());
+        if length > 0 {
+            self.after_cr = false;
+        }
+        if self.line.len() + length <= self.max {
+            self.line.extend_from_slice(&ahead[..length]);
+            self.at += length;
+        } else {
+            for at in self.at..self.at + length {
+                self.keep(self.buffer[at]);
+            }
+            self.at += length;
+        }
+    }
+
+    /// Takes one byte of text. True when it ends the line.
+    fn hear(&mut self, byte: u8) -> bool {
+        let after_cr = mem::replace(&mut self.after_cr, byte == b'\r');
+        match byte {
+            b'\n' | 0 if after_cr => {}
+            b'\n' | b'\r' => return true,
+            BACKSPACE | DELETE => self.erase(),
+            END_OF_TRANSMISSION if self.line.is_empty() => self.ended = true,
+            // At the very beginning it can also be the first byte of a foreign protocol.
+            END_OF_TEXT if self.line.is_empty() && !self.is_first_line => self.ended = true,
+            SUBSTITUTE if self.line.is_empty() => {}
+            byte => self.keep(byte),
+        }
+        false
+    }
+
+    fn keep(&mut self, byte: u8) {
+        let is_inside_character = byte & 0b1100_0000 == 0b1000_0000;
+        let mark = if self.begins_with_mark() { BYTE_ORDER_MARK.len() } else { 0 };
+        let longest = self.max + mark + if is_inside_character { LONGEST_CHARACTER } else { 0 };
+        if self.skipped == 0 && self.line.len() < longest {
+            self.line.push(byte);
+        } else if self.skipped == 0 || !is_inside_character {
+            self.skipped += 1;
+        }
+    }
+
+    /// Takes away the last character (code point).
+    fn erase(&mut self) {
+        if self.skipped > 0 {
+            self.skipped -= 1;
+            return;
+        }
+        let continued = self.line.iter().rev().take(LONGEST_CHARACTER - 1);
+        let continued = continued.take_while(|byte| **byte & 0b1100_0000 == 0b1000_0000).count();
+        self.line.truncate(self.line.len().saturating_sub(continued + 1));
+    }
+
+    fn begins_with_mark(&self) -> bool {
+        self.is_first_line && self.line.starts_with(BYTE_ORDER_MARK)
+    }
+
+    fn finish(&mut self) -> Line<'_> {
+        if self.begins_with_mark() {
+            self.line.drain(..BYTE_ORDER_MARK.len());
+        }
+        self.is_first_line = false;
+        if self.skipped > 0 || self.line.len() > self.max {
+            Line::TooLong(&self.line)
+        } else {
+            Line::Whole(&self.line)
+        }
+    }
+
+    /// Waits for more bytes; 0 at the end of the stream.
+    fn fill(&mut self) -> io::Result<usize> {
+        self.at = 0;
+        self.buffer.resize(READ_SIZE, 0);
+        let received = loop {
+            match self.source.read(&mut self.buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        self.buffer.truncate(*received.as_ref().unwrap_or(&0));
+        if self.is_first_line && self.first.len() < ENOUGH {
+            // Not beyond the first line, which may have been delivered before the next packet came.
+            let first_line = self.buffer.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r'));
+            self.first.extend(first_line.take(ENOUGH - self.first.len()));
+            if let Some(foreign) = Foreign::by_first_bytes(&self.first) {
+                return Err(io::Error::other(foreign));
+            }
+        }
+        received
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A network that delivers the bytes in pieces of the given sizes, then ends.
+    struct Pieces<'a> {
+        bytes: &'a [u8],
+        sizes: std::iter::Cycle<std::iter::Copied<std::slice::Iter<'a, usize>>>,
+    }
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let size = self.sizes.next().unwrap_or(1).min(buffer.len());
+            self.bytes.take(size as u64).read(buffer).inspect(|&n| self.bytes = &self.bytes[n..])
+        }
+    }
+
+    const TOO_LONG: &[u8] = b"(too long)";
+
+    /// The lines in a stream, and with them the error that ended it.
+    fn lines(bytes: &[u8], sizes: &[usize], max: usize) -> Vec<Vec<u8>> {
+        let mut reader = LineReader::new(Pieces { bytes, sizes: sizes.iter().copied().cycle() }, max);
+        let mut lines = Vec::new();
+        loop {
+            match reader.next_line() {
+                Ok(None) => return lines,
+                Ok(Some(Line::Whole(line))) => lines.push(line.to_vec()),
+                Ok(Some(Line::TooLong(beginning))) => {
+                    assert!(beginning.len() <= max + LONGEST_CHARACTER + BYTE_ORDER_MARK.len());
+                    lines.push(TOO_LONG.to_vec());
+                }
+                Err(error) => {
+                    lines.push(error.to_string().into_bytes());
+                    return lines;
+                }
+            }
+        }
+    }
+
+    fn expect(bytes: &[u8], max: usize, expected: &[&str]) {
+        let expected: Vec<_> = expected.iter().map(|line| line.as_bytes().to_vec()).collect();
+        for size in 1..=bytes.len().clamp(1, 20) {
+            assert_eq!(lines(bytes, &[size], max), expected, "{bytes:?} in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn every_line_break_ends_a_line_and_the_end_does_too() {
+        expect(b"a\nb\r\n\nc\rd\r\0e\r\r\nf\n\rg", 10, &["a", "b", "", "c", "d", "e", "", "f", "", "g"]);
+        expect(b"a\0b\n\0c\r\0\0d", 10, &["a\0b", "\0c", "\0d"]);
+        expect(b"", 10, &[]);
+        expect(b"\r", 10, &[""]);
+    }
+
+    #[test]
+    fn a_lone_carriage_return_ends_a_line_without_waiting_for_more() {
+        let stream = b"hello\r".chain(io::repeat(b'x'));
+        assert_eq!(LineReader::new(stream, 100).next_line().unwrap(), Some(Line::Whole(b"hello")));
+    }
+
+    #[test]
+    fn backspace_and_delete_erase_by_character_and_never_past_the_beginning() {
+        expect(b"\x7f\x7f/msg\n", 10, &["/msg"]);
+        expect(b"a\x08b\x7f\x7f\x7fc\nd\x7f\x08e", 10, &["c", "e"]);
+        expect("häß\x7f\x08ö\n👍\x7f!\n".as_bytes(), 10, &["hö", "!"]);
+        expect(b"12345678\x7f\x7f\x7f\n", 5, &["12345"]);
+        expect("1234ä\x7f5\n1234ä\n".as_bytes(), 5, &["12345", "(too long)"]);
+        expect("12345ää\x7f\x7f\n".as_bytes(), 5, &["12345"]);
+    }
+
+    #[test]
+    fn the_keys_that_end_a_conversation_end_it_at_the_beginning_of_a_line_only() {
+        expect(b"hi\n\x04too late\n", 20, &["hi"]);
+        expect(b"hi\n\x03too late\n", 20, &["hi"]);
+        expect(b"\x1ahi\n", 20, &["hi"]);
+        expect(b"hi\x04\x03\x1a\n", 20, &["hi\x04\x03\x1a"]);
+        expect(b"one\nhalf\xff\xf4two\n", 20, &["one"]); // Ctrl-C in telnet
+        expect(b"one\nhalf\xff\xectwo\n", 20, &["one", "half"]); // end of file
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_dropped_at_the_start_of_the_stream_only() {
+        expect("\u{feff}12345\n\u{feff}x".as_bytes(), 5, &["12345", "\u{feff}x"]);
+        expect("\u{feff}".as_bytes(), 5, &[""]);
+    }
+
+    #[test]
+    fn exactly_the_limit_is_a_line_and_one_more_is_not() {
+        for line_break in ["\n", "\r\n", "\r", "\r\0", ""] {
+            expect(format!("12345{line_break}").as_bytes(), 5, &["12345"]);
+            for longer in ["123456", "1234567", "12345ä", "1234ä"] {
+                expect(format!("{longer}{line_break}").as_bytes(), 5, &["(too long)"]);
+            }
+        }
+        expect(b"1234567890\nok\n", 5, &["(too long)", "ok"]);
+        expect(b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\nok\n", 5, &["(too long)", "ok"]);
+    }
+
+    #[test]
+    fn endless_text_without_a_line_break_is_one_error_and_one_buffer() {
+        for byte in [b'x', 0x80, 0x01] {
+            let endless = io::repeat(byte).take(1 << 22).chain(&b"\nstill here\n"[..]);
+            let mut reader = LineReader::new(endless, 4096);
+            assert!(matches!(reader.next_line(), Ok(Some(Line::TooLong(_)))));
+            assert_eq!(reader.next_line().unwrap(), Some(Line::Whole(b"still here")));
+            assert!(reader.line.capacity() + reader.buffer.capacity() <= 4 * 4096);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_same_lines(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(0), Just(8), any::<u8>()], 0..200),
+            sizes in proptest::collection::vec(1..9usize, 1..9),
+            max in 1..20usize,
+        ) {
+            prop_assert_eq!(lines(&bytes, &sizes, max), lines(&bytes, &[usize::MAX], max));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Connections that were refused.
+//!
+//! A refused client gets one sentence. Its connection is closed a little later than our half of it: closing with unread
+//! input makes the kernel send a reset, and that can overtake the sentence. The log gets at most one line a second about
+//! refusals, so that strangers cannot fill the disk with them.
+
+use super::LINGER;
+use super::admission::Refusal;
+use log::warn;
+use rustix::event::Timespec;
+use rustix::net::{SendFlags, send};
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many refused connections stay half open at once.
+const MAX_HALF_OPEN: usize = 8;
+
+#[derive(Debug, Default)]
+pub(crate) struct TurnedAway {
+    half_open: VecDeque<Arc<TcpStream>>,
+    last_line: Option<Instant>,
+    unsaid: u64,
+}
+
+impl TurnedAway {
+    /// Tells a client why it is not let in, as far as that is possible without waiting. The log gets the cause.
+    pub(crate) fn refuse(
+        &mut self,
+        socket: &Arc<TcpStream>,
+        peer: SocketAddr,
+        why: Refusal,
+        cause: &dyn Display,
+    ) {
+        self.log(peer, cause);
+        let sentence = format!("!!! Sorry, {why}.\n");
+        let _ = send(socket, sentence.as_bytes(), SendFlags::DONTWAIT);
+        let _ = socket.shutdown(Shutdown::Write);
+        self.half_open.truncate(MAX_HALF_OPEN - 1);
+        self.half_open.push_front(socket.clone());
+    }
+
+    /// When to [hang up](TurnedAway::hang_up), if no connection comes before.
+    pub(crate) fn timeout(&self) -> Option<Timespec> {
+        if self.half_open.is_empty() { None } else { LINGER.try_into().ok() }
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        self.half_open.clear();
+    }
+
+    pub(crate) fn log(&mut self, peer: impl Display, why: &dyn Display) {
+        if self.last_line.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
+            self.unsaid += 1;
+            return;
+        }
+        match self.unsaid {
+            0 => warn!("refused {peer}: {why}"),
+            unsaid => warn!("refused {peer}: {why} (and {unsaid} others since the last such line)"),
+        }
+        self.last_line = Some(Instant::now());
+        self.unsaid = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_refused_client_is_told_why_and_hung_up_on_later() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut turned_away = TurnedAway::default();
+        assert!(turned_away.timeout().is_none());
+        for _ in 0..2 * MAX_HALF_OPEN {
+            let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (near, peer) = listener.accept().unwrap();
+            let why = "the server is full; please try again later";
+            turned_away.refuse(&Arc::new(near), peer, why, &why);
+            let mut sentence = String::new();
+            far.read_to_string(&mut sentence).unwrap();
+            assert_eq!(sentence, "!!! Sorry, the server is full; please try again later.\n");
+        }
+        assert_eq!(turned_away.half_open.len(), MAX_HALF_OPEN);
+        assert!(turned_away.timeout().is_some());
+        turned_away.hang_up();
+        assert!(turned_away.timeout().is_none());
+    }
+}

@@ -1,0 +1,9 @@
+//! Everything for the operator, the person at the server's keyboard: the console and its orders, the log, the commands to
+//! hand out, and the handle that stops the server.
+
+pub mod console;
+pub mod invitation;
+mod line_queue;
+pub mod log;
+pub(crate) mod orders;
+pub(crate) mod stopper;
