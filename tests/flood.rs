@@ -1,16 +1,14 @@
-//! Floods that nothing slows down, and somebody who reads as fast as it can: everything must arrive.
+//! Floods that nothing slows down, and a reader that reads as fast as it can: everything must arrive.
 //!
 //! How fast that is depends on what else the machine does, so these tests have a program of their own and run one
 //! after the other.
 
-mod support;
-
 use chat_server::Config;
+use chat_test_support::{TestServer, test_config};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use support::{TestServer, test_config};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 

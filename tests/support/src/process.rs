@@ -1,10 +1,12 @@
 //! The program, as a process of its own.
 
-use super::{DEADLINE, Person, eventually, lines_of};
+use crate::{DEADLINE, Person, eventually, lines_of};
 use rustix::process::{Pid, Signal, kill_process};
+use std::env;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 /// The program itself, as its own process on a free port of the loopback interface.
 pub struct ServerProcess {
@@ -14,8 +16,24 @@ pub struct ServerProcess {
     pub log: Receiver<String>,
 }
 
+/// The program that cargo has built with the tests: one directory above theirs, so of the same profile.
+pub fn program() -> PathBuf {
+    let test = env::current_exe().expect("a test knows where it is");
+    let deps = test.parent().expect("it is in a directory");
+    deps.with_file_name(format!("chat-server{}", env::consts::EXE_SUFFIX))
+}
+
+/// The program itself, not started yet.
 pub fn chat_server() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_chat-server"))
+    Command::new(program())
+}
+
+/// The same with less of everything: started by a shell with these words for `ulimit`, on a free port.
+pub fn limited(ulimit: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit {ulimit} && exec \"$0\" --listen 127.0.0.1:0");
+    shell.args(["-c", &script]).arg(program());
+    shell
 }
 
 impl ServerProcess {
@@ -24,15 +42,26 @@ impl ServerProcess {
     }
 
     pub fn spawn(command: &mut Command) -> ServerProcess {
+        ServerProcess::try_spawn(command).expect("the server says where it listens")
+    }
+
+    /// The same; `None` if it ends before it listens.
+    pub fn try_spawn(command: &mut Command) -> Option<ServerProcess> {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines_of(child.stderr.take().unwrap());
-        let address = loop {
-            let line = log.recv_timeout(DEADLINE).expect("the server says where it listens");
-            if let Some((_, address)) = line.split_once("Listening on ") {
-                break address.parse().expect("an address");
+        let mut server = ServerProcess { child, address: SocketAddr::from(([0; 4], 0)), log };
+        loop {
+            match server.log.recv_timeout(DEADLINE) {
+                Err(RecvTimeoutError::Timeout) => panic!("the server does not say where it listens"),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(line) => {
+                    if let Some((_, address)) = line.split_once("Listening on ") {
+                        server.address = address.parse().expect("an address");
+                        return Some(server);
+                    }
+                }
             }
-        };
-        ServerProcess { child, address, log }
+        }
     }
 
     pub fn person(&self, name: &str) -> Person {
