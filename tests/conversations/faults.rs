@@ -209,7 +209,7 @@ fn a_connection_that_closes_while_it_is_written_to_is_only_a_leave() {
 }
 
 #[test]
-fn stopping_under_full_load_says_goodbye_to_everyone_who_reads() {
+fn stopping_under_full_load_says_goodbye_to_all_who_read() {
     for line in ["chatter chatter chatter\n".to_owned(), format!("{}\n", "x".repeat(4000))] {
         let mut server = ServerProcess::start(&["--rate", "0", "--log-level", "error"]);
         let mut people: Vec<_> = (0..10).map(|n| server.person(&format!("p{n}"))).collect();

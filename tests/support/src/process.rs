@@ -12,7 +12,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 pub struct ServerProcess {
     pub child: Child,
     pub address: SocketAddr,
-    /// What it writes to stderr.
+    /// What it wrote to stderr up to where it listens.
+    pub first_lines: Vec<String>,
+    /// What it writes to stderr from then on.
     pub log: Receiver<String>,
 }
 
@@ -49,12 +51,14 @@ impl ServerProcess {
     pub fn try_spawn(command: &mut Command) -> Option<ServerProcess> {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines_of(child.stderr.take().unwrap());
-        let mut server = ServerProcess { child, address: SocketAddr::from(([0; 4], 0)), log };
+        let address = SocketAddr::from(([0; 4], 0));
+        let mut server = ServerProcess { child, address, first_lines: Vec::new(), log };
         loop {
             match server.log.recv_timeout(DEADLINE) {
                 Err(RecvTimeoutError::Timeout) => panic!("the server does not say where it listens"),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Ok(line) => {
+                    server.first_lines.push(line.clone());
                     if let Some((_, address)) = line.split_once("Listening on ") {
                         server.address = address.parse().expect("an address");
                         return Some(server);
