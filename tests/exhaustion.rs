@@ -1,4 +1,4 @@
-//! What happens when the system has nothing left: newcomers are refused, and the others chat on.
+//! When the system has nothing left, newcomers are refused, and the others chat on.
 //!
 //! Run these in a release build too (`make test-release`): what the optimiser makes of the code decides what is asked
 //! of the system, and in which order.
@@ -101,7 +101,7 @@ fn limits_from(lowest: usize) -> impl Iterator<Item = usize> {
     (0..LIMITS).map(move |step| lowest + step * RANGE / (LIMITS - 1))
 }
 
-/// What a newcomer reads first: `Ok` for a welcome, `Err` for a sentence that refuses, `None` if there is nothing.
+/// The first line that a newcomer reads: `Ok` for a welcome, `Err` for a refusal, `None` if there is none.
 fn is_welcome(mut newcomer: Person) -> Option<Result<Person, String>> {
     let line = newcomer.next_line()?;
     if line.starts_with("!!! Sorry, the server ") {

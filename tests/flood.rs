@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What may wait for the reader. While more than half of it does, the server takes no lines for up to 20 ms at a time,
+/// How many bytes may wait for the reader. While more than half of it does, the server takes no lines for up to 20 ms at a time,
 /// and then one turn of 64 KiB. It never stops for longer, because one reader must not stop the room. So a reader that
 /// the machine does not let run at all is cut off in the end; with this much room, after 48 such turns, about a second.
 const BACKLOG: usize = 6 * 1024 * 1024;

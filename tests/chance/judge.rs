@@ -11,7 +11,7 @@ pub fn is_public(line: &str) -> bool {
     !line.starts_with('[') && !line.starts_with("!!! ")
 }
 
-/// Whom a line is from or about: `<alice> …`, `* alice …`, `*** alice …`, `[alice -> you] …`.
+/// The name of the person whom a line is from or about: `<alice> …`, `* alice …`, `*** alice …`, `[alice -> you] …`.
 pub fn speaker(line: &str) -> &str {
     let name = line.trim_start_matches(['<', '*', '[', ' ']);
     name.split(['>', ' ']).next().unwrap()
@@ -35,8 +35,8 @@ pub fn judge(sequence: &[String], visits: &[Visit]) {
     judge_private(visits, &who, &complete);
 }
 
-/// What a visitor did came out whole, once and in order, at these places of the sequence; and what they saw is its run
-/// from their coming to their leaving. Returns false if the end of that run may be missing, because the connection was
+/// All that a visitor said came out whole, once and in order, at these places of the sequence; and the visitor saw its
+/// run from coming to leaving. Returns false if the end of that run may be missing, because the connection was
 /// broken off.
 fn judge_public(sequence: &[String], visit: &Visit, places: &[usize]) -> bool {
     let name = visit.names.last().unwrap();
@@ -104,13 +104,13 @@ fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]
                 assert_eq!(reader, None, "seen, but answered with {answer:?}: {line}");
                 continue;
             };
-            let to = who[to.as_deref().or(wrote_last).expect("somebody wrote last")];
-            assert_eq!(who[name], to, "for somebody else: {line}");
+            let to = who[to.as_deref().or(wrote_last).expect("a line came before the reply")];
+            assert_eq!(who[name], to, "for another person: {line}");
             assert!(line.ends_with(&format!("] {text}")), "{text:?} for {line}");
             let lost = reader.is_none() && !complete[to];
             assert!(reader == Some(to) || lost, "seen by {reader:?}, not {to}: {line}");
         }
-        // Without an answer are only the last whispers of somebody whose connection was broken off.
+        // Only the last whispers of a person whose connection was broken off are without an answer.
         for Whisper { to, line } in whispers {
             assert!(!complete_here, "no answer: {line}");
             let reader = readers.remove(line);
@@ -121,7 +121,7 @@ fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]
     assert!(readers.is_empty(), "nobody wrote {readers:?}");
 }
 
-/// Is this what somebody sees to whom somebody has written alone?
+/// Is this a private line, as its reader sees it?
 fn is_whisper(line: &str) -> bool {
     line.starts_with('[') && !line.starts_with("[you -> ")
 }

@@ -73,7 +73,7 @@ impl Wire {
                 Ok(Some(mem::take(&mut self.line)))
             }
             Ok(_) => Err(ErrorKind::UnexpectedEof.into()),
-            // What has come of the line so far stays in `line`.
+            // The part of the line that has come stays in `line`.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
             Err(error) => Err(error),
         }
@@ -105,7 +105,7 @@ impl Wire {
     }
 }
 
-/// What a process uses, where `/proc` tells.
+/// How much of the machine a process uses, where `/proc` tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Usage {
     pub(crate) memory_kib: usize,

@@ -21,7 +21,7 @@ const MONKEYS: usize = 12;
 /// When to stop, if the time is not over before: each connection may keep a port busy for a minute.
 const MOST_CONNECTIONS: usize = 100_000;
 
-/// What strangers say first when they take the port for another: RFC 9112, RFC 8446, RFC 4253, MS-RDPBCGR, MS-SMB2.
+/// The first bytes of strangers that take the port for another: RFC 9112, RFC 8446, RFC 4253, MS-RDPBCGR, MS-SMB2.
 const HELLOS: [&[u8]; 7] = [
     b"GET / HTTP/1.1\r\nHost: chat:12345\r\n\r\n",
     b"POST / HTTP/1.1\r\nContent-Length: 28\r\n\r\n/nick root\n/msg alice hello\n",

@@ -1,7 +1,7 @@
 //! Total order, checked. Many people say, whisper, rename themselves, stall, leave and come back at random; then
-//! what each of them saw is compared with what they all did, line by line.
+//! the lines that each of them saw are compared with what they all did, line by line.
 //!
-//! One observer stays all the time. What it saw is *the* sequence of public lines, and everybody else must have seen
+//! One observer stays all the time. It sees *the* sequence of public lines, and everybody else must have seen
 //! a contiguous run of it: from their own coming to their own leaving. No comparison has any tolerance, and none
 //! depends on how fast the machine is.
 //!
@@ -25,7 +25,7 @@ const FLAGS: [&str; 4] = ["--rate=0", "--max-per-ip=0", "--history=0", "--max-ba
 /// How many people there are at once.
 const PEOPLE: usize = 40;
 
-/// How many lines somebody sends in one go, and how many bytes one has, at most. Nobody goes on before the observer
+/// How many lines a person sends in one go, and how many bytes one has, at most. Nobody goes on before the observer
 /// has seen the last of them, so no more than 40 * 4 lines are ever on their way to it. That is less than
 /// `--max-backlog`: the observer is never too slow, however busy the machine is.
 const BURST: usize = 4;
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const ROUND: Duration = Duration::from_secs(3);
 const THE_END: &str = "that is all";
 
-/// What somebody did between coming and leaving, and what they saw.
+/// Everything that one person did and saw between coming and leaving.
 pub struct Visit {
     /// All names that they had. No two visits ever have the same name.
     pub names: Vec<String>,
@@ -55,7 +55,7 @@ pub struct Visit {
 pub struct Whisper {
     /// `None` is `/reply`.
     pub to: Option<String>,
-    /// What the other one must see.
+    /// The line that the other one must see.
     pub line: String,
 }
 
@@ -73,7 +73,7 @@ pub enum Ending {
     CutOff,
 }
 
-/// What all threads of a round share.
+/// All that the threads of a round share.
 struct Round {
     seed: u64,
     server: SocketAddr,
@@ -83,7 +83,7 @@ struct Round {
     talking: AtomicUsize,
 }
 
-/// Counts somebody as talking until it is dropped, whatever happens.
+/// Counts a person as talking until it is dropped, whatever happens.
 struct Talking<'a>(&'a AtomicUsize);
 
 impl Drop for Talking<'_> {
@@ -92,7 +92,7 @@ impl Drop for Talking<'_> {
     }
 }
 
-/// Somebody during one visit.
+/// A person during one visit.
 struct Visitor<'a> {
     round: &'a Round,
     person: usize,
@@ -103,7 +103,7 @@ struct Visitor<'a> {
     visit: Visit,
 }
 
-/// One person visits again and again, until the round is over. Whoever is there then reads on until the observer says
+/// One person visits again and again, until the round is over. The last visit goes on until the observer says
 /// that it was all.
 fn come_and_go(round: &Round, person: usize) -> Vec<Visit> {
     let mut talking = Some(Talking(&round.talking));
@@ -256,14 +256,14 @@ impl Visitor<'_> {
         format!("#{}-{} {words}.", self.person, self.count)
     }
 
-    /// Somebody of whom there was news lately, and who may be gone or renamed already.
+    /// The name of a person of whom there was news lately; it may be gone or renamed already.
     fn acquaintance(&mut self) -> Option<String> {
         let news = self.visit.seen.iter().rev().filter(|line| is_public(line));
         news.map(|line| speaker(line).to_owned()).nth(self.rng.usize(..30))
     }
 }
 
-/// Who wrote the text in this line and its number: `#7-12`.
+/// The number of the person who wrote the text in this line, and of the text: `#7-12`.
 fn number_in(line: &str) -> Option<(usize, usize)> {
     let (person, rest) = line.split_once('#')?.1.split_once('-')?;
     let (number, _) = rest.split_once(' ')?;

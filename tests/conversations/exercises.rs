@@ -164,7 +164,7 @@ fn exercise_4_a_line_is_heard_in_its_room_and_nowhere_else() {
     carol.says("in the lobby");
     all_see_next([&mut alice, &mut carol], "<carol> in the lobby");
 
-    // Who comes in sees what was said there last.
+    // A newcomer to a room sees what was said there last.
     alice.says("/join KITCHEN");
     alice.sees_next("*** You are in kitchen now.");
     alice.sees_next("*** 2 here: alice, bob");

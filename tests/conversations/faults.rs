@@ -1,4 +1,4 @@
-//! What one client does must not hurt another: bad input, floods, slow readers, exhaustion, sudden ends.
+//! Nothing that one client does may hurt another: floods, slow readers, exhaustion, sudden ends.
 
 use chat_server::Config;
 use chat_test_support::{
@@ -74,7 +74,7 @@ fn a_flooder_that_hangs_up_is_gone_with_all_that_it_still_had_to_say() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_paced_client_sends_waits_on_its_own_machine() {
+fn the_lines_of_a_paced_client_wait_on_its_own_machine() {
     let server = TestServer::with(Config { rate: 1, burst: 1, ..test_config() });
     let mut flooder = server.guest().socket.take().unwrap();
     set_socket_send_buffer_size(&flooder, 16 * 1024).unwrap();
@@ -184,7 +184,7 @@ fn ten_thousand_connections_that_close_at_once_leave_nothing_behind() {
         }
         resident_kib(&server)
     };
-    // The allocator grows now and then. What leaks grows every time: 100 bytes each would be 200 KiB.
+    // The allocator grows now and then. A leak grows every time: 100 bytes each would be 200 KiB.
     let memory: Vec<_> = (0..5).map(|_| two_thousand_more()).collect();
     let least_growth = memory.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).min();
     assert!(least_growth < Some(200), "memory grew, in KiB: {memory:?}");

@@ -2,7 +2,7 @@
 
 use chat_test_support::{Person, alice_and_bob};
 
-// What is in the lines.
+// The characters in a line.
 
 #[test]
 fn nothing_that_a_terminal_obeys_reaches_another_person() {

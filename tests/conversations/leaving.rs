@@ -43,7 +43,7 @@ fn a_reset_is_a_leave_like_any_other() {
 }
 
 #[test]
-fn what_comes_after_quit_is_not_said_and_does_not_hurt_the_goodbye() {
+fn lines_after_quit_are_not_said_and_do_not_hurt_the_goodbye() {
     let (_server, mut alice, mut bob) = alice_and_bob();
     let mut text = b"/quit bye\n".to_vec();
     text.extend(b"too late\n".repeat(5_000));

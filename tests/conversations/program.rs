@@ -70,7 +70,7 @@ fn bad_arguments_end_with_code_2_and_a_sentence() {
 }
 
 #[test]
-fn what_the_system_refuses_ends_with_code_1_and_advice() {
+fn an_error_of_the_system_ends_with_code_1_and_advice() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     fails(
         &["--listen", &taken.local_addr().unwrap().to_string()],

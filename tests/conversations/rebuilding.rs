@@ -46,7 +46,7 @@ fn exercise_6_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
     assert_eq!(hers, expected, "all that carol said comes before her leave");
 }
 
-/// Says all lines, each when the last one has come back, and reads on until everyone is done. What the talker saw.
+/// Says all lines, each when the last one has come back, and reads on until everyone is done. Returns all that the talker saw.
 fn talks_to_the_end(talker: &mut Person, text: &str) -> Vec<String> {
     let mut seen = Vec::new();
     for n in 0..LINES {
@@ -120,7 +120,7 @@ fn speaks_until_they_are_cut_off(alice: &mut Person, readers: usize) {
     while left < readers {
         alice.says(&line);
         said += line.len();
-        // What may wait for one of them is --max-backlog (256 KiB), and what the two kernels hold.
+        // At most --max-backlog (256 KiB) may wait for one of them, besides what the two kernels hold.
         assert!(said < 1024 * 1024, "{said} bytes are waiting somewhere");
         let seen = alice.reads_until(|line| line == own);
         left += seen.iter().filter(|line| line.ends_with(TOO_SLOW)).count();

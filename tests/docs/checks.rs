@@ -1,4 +1,4 @@
-//! What the documents say of the code, held against the code: `make docs-check`.
+//! The documents, held against the code that they speak of: `make docs-check`.
 //!
 //! Each check reads the files as they are when it runs. Most come with a test that the check notices a mistake.
 

@@ -136,7 +136,7 @@ fn shape_of_log(line: &str) -> String {
     (0..words.len()).map(shape_of).collect::<Vec<_>>().join(" ")
 }
 
-/// What really happens.
+/// A transcript that is true.
 const TRUE: &str = "\
 server$ chat-server --listen 0.0.0.0:12345 --allow 127.0.0.0/8
 server: 2026-11-24 14:03:12+01:00 [INFO] Chat server started...
@@ -155,7 +155,7 @@ alice> /list
 alice: *** 1 here: guest1";
 
 #[test]
-fn what_really_happens_passes_and_every_change_to_it_fails() {
+fn a_true_transcript_passes_and_every_change_to_it_fails() {
     play(TRUE).unwrap();
     for (what, instead, complaint) in [
         ("<guest1> hello", "<guest1> hullo", "alice should see\n  <guest1> hullo\nand really sees"),
