@@ -11,24 +11,31 @@ run: ## build for release and start the server; flags in ARGS: make run ARGS="--
 test: ## run all tests; those that need a netcat that is not installed are reported as ignored
 	cargo test --locked
 
+test-release: ## run the tests of exhaustion in a release build, where the optimiser decides what is asked of the system
+	cargo test --locked --release --test exhaustion
+
+docs-check: ## hold what the documents say of the code against the code
+	cargo build --locked
+	cargo test --locked --package chat-docs-check
+
 lint: ## check formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 bench: ## measure the server beside others, in a few minutes; one load by hand: make bench ARGS="one --help"
-	@cargo build --release --locked --quiet --workspace --target-dir target
+	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench $(ARGS)
 
 bench-smoke: ## check in seconds that all of the benchmark runs and loses nothing
-	@cargo build --release --locked --quiet --workspace --target-dir target
+	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench smoke
 
 soak: ## let many people chat at random for SOAK_SECONDS (60), and check every line that each of them saw
-	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --locked --release --test soak -- --nocapture
+	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --locked --release --test chance soak -- --nocapture
 
 size: ## count the lines of src without tests, comments and blanks
-	@find src -name '*.rs' ! -name tests.rs | xargs awk 'FNR == 1 { t = 0 } /^\#\[cfg\(test\)\]/ { t = 1 } !t && NF && $$1 !~ /^\/\// { n++ } END { print n }'
+	@find src -name '*.rs' ! -name tests.rs ! -path '*/guide/*' | xargs awk 'FNR == 1 { t = 0 } /^\#\[cfg\(test\)\]/ { t = 1 } !t && NF && $$1 !~ /^\/\// { n++ } END { print n }'
 
 demo: ## watch three people chat through netcat with a server on a free port
 	@cargo build --release --locked --quiet --target-dir target
@@ -37,4 +44,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test lint bench bench-smoke soak size demo install
+.PHONY: help run test test-release docs-check lint bench bench-smoke soak size demo install

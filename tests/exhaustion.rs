@@ -1,31 +1,120 @@
-//! What happens when the system has nothing left: newcomers are refused, and the others chat on.
+//! When the system has nothing left, newcomers are refused, and the others chat on.
+//!
+//! Run these in a release build too (`make test-release`): what the optimiser makes of the code decides what is asked
+//! of the system, and in which order.
 
 #![cfg(target_os = "linux")] // Limits and what a process uses are looked up in /proc.
 
-mod support;
-
+use chat_test_support::{Person, ServerProcess, limited};
 use std::fs;
 use std::thread;
 use std::time::Duration;
-use support::{Person, ServerProcess, eventually};
+
+/// How many limits of memory are tried. In a debug build a handful, because each takes a while there.
+const LIMITS: usize = if cfg!(debug_assertions) { 5 } else { 40 };
+
+/// From the lowest limit that the server starts with, the limits go up to this much more, in KiB. That is past what
+/// the acceptor wants to see free before it starts a thread, so that with a part of them hundreds of people come in.
+const RANGE: usize = 85_000;
 
 #[test]
 fn without_descriptors_newcomers_are_refused_and_the_others_chat_on() {
-    let limited = format!("ulimit -n 40; exec {} --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_chat-server"));
-    let server = ServerProcess::spawn(std::process::Command::new("sh").args(["-c", &limited]));
-    newcomers_are_refused_and_the_others_chat_on(&server, 60);
+    let server = ServerProcess::spawn(&mut limited("-n 40"));
+    let [mut alice, mut bob] = ["alice", "bob"].map(|name| server.person(name));
+    let crowd = fills_up(&server, &mut alice, &mut bob);
+    assert!((1..40).contains(&crowd.len()));
+    finds_room_again(&server, crowd, &mut alice, &mut bob);
 }
 
 #[test]
 fn without_memory_for_threads_newcomers_are_refused_and_the_others_chat_on() {
+    let allocator = Allocator { arenas: "1" };
+    let lowest = allocator.lowest_limit();
+    let mut crowds = Vec::new();
     // Where exactly memory ends must not matter: not in the middle of what a thread needs either.
-    for kib in [80_000, 80_040, 80_080, 80_120] {
-        let limited =
-            format!("ulimit -v {kib}; exec {} --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_chat-server"));
-        let mut command = std::process::Command::new("sh");
-        let server = ServerProcess::spawn(command.args(["-c", &limited]).env("MALLOC_ARENA_MAX", "1"));
-        newcomers_are_refused_and_the_others_chat_on(&server, 1000);
+    for kib in limits_from(lowest) {
+        let mut server = allocator.server_within(kib).expect("more than the lowest limit is enough");
+        let alice = Person::try_connect(server.address).ok().and_then(is_welcome);
+        let alice =
+            alice.unwrap_or_else(|| panic!("{kib} KiB: the server ended with {:?}", server.exit_code()));
+        let bob = is_welcome(Person::connect(server.address)).expect("the server goes on");
+        if let (Ok(mut alice), Ok(mut bob)) = (alice, bob) {
+            alice.takes_name("alice");
+            bob.takes_name("bob");
+            let crowd = fills_up(&server, &mut alice, &mut bob);
+            crowds.push(crowd.len());
+            finds_room_again(&server, crowd, &mut alice, &mut bob);
+        }
     }
+    has_seen_crowds(lowest, &crowds);
+}
+
+/// By default the allocator of glibc asks for 64 MiB of address space for each of several arenas, and gives none back.
+/// So the server may not find memory for its own threads when it starts, and does not find room again afterwards. But
+/// once the first one is in, nothing ends it.
+#[test]
+fn without_memory_for_arenas_newcomers_are_refused_and_the_others_chat_on() {
+    let allocator = Allocator { arenas: "8" };
+    let lowest = allocator.lowest_limit();
+    let mut crowds = Vec::new();
+    for kib in limits_from(lowest) {
+        let Some(server) = allocator.server_within(kib) else { continue };
+        let Some(Ok(mut alice)) = Person::try_connect(server.address).ok().and_then(is_welcome) else {
+            continue;
+        };
+        alice.takes_name("alice");
+        if let Ok(mut bob) = is_welcome(Person::connect(server.address)).expect("the server goes on") {
+            bob.takes_name("bob");
+            crowds.push(fills_up(&server, &mut alice, &mut bob).len());
+        }
+    }
+    has_seen_crowds(lowest, &crowds);
+}
+
+/// How the memory of the server behaves.
+struct Allocator {
+    arenas: &'static str,
+}
+
+impl Allocator {
+    fn server_within(&self, kib: usize) -> Option<ServerProcess> {
+        ServerProcess::try_spawn(limited(&format!("-v {kib}")).env("MALLOC_ARENA_MAX", self.arenas))
+    }
+
+    /// About the lowest limit, in KiB, with which a server has all its own threads and answers. A little less, and
+    /// it ends when it starts, before anyone can be in the room.
+    fn lowest_limit(&self) -> usize {
+        let (mut too_low, mut enough) = (1_000, 200_000);
+        while enough - too_low > 100 {
+            let middle = (too_low + enough) / 2;
+            let server = self.server_within(middle);
+            match server.and_then(|server| Person::try_connect(server.address).ok()?.next_line()) {
+                Some(_) => enough = middle,
+                None => too_low = middle,
+            }
+        }
+        enough + 500
+    }
+}
+
+fn limits_from(lowest: usize) -> impl Iterator<Item = usize> {
+    (0..LIMITS).map(move |step| lowest + step * RANGE / (LIMITS - 1))
+}
+
+/// The first line that a newcomer reads: `Ok` for a welcome, `Err` for a refusal, `None` if there is none.
+fn is_welcome(mut newcomer: Person) -> Option<Result<Person, String>> {
+    let line = newcomer.next_line()?;
+    if line.starts_with("!!! Sorry, the server ") {
+        return Some(Err(line));
+    }
+    assert!(line.starts_with("*** Welcome"), "{line}");
+    Some(Ok(newcomer))
+}
+
+/// That the limits were not all so low that there was nothing to see.
+fn has_seen_crowds(lowest: usize, crowds: &[usize]) {
+    assert!(crowds.len() > LIMITS / 5, "rooms from {lowest} KiB on: {crowds:?}");
+    assert!(crowds.iter().any(|crowd| *crowd > 50), "no limit had room for many: {crowds:?}");
 }
 
 #[test]
@@ -58,25 +147,22 @@ fn cpu_ticks(server: &ServerProcess) -> u64 {
     after_name[11].parse::<u64>().unwrap() + after_name[12].parse::<u64>().unwrap()
 }
 
-fn newcomers_are_refused_and_the_others_chat_on(server: &ServerProcess, most: usize) {
-    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+/// People come in until one is refused with a sentence; alice and bob chat on. The others who came in.
+fn fills_up(server: &ServerProcess, alice: &mut Person, bob: &mut Person) -> Vec<Person> {
     let mut crowd = Vec::new();
-    let refused = loop {
-        let mut newcomer = Person::connect(server.address);
-        let first_line = newcomer.next_line().unwrap_or_default();
-        if first_line.starts_with("!!! Sorry, the server ") {
-            break newcomer;
-        }
-        assert!(first_line.starts_with("*** Welcome") && crowd.len() < most, "{first_line}");
-        crowd.push(newcomer);
-    };
-    drop(refused);
+    while let Ok(person) = is_welcome(Person::connect(server.address)).expect("a newcomer gets an answer") {
+        crowd.push(person);
+        assert!(crowd.len() < 1000, "there is no end");
+    }
     alice.says("it is full here");
     bob.sees("<alice> it is full here");
+    crowd
+}
+
+/// The crowd leaves, and the next one finds room.
+fn finds_room_again(server: &ServerProcess, crowd: Vec<Person>, alice: &mut Person, bob: &mut Person) {
     drop(crowd);
-    eventually("there is room again", || {
-        Person::connect(server.address).next_line().is_some_and(|line| line.starts_with("*** Welcome"))
-    });
+    Person::once_there_is_room(server.address);
     bob.says("and now?");
     alice.sees("<bob> and now?");
 }

@@ -3,10 +3,8 @@
 
 #![cfg(target_os = "linux")] // It counts what is in /proc.
 
-mod support;
-
+use chat_test_support::{TestServer, eventually};
 use std::fs;
-use support::{TestServer, eventually};
 
 fn count(directory: &str) -> usize {
     fs::read_dir(directory).unwrap().count()

@@ -1,16 +1,14 @@
 //! Real programs as clients: each netcat that people have, and telnet. A program that is not installed here makes
 //! its tests ignored, with that as the reason.
 
-mod support;
-
 use chat_server::Config;
+use chat_test_support::{Person, TestServer, eventually, program, test_config};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::Signal;
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use support::{Person, TestServer};
 
 /// Where a program is, by one of its names.
 fn find(names: &[&str]) -> Option<PathBuf> {
@@ -45,7 +43,7 @@ fn programs() -> Vec<Program> {
     ]
 }
 
-/// Somebody with this program talks to somebody with a bare socket, and leaves with /quit.
+/// bob with this program talks to alice with a bare socket, and leaves with /quit.
 fn converses(program: &Program) -> Result<(), Failed> {
     let server = TestServer::start();
     let mut alice = server.person("alice");
@@ -107,7 +105,7 @@ fn sees_the_goodbye(program: &Program) -> Result<(), Failed> {
 
 /// A terminal stopped with Ctrl-Z or Ctrl-S: nobody else notices until too much is waiting, and then all are told.
 fn is_stopped(program: &Program) -> Result<(), Failed> {
-    let server = TestServer::with(Config { max_backlog: 32 * 1024, ..support::test_config() });
+    let server = TestServer::with(Config { max_backlog: 32 * 1024, ..test_config() });
     let mut alice = server.person("alice");
     let mut bob = Person::with_program(&mut program.command(&server));
     bob.sees_welcome();
@@ -149,7 +147,7 @@ fn recipe(server: &TestServer, beginning: &str) -> String {
     recipe.replace("HOST 12345", &format!("127.0.0.1 {}", server.address.port()))
 }
 
-/// Runs a recipe in a directory of its own, as somebody at a keyboard.
+/// Runs a recipe in a directory of its own, as a person at a keyboard.
 fn shell(script: &str, arguments: &[&str]) -> Person {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("recipe-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
@@ -187,7 +185,7 @@ fn recipe_for_a_transcript(_: &Program) -> Result<(), Failed> {
     let scribe = shell(&script, &[]);
     alice.sees("*** guest2 is now scribe");
     alice.says("write this down");
-    support::eventually("it is written down", || {
+    eventually("it is written down", || {
         let transcript = std::fs::read_to_string(&file).unwrap_or_default();
         transcript.lines().any(|line| line.starts_with('[') && line.ends_with("] <alice> write this down"))
     });
@@ -215,7 +213,7 @@ fn unit_file() -> Result<(), Failed> {
         include_str!("../README.md").split("```ini\n").nth(1).and_then(|rest| rest.split("```").next());
     let unit = unit
         .expect("the README has a unit")
-        .replace("/usr/local/bin/chat-server", env!("CARGO_BIN_EXE_chat-server"));
+        .replace("/usr/local/bin/chat-server", program().to_str().expect("a path in UTF-8"));
     let path = format!("{}/chat-server-{}.service", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     std::fs::write(&path, unit)?;
     let output = Command::new("systemd-analyze").args(["verify", &path]).output()?;
@@ -225,11 +223,11 @@ fn unit_file() -> Result<(), Failed> {
     Ok(())
 }
 
-/// `make demo` tells a story in which everybody sees what they should.
+/// `make demo` tells a story in which all see what they should.
 fn demo() -> Result<(), Failed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo.sh");
     let mut command = Command::new("sh");
-    let output = command.args([script, env!("CARGO_BIN_EXE_chat-server")]).stdin(Stdio::null()).output()?;
+    let output = command.arg(script).arg(program()).stdin(Stdio::null()).output()?;
     let text = String::from_utf8(output.stdout)?;
     let complaint = String::from_utf8(output.stderr)?;
     assert!(output.status.success(), "{text}{complaint}");

@@ -1,12 +1,10 @@
 //! All ways to leave, and the end of the server: nothing is left behind.
 
-mod support;
-
 use chat_server::Config;
+use chat_test_support::{DEADLINE, Person, TestServer, alice_and_bob, test_config};
 use rustix::net::connect_unspec;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
-use support::{Person, TestServer, alice_and_bob, test_config};
 
 #[test]
 fn half_closing_gives_what_is_owed_and_then_the_end() {
@@ -45,7 +43,7 @@ fn a_reset_is_a_leave_like_any_other() {
 }
 
 #[test]
-fn what_comes_after_quit_is_not_said_and_does_not_hurt_the_goodbye() {
+fn lines_after_quit_are_not_said_and_do_not_hurt_the_goodbye() {
     let (_server, mut alice, mut bob) = alice_and_bob();
     let mut text = b"/quit bye\n".to_vec();
     text.extend(b"too late\n".repeat(5_000));
@@ -58,8 +56,8 @@ fn what_comes_after_quit_is_not_said_and_does_not_hurt_the_goodbye() {
 }
 
 #[test]
-fn who_quits_gets_all_that_is_owed_even_if_it_reads_only_later() {
-    let server = TestServer::with(Config { max_backlog: 1 << 30, ..test_config() });
+fn a_client_that_quits_gets_all_it_is_owed_even_if_it_reads_only_later() {
+    let server = TestServer::with(Config { max_clients: 3, max_backlog: 1 << 30, ..test_config() });
     let mut alice = server.person("alice");
     let mut slow = std::net::TcpStream::connect(server.address).unwrap();
     alice.sees("*** guest2 joined");
@@ -69,8 +67,15 @@ fn who_quits_gets_all_that_is_owed_even_if_it_reads_only_later() {
     }
     slow.write_all(b"/quit\n").unwrap();
     alice.sees("*** guest2 left");
-    // Longer than the server waits for a client that has got everything.
-    std::thread::sleep(3 * chat_server::config::LINGER);
+    // One after the other takes the third place, quits, and does not hang up. The server keeps the place as long as it
+    // ever waits for a client that has got everything. So when the fourth comes in, that time has passed three times.
+    let mut gone = Vec::new();
+    for _ in 0..4 {
+        let mut carol = Person::once_there_is_room(server.address);
+        carol.says("/quit");
+        carol.reads_to_the_end();
+        gone.push(carol);
+    }
     let mut all = String::new();
     slow.read_to_string(&mut all).unwrap();
     assert_eq!(all.lines().filter(|line| line.starts_with("<alice>")).count(), 1_000);
@@ -78,28 +83,13 @@ fn who_quits_gets_all_that_is_owed_even_if_it_reads_only_later() {
 }
 
 #[test]
-fn who_quits_and_does_not_hang_up_is_hung_up_on() {
+fn a_client_that_quits_and_does_not_hang_up_is_hung_up_on() {
     let server = TestServer::with(Config { max_clients: 1, ..test_config() });
     let mut alice = server.guest();
     alice.says("/quit");
     assert_eq!(alice.reads_to_the_end(), ["*** guest1 left"]);
     // alice keeps her side open. Her place is free soon all the same.
-    support::eventually("the place is free", || {
-        Person::connect(server.address).next_line().unwrap().starts_with("*** Welcome")
-    });
-}
-
-#[test]
-fn there_is_a_place_for_each_up_to_the_limit() {
-    let server = TestServer::with(Config { max_clients: 2, ..test_config() });
-    let (mut alice, bob) = (server.person("alice"), server.person("bob"));
-    let mut carol = Person::connect(server.address);
-    assert_eq!(carol.reads_to_the_end(), ["!!! Sorry, the server is full; please try again later."]);
-    drop(bob);
-    alice.sees("*** bob left");
-    support::eventually("the place is free", || {
-        Person::connect(server.address).next_line().unwrap().starts_with("*** Welcome")
-    });
+    Person::once_there_is_room(server.address);
 }
 
 #[test]
@@ -117,10 +107,11 @@ fn stopping_says_goodbye_to_all_and_closes() {
 }
 
 #[test]
-fn a_reader_who_is_behind_gets_all_before_the_end_if_it_hurries() {
-    let server = TestServer::with(Config { max_backlog: 1 << 30, grace: support::DEADLINE, ..test_config() });
-    let mut slow = std::net::TcpStream::connect(server.address).unwrap();
+fn a_reader_that_is_behind_gets_all_before_the_end_if_it_hurries() {
+    let server = TestServer::with(Config { max_backlog: 1 << 30, grace: DEADLINE, ..test_config() });
     let mut alice = server.person("alice");
+    let mut slow = std::net::TcpStream::connect(server.address).unwrap();
+    alice.sees("*** guest2 joined");
     for n in 0..500 {
         alice.says(&format!("{n} {}", "x".repeat(4000)));
         alice.sees_one_that(|line| line.starts_with(&format!("<alice> {n} ")));
@@ -134,11 +125,12 @@ fn a_reader_who_is_behind_gets_all_before_the_end_if_it_hurries() {
 }
 
 #[test]
-fn a_reader_who_never_reads_delays_the_end_for_the_grace_time_only() {
+fn a_reader_that_never_reads_delays_the_end_for_the_grace_time_only() {
     let grace = Duration::from_millis(100);
     let server = TestServer::with(Config { max_backlog: 1 << 30, grace, ..test_config() });
-    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
     let mut alice = server.person("alice");
+    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
+    alice.sees("*** guest2 joined");
     for _ in 0..500 {
         alice.says(&"x".repeat(4000));
         alice.next_line();

@@ -1,20 +1,12 @@
-//! The tests of the exercises (`src/exercises.md`). Each is ignored until its exercise is solved:
-//! `cargo test --test exercises -- --ignored exercise_3`, and without the `#[ignore]` from then on.
+//! The tests of the exercises. Each is ignored until its exercise is solved:
+//! `cargo test --test conversations exercise_3 -- --ignored`, and without the `#[ignore]` from then on.
 //!
-//! Those of exercises 6 and 7 are promises: they pass already, and must still pass after the change.
+//! Those of exercises 6 and 7 are in `rebuilding.rs`: they pass already, and must still pass after the change.
 
-mod support;
-
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use chat_test_support::{Person, ServerProcess, TestServer, alice_and_bob, chat_server};
 use rustix::process::Signal;
-use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
-use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::thread;
-use support::{Person, ServerProcess, TestServer, alice_and_bob, eventually};
-
-const TOO_SLOW: &str = "left (too slow: too much was waiting to be read)";
 
 /// The same with carol.
 fn alice_bob_and_carol() -> (TestServer, Person, Person, Person) {
@@ -31,13 +23,6 @@ fn all_see_next<const N: usize>(people: [&mut Person; N], line: &str) {
     for person in people {
         person.sees_next(line);
     }
-}
-
-/// A client that never reads.
-fn stalled(address: SocketAddr) -> TcpStream {
-    let socket = TcpStream::connect(address).unwrap();
-    set_socket_recv_buffer_size(&socket, 16 * 1024).unwrap();
-    socket
 }
 
 #[test]
@@ -179,7 +164,7 @@ fn exercise_4_a_line_is_heard_in_its_room_and_nowhere_else() {
     carol.says("in the lobby");
     all_see_next([&mut alice, &mut carol], "<carol> in the lobby");
 
-    // Who comes in sees what was said there last.
+    // A newcomer to a room sees what was said there last.
     alice.says("/join KITCHEN");
     alice.sees_next("*** You are in kitchen now.");
     alice.sees_next("*** 2 here: alice, bob");
@@ -240,7 +225,7 @@ fn exercise_5_what_was_said_last_survives_a_restart() {
         server.signal(Signal::TERM);
         assert_eq!(server.exit_code(), Some(0));
     };
-    /// Somebody comes in and sees these lines of the past, and nothing else before `/list` is answered.
+    /// A newcomer comes in and sees these lines of the past, and nothing else before `/list` is answered.
     fn newcomer_sees(server: &ServerProcess, lines: &[&str]) {
         let mut newcomer = Person::connect(server.address);
         newcomer.sees_welcome();
@@ -286,141 +271,13 @@ fn exercise_5_what_was_said_last_survives_a_restart() {
     // A file that is none of ours is refused at the start, and not written over.
     fs::write(&path, b"\xff\xfe not a history\n").unwrap();
     let file = path.to_str().unwrap();
-    let mut command = support::chat_server();
+    let mut command = chat_server();
     command.args(["--listen", "127.0.0.1:0", "--history-file", file]);
     let refused = command.output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("history"));
     assert_eq!(fs::read(&path).unwrap(), b"\xff\xfe not a history\n");
     fs::remove_file(&path).unwrap();
-}
-
-/// Who talks in exercise 6, and how many lines each says.
-const TALKERS: usize = 6;
-const LINES: usize = 300;
-
-#[test]
-#[ignore = "exercise 6: a promise, kept today, that must hold with a lock in place of the dispatcher"]
-fn exercise_6_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
-    let server = TestServer::start();
-    let mut talkers: Vec<_> = (0..TALKERS).map(|n| server.person(&format!("p{n}"))).collect();
-    let mut carol = server.person("carol");
-    talkers[0].says("begin");
-    for talker in &mut talkers {
-        talker.sees("<p0> begin");
-    }
-    let _stalled = stalled(server.address);
-    let text = "x".repeat(1000);
-    let seen: Vec<Vec<String>> = thread::scope(|scope| {
-        scope.spawn(|| {
-            (0..LINES).for_each(|n| carol.says(&format!("carol {n}")));
-            carol.says("/quit bye");
-        });
-        let talking: Vec<_> = talkers
-            .iter_mut()
-            .map(|talker| {
-                scope.spawn(|| {
-                    let mut seen = Vec::new();
-                    for n in 0..LINES {
-                        talker.says(&format!("{n} {text}"));
-                        let own = format!("<{}> {n} {text}", talker.name);
-                        seen.extend(talker.reads_until(|line| line == own));
-                    }
-                    talker.says("/me is done");
-                    while seen.iter().filter(|line| is_end(line)).count() < TALKERS + 2 {
-                        seen.extend(talker.next_line());
-                    }
-                    seen
-                })
-            })
-            .collect();
-        let seen = talking.into_iter().map(|thread| thread.join().unwrap());
-        seen.collect()
-    });
-    assert_eq!(
-        seen.iter().collect::<HashSet<_>>().len(),
-        1,
-        "all have seen the same lines in the same order"
-    );
-    for n in 0..TALKERS {
-        let own = format!("<p{n}> ");
-        let own = seen[0].iter().filter_map(|line| line.strip_prefix(&own));
-        assert!(own.eq((0..LINES).map(|n| format!("{n} {text}"))));
-    }
-    let hers: Vec<_> = seen[0].iter().filter(|line| line.contains("carol")).collect();
-    let last_word = "*** carol left (bye)".to_owned();
-    assert!(
-        hers.into_iter().eq((0..LINES)
-            .map(|n| format!("<carol> carol {n}"))
-            .chain([last_word])
-            .collect::<Vec<_>>()
-            .iter()),
-        "all that carol said comes before her leave"
-    );
-}
-
-/// One of the lines that everybody waits for in exercise 6.
-fn is_end(line: &str) -> bool {
-    line.ends_with(" is done") || line.ends_with(TOO_SLOW) || line == "*** carol left (bye)"
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-#[ignore = "exercise 7: a promise, kept today, that must hold with two threads per client"]
-fn exercise_7_the_threads_of_a_client_end_with_it() {
-    let mut server = ServerProcess::start(&["--rate", "0"]);
-    let mut alice = server.person("alice");
-    let mut bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
-    let tasks = format!("/proc/{}/task", server.child.id());
-    let threads = || fs::read_dir(&tasks).unwrap().count();
-    let before = threads();
-
-    // Those who do not read are cut off, even where a thread of theirs waits in `write`.
-    let sleepers: Vec<_> = (0..3).map(|_| stalled(server.address)).collect();
-    for _ in &sleepers {
-        alice.sees_one_that(|line| line.ends_with(" joined"));
-    }
-    let line = "x".repeat(1000);
-    let (mut left, mut said) = (0, 0);
-    while left < sleepers.len() {
-        alice.says(&line);
-        said += line.len();
-        // What may wait for one of them is --max-backlog (256 KiB), and what the two kernels hold.
-        assert!(said < 1024 * 1024, "{said} bytes are waiting somewhere");
-        let own = format!("<alice> {line}");
-        let seen = alice.reads_until(|line| line == own);
-        left += seen.iter().filter(|line| line.ends_with(TOO_SLOW)).count();
-    }
-    alice.says("still here?");
-    bob.sees("<alice> still here?");
-    eventually("their threads have ended", || threads() == before);
-
-    // Those who vanish and those who quit leave no thread behind either.
-    for n in 0..20 {
-        let mut guest = Person::connect(server.address);
-        guest.sees_welcome();
-        if n % 2 == 0 {
-            guest.says("/quit");
-            guest.reads_to_the_end();
-        }
-    }
-    eventually("their threads have ended", || threads() == before);
-
-    // One who does not read, and is not yet owed too much, does not keep the server from ending.
-    let sleeper = stalled(server.address);
-    alice.sees_one_that(|line| line.ends_with(" joined"));
-    for _ in 0..320 {
-        alice.says(&line);
-    }
-    alice.says("good night");
-    bob.sees("<alice> good night");
-    server.signal(Signal::TERM);
-    for person in [&mut alice, &mut bob] {
-        person.sees("*** The server is shutting down. Goodbye!");
-    }
-    assert_eq!(server.exit_code(), Some(0));
-    drop(sleeper);
 }
 
 #[test]

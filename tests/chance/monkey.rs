@@ -4,20 +4,16 @@
 //! `MONKEY_SECONDS` makes it longer, and `MONKEY_SEED` repeats it: every monkey does the same again, though threads
 //! and network mix it differently.
 
-#[path = "support/random.rs"]
-mod random;
-mod support;
-
+use crate::{Usage, Wire};
+use chat_test_support::{ServerProcess, eventually};
 use fastrand::Rng;
-use random::{Usage, Wire};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{ServerProcess, eventually};
 
 /// The server's flags. Nobody's patience with alice and bob is tried here: on a busy machine they may be slow.
-const FLAGS: [&str; 4] = ["--rate", "0", "--max-backlog", "1073741824"];
+const FLAGS: [&str; 3] = ["--rate=0", "--max-per-ip=0", "--max-backlog=1073741824"];
 
 /// How many monkeys there are. Each has one connection at a time.
 const MONKEYS: usize = 12;
@@ -25,7 +21,7 @@ const MONKEYS: usize = 12;
 /// When to stop, if the time is not over before: each connection may keep a port busy for a minute.
 const MOST_CONNECTIONS: usize = 100_000;
 
-/// What strangers say first when they take the port for another: RFC 9112, RFC 8446, RFC 4253, MS-RDPBCGR, MS-SMB2.
+/// The first bytes of strangers that take the port for another: RFC 9112, RFC 8446, RFC 4253, MS-RDPBCGR, MS-SMB2.
 const HELLOS: [&[u8]; 7] = [
     b"GET / HTTP/1.1\r\nHost: chat:12345\r\n\r\n",
     b"POST / HTTP/1.1\r\nContent-Length: 28\r\n\r\n/nick root\n/msg alice hello\n",
@@ -201,8 +197,8 @@ fn is_text(line: &str) -> bool {
 
 #[test]
 fn two_people_chat_among_monkeys() {
-    let seed = random::seed("MONKEY_SEED");
-    let duration = random::duration("MONKEY_SECONDS");
+    let seed = crate::seed("MONKEY_SEED");
+    let duration = crate::duration("MONKEY_SECONDS");
     let server = ServerProcess::start(&FLAGS);
     let mut people = ["alice", "bob"].map(|name| Sentinel::come_in(server.address, name));
     let usage = || Usage::of(server.child.id());
@@ -228,7 +224,7 @@ fn two_people_chat_among_monkeys() {
             == "*** 2 here: alice, bob"
     });
     exchange(&mut people, exchanges.fetch_add(1, SeqCst));
-    eventually("all is given back", || random::same(before, usage()));
+    eventually("all is given back", || crate::same(before, usage()));
 
     let lines: usize = people.iter().map(|person| person.lines).sum();
     let seconds = begun.elapsed().as_secs_f64();
@@ -238,7 +234,7 @@ fn two_people_chat_among_monkeys() {
     for Sentinel { name, not_text, .. } in people {
         assert_eq!(not_text, None, "{name} saw more than text");
     }
-    for line in random::no_errors_in_the_log(&server.log) {
+    for line in crate::no_errors_in_the_log(&server.log) {
         assert!(is_text(&line), "the log has more than text: {line:?}");
     }
 }

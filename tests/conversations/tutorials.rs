@@ -1,158 +1,17 @@
-//! What the page `src/side_by_side.md` says is checked here.
-//!
-//! First its excerpts: each must still occur in the file that it names. Then the mistakes of the tutorials: each is
-//! modelled in a few lines, which provoke on purpose what elsewhere happens by chance, and next to it the same thing is
-//! done to our server.
-
-mod support;
+//! The mistakes of the tutorials, for the side-by-side page. Each is modelled in a few lines, which provoke on purpose
+//! what elsewhere happens by chance. Next to it the same thing is done to our server, in a test that begins with `here`.
 
 use chat_server::Config;
+use chat_test_support::{DEADLINE, Person, TestServer, stalled_reader, test_config};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
-use std::ops::RangeInclusive;
-use std::path::Path;
+use std::slice;
 use std::sync::{Barrier, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{fs, slice};
-use support::{DEADLINE, Person, TestServer, test_config};
-
-// ---- The excerpts ----
-
-const PAGE: &str = include_str!("../src/side_by_side.md");
-
-/// How long an excerpt may be, in lines.
-const LENGTHS: RangeInclusive<usize> = 2..=12;
-
-/// A few lines of a file, as a page shows them.
-#[derive(Clone, Debug)]
-struct Excerpt<'a> {
-    path: &'a str,
-    lines: Vec<&'a str>,
-}
-
-/// The excerpts of a page: its fenced blocks, each after a line that ends with the path of its file, as in
-/// "Java, `tests/bench/peers/java/ChatServer.java`:". Blocks of `text` are no excerpts.
-fn excerpts(page: &str) -> Result<Vec<Excerpt<'_>>, String> {
-    let mut excerpts = Vec::new();
-    let mut lines = page.lines();
-    let mut before = "";
-    while let Some(line) = lines.next() {
-        if let Some(language) = line.strip_prefix("```") {
-            let lines: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
-            match language {
-                "text" => {}
-                "java" | "clojure" | "rust,ignore" => {
-                    let named = before.strip_suffix("`:").and_then(|line| line.rsplit('`').next());
-                    let path = named.ok_or(format!("no file is named before {lines:#?}"))?;
-                    excerpts.push(Excerpt { path, lines });
-                }
-                _ => return Err(format!("no excerpt is in {language:?}: {lines:#?}")),
-            }
-        }
-        if !line.is_empty() {
-            before = line;
-        }
-    }
-    Ok(excerpts)
-}
-
-impl Excerpt<'_> {
-    /// Does it occur in `file`, perhaps deeper indented? Its parts, between lines with only an ellipsis, must occur in
-    /// this order.
-    fn occurs_in(&self, file: &str) -> bool {
-        let file: Vec<&str> = file.lines().collect();
-        let parts = self.lines.split(|line| is_ellipsis(line)).filter(|part| !part.is_empty());
-        (0..=40).any(|depth| {
-            let mut rest = &file[..];
-            parts.clone().all(|part| {
-                let same = |window: &[&str]| {
-                    window.iter().zip(part).all(|(theirs, ours)| self.is_same(theirs, depth, ours))
-                };
-                let at = rest.windows(part.len()).position(same);
-                rest = at.map_or(&[], |at| &rest[at + part.len()..]);
-                at.is_some()
-            })
-        })
-    }
-
-    /// Is `theirs` the line `ours`, so many columns deeper indented? In Clojure, parentheses that close what is not
-    /// shown may be missing at its end.
-    fn is_same(&self, theirs: &str, depth: usize, ours: &str) -> bool {
-        let (indent, theirs) = theirs.split_at_checked(depth).unwrap_or((theirs, ""));
-        let end = if self.path.ends_with(".clj") { ')' } else { '\n' };
-        indent.trim().is_empty() && theirs.trim_end_matches(end) == ours.trim_end_matches(end)
-    }
-}
-
-fn is_ellipsis(line: &str) -> bool {
-    ["…", "// …", ";; …"].contains(&line.trim())
-}
-
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-#[test]
-fn every_excerpt_occurs_in_its_file() {
-    let excerpts = excerpts(PAGE).unwrap();
-    let lost: Vec<_> = excerpts.iter().filter(|excerpt| !excerpt.occurs_in(&read(excerpt.path))).collect();
-    assert!(lost.is_empty(), "these are not in their files any more: {lost:#?}");
-    for excerpt in &excerpts {
-        assert!(LENGTHS.contains(&excerpt.lines.len()), "{excerpt:#?}");
-    }
-    for side in ["ChatServer.java", "chat.clj", "tokio.rs", "src/room.rs"] {
-        assert!(excerpts.iter().any(|excerpt| excerpt.path.ends_with(side)), "nothing of {side}");
-    }
-}
-
-#[test]
-fn an_excerpt_that_is_not_in_its_file_any_more_is_noticed() {
-    for excerpt in excerpts(PAGE).unwrap() {
-        let file = read(excerpt.path);
-        for (at, line) in excerpt.lines.iter().enumerate().filter(|(_, line)| !is_ellipsis(line)) {
-            let line = format!("{line} changed");
-            let mut changed = excerpt.clone();
-            changed.lines[at] = &line;
-            assert!(!changed.occurs_in(&file), "{changed:#?}");
-        }
-    }
-    let occurs = |lines: &[&str]| {
-        let (path, lines) = ("one.rs", lines.to_vec());
-        Excerpt { path, lines }.occurs_in("fn one() {\n    1\n\n    + 1\n}\n")
-    };
-    assert!(occurs(&["1", "", "+ 1"]) && occurs(&["fn one() {", "    …", "    + 1", "}"]));
-    assert!(!occurs(&["1", "+ 1"]), "a line is missing");
-    assert!(!occurs(&["+ 1", "…", "1"]), "another order");
-    assert!(!occurs(&["fn one() {", "1"]), "another indentation");
-    assert!(!occurs(&["1", "…", "}"]), "another indentation");
-    for page in ["```java\nint x;\n```", "No path:\n\n```rust,ignore\n```", "`src/room.rs`:\n```rust\n```"] {
-        assert!(excerpts(page).is_err(), "{page}");
-    }
-}
-
-#[test]
-fn every_test_that_the_page_names_exists() {
-    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")).unwrap();
-    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    let tests: String = files.map(|path| fs::read_to_string(path).unwrap()).collect();
-    let paragraphs = PAGE.split("\n\n").filter(|paragraph| paragraph.starts_with("Shown by `"));
-    let named: Vec<&str> = paragraphs.flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2)).collect();
-    for name in &named {
-        assert!(tests.contains(&format!("fn {name}() {{")), "{name}");
-    }
-    let (_, mistakes) = include_str!("side_by_side.rs").split_once("\n// ---- The mistakes").unwrap();
-    let mistakes = mistakes.split("#[test]\nfn ").skip(1).map(|test| test.split('(').next().unwrap());
-    for test in mistakes {
-        assert!(named.contains(&test), "the page does not mention {test}");
-    }
-}
-
-// ---- The mistakes ----
 
 /// A conversation without the chat: a greeting, and then everything comes back.
 fn converse(socket: TcpStream) {
@@ -260,7 +119,7 @@ fn here_one_of_ten_gets_the_name_and_nine_are_told_so() {
     assert_eq!(winners, 1);
 }
 
-/// Writes to everybody, for as long as that takes. Who else has something to say waits for the lock.
+/// Writes to everyone, for as long as that takes. Others who have something to say wait for the lock.
 fn broadcast(writers: &Mutex<Vec<TcpStream>>, line: &str) -> io::Result<()> {
     for writer in writers.lock().unwrap().iter_mut() {
         writer.write_all(line.as_bytes())?;
@@ -298,14 +157,7 @@ fn where_writes_wait_one_reader_who_stalls_stops_the_room() {
     );
 }
 
-/// Somebody who joins and then reads nothing.
-fn stalled_guest(server: &TestServer) -> TcpStream {
-    let stalled = TcpStream::connect(server.address).unwrap();
-    set_socket_recv_buffer_size(&stalled, 16 * 1024).unwrap();
-    stalled
-}
-
-/// Alice speaks until the room is told that somebody was too slow, and all the `others` hear every line of hers. How
+/// Alice speaks until the room is told that a reader was too slow, and all the `others` hear every line of hers. How
 /// many bytes that took.
 fn speaks_until_one_is_cut_off(alice: &mut Person, others: &mut [Person]) -> usize {
     let mut bytes = 0;
@@ -329,7 +181,7 @@ fn speaks_until_one_is_cut_off(alice: &mut Person, others: &mut [Person]) -> usi
 fn here_everybody_else_hears_every_line_and_who_stalls_is_cut_off() {
     let server = TestServer::start();
     let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
-    let _stalled = stalled_guest(&server);
+    let _stalled = stalled_reader(server.address);
     alice.sees("*** guest3 joined");
     speaks_until_one_is_cut_off(&mut alice, slice::from_mut(&mut bob));
     alice.says("/list");
@@ -403,7 +255,7 @@ fn here_what_waits_for_one_reader_has_a_bound() {
     let max_backlog = 64 * 1024;
     let server = TestServer::with(Config { max_backlog, ..test_config() });
     let mut alice = server.person("alice");
-    let _stalled = stalled_guest(&server);
+    let _stalled = stalled_reader(server.address);
     alice.sees("*** guest2 joined");
     let said = speaks_until_one_is_cut_off(&mut alice, &mut []);
     // The kernels of both ends hold a fixed amount besides.

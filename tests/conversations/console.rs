@@ -1,15 +1,13 @@
 //! The person at the server's keyboard: at a pseudo-terminal, and through a pipe with `--console`.
 
-mod support;
-
+use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, lines_of, pseudo_terminal};
 use rustix::process::Signal;
 use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::Receiver;
-use support::{DEADLINE, Person, ServerProcess, chat_server, lines_of, pseudo_terminal};
 
-/// Somebody at a terminal on which a server was started.
+/// The person at the terminal on which a server was started.
 struct Operator {
     child: Child,
     address: std::net::SocketAddr,
@@ -100,7 +98,7 @@ fn the_operator_lists_who_is_here_with_all_there_is_to_know() {
 }
 
 #[test]
-fn the_operator_sends_somebody_away() {
+fn the_operator_sends_one_person_away() {
     let mut operator = Operator::starts(&[]);
     let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
     operator.types("/kick bob too loud");
@@ -220,7 +218,7 @@ fn where_stdin_is_no_terminal_nothing_reads_it() {
 }
 
 #[test]
-fn whoever_starts_the_server_is_told_what_to_tell_the_others() {
+fn the_log_says_at_the_start_how_others_connect() {
     let server = ServerProcess::start(&["--allow", "10.0.0.0/8,127.0.0.1"]);
     server.logs(&format!("Others connect with: nc 127.0.0.1 {}", server.address.port()));
     server.logs("Who may connect: 10.0.0.0/8, 127.0.0.1/32");

@@ -1,68 +1,67 @@
 //! Total order, checked. Many people say, whisper, rename themselves, stall, leave and come back at random; then
-//! what each of them saw is compared with what they all did, line by line.
+//! the lines that each of them saw are compared with what they all did, line by line.
 //!
-//! One observer stays all the time. What it saw is *the* sequence of public lines, and everybody else must have seen
+//! One observer stays all the time. It sees *the* sequence of public lines, and everybody else must have seen
 //! a contiguous run of it: from their own coming to their own leaving. No comparison has any tolerance, and none
 //! depends on how fast the machine is.
 //!
 //! `SOAK_SECONDS` makes it longer, in rounds of a few seconds, and `SOAK_SEED` repeats a round: everybody decides
 //! the same again, though threads and network mix it differently.
 
-#[path = "support/random.rs"]
-mod random;
-mod support;
-
-use chat_server::config::LINGER;
+use crate::judge::{is_public, judge, speaker};
+use crate::{Usage, Wire};
+use chat_test_support::{DEADLINE, ServerProcess, eventually};
 use fastrand::Rng;
-use random::{Usage, Wire};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use std::{io, thread};
-use support::{DEADLINE, ServerProcess, eventually};
 
 /// The server's flags: nobody is paced, nobody is told what was said before they came, and patience with slow readers
 /// is short, so that a few seconds see some cut off.
-const FLAGS: [&str; 6] = ["--rate", "0", "--history", "0", "--max-backlog", "163840"];
+const FLAGS: [&str; 4] = ["--rate=0", "--max-per-ip=0", "--history=0", "--max-backlog=163840"];
 
 /// How many people there are at once.
 const PEOPLE: usize = 40;
 
-/// How many lines somebody sends in one go, and how many bytes one has, at most. Nobody goes on before the observer
+/// How many lines a person sends in one go, and how many bytes one has, at most. Nobody goes on before the observer
 /// has seen the last of them, so no more than 40 * 4 lines are ever on their way to it. That is less than
 /// `--max-backlog`: the observer is never too slow, however busy the machine is.
 const BURST: usize = 4;
 const LINE: usize = 900;
 
+/// How long the server at least waits for a client that leaves and has got everything. It may wait longer; then those
+/// who take longer than this to read the rest are only judged less strictly than they could be.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 const ROUND: Duration = Duration::from_secs(3);
 const THE_END: &str = "that is all";
-const TOO_SLOW: &str = " left (too slow";
 
-/// What somebody did between coming and leaving, and what they saw.
-struct Visit {
+/// Everything that one person did and saw between coming and leaving.
+pub struct Visit {
     /// All names that they had. No two visits ever have the same name.
-    names: Vec<String>,
+    pub names: Vec<String>,
     /// The public lines that they caused, as everybody must see them, from coming to leaving.
-    said: Vec<String>,
-    whispers: Vec<Whisper>,
+    pub said: Vec<String>,
+    pub whispers: Vec<Whisper>,
     /// Everything that they saw after the welcome, and whether it ended within a line.
-    seen: Vec<String>,
-    mid_line: bool,
-    ending: Ending,
-    stalls: usize,
+    pub seen: Vec<String>,
+    pub mid_line: bool,
+    pub ending: Ending,
+    pub stalls: usize,
 }
 
-struct Whisper {
+pub struct Whisper {
     /// `None` is `/reply`.
-    to: Option<String>,
-    /// What the other one must see.
-    line: String,
+    pub to: Option<String>,
+    /// The line that the other one must see.
+    pub line: String,
 }
 
 /// How a visit ended, as far as the visitor knows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Ending {
+pub enum Ending {
     /// They were still there at the end of the round.
     Stayed,
     Quit,
@@ -74,7 +73,7 @@ enum Ending {
     CutOff,
 }
 
-/// What all threads of a round share.
+/// All that the threads of a round share.
 struct Round {
     seed: u64,
     server: SocketAddr,
@@ -84,7 +83,7 @@ struct Round {
     talking: AtomicUsize,
 }
 
-/// Counts somebody as talking until it is dropped, whatever happens.
+/// Counts a person as talking until it is dropped, whatever happens.
 struct Talking<'a>(&'a AtomicUsize);
 
 impl Drop for Talking<'_> {
@@ -93,7 +92,7 @@ impl Drop for Talking<'_> {
     }
 }
 
-/// Somebody during one visit.
+/// A person during one visit.
 struct Visitor<'a> {
     round: &'a Round,
     person: usize,
@@ -104,7 +103,7 @@ struct Visitor<'a> {
     visit: Visit,
 }
 
-/// One person visits again and again, until the round is over. Whoever is there then reads on until the observer says
+/// One person visits again and again, until the round is over. The last visit goes on until the observer says
 /// that it was all.
 fn come_and_go(round: &Round, person: usize) -> Vec<Visit> {
     let mut talking = Some(Talking(&round.talking));
@@ -241,7 +240,7 @@ impl Visitor<'_> {
             }
         };
         let _the_end = self.reads_until(|_| false);
-        let dawdled = asked.elapsed() >= LINGER;
+        let dawdled = asked.elapsed() >= PATIENCE;
         Ok(if dawdled { Ending::Dawdled } else { ending })
     }
 
@@ -257,25 +256,14 @@ impl Visitor<'_> {
         format!("#{}-{} {words}.", self.person, self.count)
     }
 
-    /// Somebody of whom there was news lately, and who may be gone or renamed already.
+    /// The name of a person of whom there was news lately; it may be gone or renamed already.
     fn acquaintance(&mut self) -> Option<String> {
         let news = self.visit.seen.iter().rev().filter(|line| is_public(line));
         news.map(|line| speaker(line).to_owned()).nth(self.rng.usize(..30))
     }
 }
 
-/// Is this line for everyone? Nobody here asks the server for anything else that begins with `***`.
-fn is_public(line: &str) -> bool {
-    !line.starts_with('[') && !line.starts_with("!!! ")
-}
-
-/// Whom a line is from or about: `<alice> …`, `* alice …`, `*** alice …`, `[alice -> you] …`.
-fn speaker(line: &str) -> &str {
-    let name = line.trim_start_matches(['<', '*', '[', ' ']);
-    name.split(['>', ' ']).next().unwrap()
-}
-
-/// Who wrote the text in this line and its number: `#7-12`.
+/// The number of the person who wrote the text in this line, and of the text: `#7-12`.
 fn number_in(line: &str) -> Option<(usize, usize)> {
     let (person, rest) = line.split_once('#')?.1.split_once('-')?;
     let (number, _) = rest.split_once(' ')?;
@@ -311,120 +299,6 @@ fn is_alone(observer: &mut Wire) -> bool {
     lines.find(|line| line.contains(" here: ")).unwrap() == "*** 1 here: guest1"
 }
 
-/// Compares what everybody saw with what everybody did.
-fn judge(sequence: &[String], visits: &[Visit]) {
-    let mut who = HashMap::new();
-    for (number, visit) in visits.iter().enumerate() {
-        who.extend(visit.names.iter().map(|name| (name.as_str(), number)));
-    }
-    let mut places = vec![Vec::new(); visits.len()];
-    for (place, line) in sequence.iter().enumerate() {
-        let visit = who.get(speaker(line)).expect(line);
-        places[*visit].push(place);
-    }
-    let mut complete = Vec::new();
-    for (visit, places) in visits.iter().zip(&places) {
-        complete.push(judge_public(sequence, visit, places));
-    }
-    judge_private(visits, &who, &complete);
-}
-
-/// What a visitor did came out whole, once and in order, at these places of the sequence; and what they saw is its run
-/// from their coming to their leaving. Returns false if the end of that run may be missing, because the connection was
-/// broken off.
-fn judge_public(sequence: &[String], visit: &Visit, places: &[usize]) -> bool {
-    let name = visit.names.last().unwrap();
-    let (first, last) = (places[0], places[places.len() - 1]);
-    let too_slow = sequence[last].contains(TOO_SLOW);
-    let broken_off = too_slow || visit.ending == Ending::Reset;
-    let explained = too_slow || visit.ending != Ending::CutOff;
-    assert!(explained, "{name} was cut off without a word");
-
-    let mut said: Vec<&String> = places.iter().map(|&place| &sequence[place]).collect();
-    if broken_off {
-        let (left, before) = (said.pop().unwrap(), said.last().unwrap());
-        let new_name = before.split_once(" is now ").map(|(_, name)| name);
-        let name = new_name.unwrap_or(speaker(before));
-        let why = if too_slow { TOO_SLOW } else { " left" };
-        assert!(left.starts_with(&format!("*** {name}{why}")), "{left}");
-    }
-    compare(name, "said", &said, &visit.said, !broken_off);
-
-    let end = match visit.ending {
-        _ if too_slow => last,
-        Ending::Stayed => sequence.len(),
-        Ending::Quit | Ending::Dawdled => last + 1,
-        Ending::HalfClosed | Ending::Reset | Ending::CutOff => last,
-    };
-    let run = &sequence[first + 1..end];
-    let complete = !broken_off && visit.ending != Ending::Dawdled;
-    let seen: Vec<&String> = visit.seen.iter().filter(|line| is_public(line)).collect();
-    compare(name, "saw", &seen, run, complete);
-    assert!(!complete || !visit.mid_line, "{name} saw half a line");
-    complete
-}
-
-/// Fails unless the lines are the expected ones, or the first of them where not all are needed.
-fn compare(who: &str, did: &str, lines: &[&String], expected: &[String], all: bool) {
-    let needed = if all { expected.len() } else { 0 };
-    for place in 0..lines.len().max(needed) {
-        let (line, right) = (lines.get(place).copied(), expected.get(place));
-        assert!(line == right, "line {place} that {who} {did} is {line:?} instead of {right:?}");
-    }
-}
-
-/// Every private line reached the one whom it was for and nobody else, once, and its author has a receipt for it; or
-/// it reached nobody, and the author was told so.
-fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]) {
-    let mut readers = HashMap::new();
-    for (reader, visit) in visits.iter().enumerate() {
-        for line in visit.seen.iter().filter(|line| is_whisper(line)) {
-            assert_eq!(readers.insert(line, reader), None, "twice: {line}");
-        }
-    }
-    for (visit, complete_here) in visits.iter().zip(complete) {
-        let (mut whispers, mut wrote_last) = (visit.whispers.iter(), None);
-        for answer in visit.seen.iter().filter(|line| !is_public(line)) {
-            if is_whisper(answer) {
-                wrote_last = Some(speaker(answer));
-                continue;
-            }
-            // Every other line is the answer to the next whisper.
-            let Whisper { to, line } = whispers.next().expect(answer);
-            let reader = readers.remove(line);
-            let Some((name, text)) = receipt(answer) else {
-                let excuses = ["!!! No one here is called ", "!!! Nobody has written to you "];
-                assert!(excuses.iter().any(|excuse| answer.starts_with(excuse)), "{answer}");
-                assert_eq!(reader, None, "seen, but answered with {answer:?}: {line}");
-                continue;
-            };
-            let to = who[to.as_deref().or(wrote_last).expect("somebody wrote last")];
-            assert_eq!(who[name], to, "for somebody else: {line}");
-            assert!(line.ends_with(&format!("] {text}")), "{text:?} for {line}");
-            let lost = reader.is_none() && !complete[to];
-            assert!(reader == Some(to) || lost, "seen by {reader:?}, not {to}: {line}");
-        }
-        // Without an answer are only the last whispers of somebody whose connection was broken off.
-        for Whisper { to, line } in whispers {
-            assert!(!complete_here, "no answer: {line}");
-            let reader = readers.remove(line);
-            let wrong = |to: &String| reader.is_some_and(|reader| reader != who[to.as_str()]);
-            assert!(!to.as_ref().is_some_and(wrong), "seen by {reader:?}: {line}");
-        }
-    }
-    assert!(readers.is_empty(), "nobody wrote {readers:?}");
-}
-
-/// Is this what somebody sees to whom somebody has written alone?
-fn is_whisper(line: &str) -> bool {
-    line.starts_with('[') && !line.starts_with("[you -> ")
-}
-
-/// The name and the text in `[you -> alice] hello`, what its author sees of a private line.
-fn receipt(line: &str) -> Option<(&str, &str)> {
-    line.strip_prefix("[you -> ")?.split_once("] ")
-}
-
 /// Adds up what has happened.
 fn count(sequence: &[String], visits: &[Visit], totals: &mut BTreeMap<String, usize>) {
     let mut add = |what: &str, number| *totals.entry(what.to_owned()).or_default() += number;
@@ -442,8 +316,8 @@ fn count(sequence: &[String], visits: &[Visit], totals: &mut BTreeMap<String, us
 
 #[test]
 fn everybody_sees_the_same_conversation() {
-    let mut seed = random::seed("SOAK_SEED");
-    let duration = random::duration("SOAK_SECONDS");
+    let mut seed = crate::seed("SOAK_SEED");
+    let duration = crate::duration("SOAK_SECONDS");
     let server = ServerProcess::start(&FLAGS);
     let (mut observer, _) = come_in(server.address);
     let usage = || Usage::of(server.child.id());
@@ -467,14 +341,14 @@ fn everybody_sees_the_same_conversation() {
         judge(&sequence, &visits);
         count(&sequence, &visits, &mut totals);
         eventually("only the observer is left", || is_alone(&mut observer));
-        random::no_errors_in_the_log(&server.log);
+        crate::no_errors_in_the_log(&server.log);
         if begun.elapsed() >= duration {
             break;
         }
         seed += 1;
         eprintln!("So far so good. To replay the next round: SOAK_SEED={seed}");
     }
-    eventually("all is given back", || random::same(before, usage()));
+    eventually("all is given back", || crate::same(before, usage()));
     let seconds = begun.elapsed().as_secs_f64();
     eprintln!("{seconds:.1} s, {totals:#?}\nbefore: {before:?}\nafter:  {:?}", usage());
 }

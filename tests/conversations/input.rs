@@ -1,10 +1,8 @@
-//! Whatever one client sends, another sees whole lines of text from somebody who is who they seem to be.
+//! Whatever one client sends, the others see whole lines of text, each under the name of its author.
 
-mod support;
+use chat_test_support::{Person, alice_and_bob};
 
-use support::{Person, alice_and_bob};
-
-// What is in the lines.
+// The characters in a line.
 
 #[test]
 fn nothing_that_a_terminal_obeys_reaches_another_person() {
@@ -42,9 +40,10 @@ fn invalid_utf8_nul_and_lone_carriage_returns_are_shown() {
 #[test]
 fn lines_are_the_same_however_the_packets_are_cut() {
     let (_server, mut alice, mut bob) = alice_and_bob();
-    for byte in "grüß 你好 👩‍👩‍👧\r\nzwei\r\n".as_bytes() {
+    for byte in "grüß 你好 👩‍👩‍👧\r\n\r\n   \n\nzwei\n".as_bytes() {
         bob.sends(&[*byte]); // TCP_NODELAY is not needed: the kernel may join packets, and both must work.
     }
+    // A blank line is none.
     alice.sees_next("<bob> grüß 你好 👩‍👩‍👧");
     alice.sees_next("<bob> zwei");
 }
@@ -65,7 +64,7 @@ fn a_hundred_megabytes_without_a_line_break_cost_their_sender_one_error() {
 // Names.
 
 #[test]
-fn nobody_can_look_like_somebody_else() {
+fn no_name_looks_like_another_one() {
     let (_server, mut alice, mut bob) = alice_and_bob();
     for name in [
         "Alice",
@@ -90,7 +89,7 @@ fn nobody_can_look_like_somebody_else() {
     bob.sees("[alice -> you] hi");
 }
 
-// Who is no chat client.
+// Programs that are no chat clients.
 
 #[test]
 fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {

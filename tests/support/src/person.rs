@@ -1,94 +1,15 @@
-//! People who talk through a server: the words in which the tests are written.
-//!
-//! alice says, bob sees. Nothing here sleeps: everybody waits for what must come, up to a deadline.
+//! A person at a keyboard: over a socket, or through a program such as nc.
 
-#![allow(dead_code, unused_imports, reason = "every test program uses another part of this")]
-
-mod process;
-
-pub use process::{ServerProcess, chat_server};
-
-use chat_server::Server;
-use chat_server::config::Config;
-use chat_server::stopper::Stopper;
+use crate::{DEADLINE, eventually, lines_of};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
-/// How long anybody waits for anything. Far more than is ever needed, so that a busy machine fails no test.
-pub const DEADLINE: Duration = Duration::from_secs(20);
-
-/// A server in this process, on a free port of the loopback interface. It stops when it is dropped.
-pub struct TestServer {
-    pub address: SocketAddr,
-    stopper: Stopper,
-    running: Option<JoinHandle<std::io::Result<()>>>,
-}
-
-/// A configuration for tests: a free port and no pace, everything else as it is by default.
-pub fn test_config() -> Config {
-    Config { listen: vec!["127.0.0.1:0".parse().unwrap()], rate: 0, ..Config::default() }
-}
-
-impl TestServer {
-    pub fn start() -> TestServer {
-        TestServer::with(test_config())
-    }
-
-    pub fn with(config: Config) -> TestServer {
-        let server = Server::bind(config).expect("a free port");
-        let (address, stopper) = (server.addresses()[0], server.stopper());
-        let running = Some(thread::spawn(|| server.run()));
-        TestServer { address, stopper, running }
-    }
-
-    /// Somebody who has just come in and has read the welcome.
-    pub fn guest(&self) -> Person {
-        let mut guest = Person::connect(self.address);
-        guest.sees_welcome();
-        guest
-    }
-
-    /// Somebody who has come in and taken a name.
-    pub fn person(&self, name: &str) -> Person {
-        Person::named(self.address, name)
-    }
-
-    /// Asks the server to stop, without waiting.
-    pub fn stop(&self) {
-        self.stopper.stop();
-    }
-
-    /// Waits until the server has stopped.
-    pub fn join(mut self) -> std::io::Result<()> {
-        self.running.take().unwrap().join().expect("no panic")
-    }
-}
-
-/// A server with alice and bob alone in its room, each having seen the other come in.
-pub fn alice_and_bob() -> (TestServer, Person, Person) {
-    let server = TestServer::start();
-    let mut alice = server.person("alice");
-    let bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
-    (server, alice, bob)
-}
-
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        self.stop();
-        if let Some(running) = self.running.take() {
-            let _ = running.join();
-        }
-    }
-}
-
-/// Somebody at a keyboard: over a socket, or through a program such as nc.
+/// One person and what they have seen so far.
 pub struct Person {
     pub name: String,
     input: Option<Box<dyn Write + Send>>,
@@ -103,26 +24,41 @@ pub struct Person {
 impl Person {
     /// Connects, and reads nothing yet.
     pub fn connect(address: SocketAddr) -> Person {
-        let socket = TcpStream::connect(address).expect("the server listens");
-        let (input, output) = (socket.try_clone().unwrap(), socket.try_clone().unwrap());
-        Person {
-            name: "somebody".to_owned(),
+        Person::try_connect(address).expect("the server listens")
+    }
+
+    /// The same, where the server may have ended.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Person> {
+        let socket = TcpStream::connect(address)?;
+        let (input, output) = (socket.try_clone()?, socket.try_clone()?);
+        Ok(Person {
+            name: "a stranger".to_owned(),
             input: Some(Box::new(input)),
             lines: lines_of(output),
             seen: Vec::new(),
             socket: Some(socket),
             child: None,
-        }
+        })
     }
 
     /// Connects, reads the welcome and takes a name.
     pub fn named(address: SocketAddr, name: &str) -> Person {
         let mut person = Person::connect(address);
         person.sees_welcome();
-        person.says(&format!("/nick {name}"));
-        person.sees(&format!("*** {} is now {name}", person.name));
-        person.name = name.to_owned();
+        person.takes_name(name);
         person
+    }
+
+    /// Connects as often as it takes until there is a place, and reads the first line of the welcome.
+    pub fn once_there_is_room(address: SocketAddr) -> Person {
+        let mut person = None;
+        eventually("there is room", || {
+            let mut guest = Person::connect(address);
+            let welcome = guest.next_line().is_some_and(|line| line.starts_with("*** Welcome"));
+            person = welcome.then_some(guest);
+            welcome
+        });
+        person.expect("there was room")
     }
 
     /// Starts a program whose input and output are the keyboard and the screen.
@@ -130,13 +66,20 @@ impl Person {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Person {
-            name: "somebody".to_owned(),
+            name: "a stranger".to_owned(),
             input: Some(Box::new(child.stdin.take().unwrap())),
             lines: lines_of(child.stdout.take().unwrap()),
             seen: Vec::new(),
             socket: None,
             child: Some(child),
         }
+    }
+
+    /// Takes a name, and waits until it has it.
+    pub fn takes_name(&mut self, name: &str) {
+        self.says(&format!("/nick {name}"));
+        self.sees_one_that(|line| line.starts_with("*** ") && line.ends_with(&format!(" is now {name}")));
+        self.name = name.to_owned();
     }
 
     /// Types a line.
@@ -252,6 +195,13 @@ impl Person {
     }
 }
 
+/// A client that joins and then reads nothing, with a small buffer, so that it is behind soon.
+pub fn stalled_reader(address: SocketAddr) -> TcpStream {
+    let stalled = TcpStream::connect(address).unwrap();
+    set_socket_recv_buffer_size(&stalled, 16 * 1024).unwrap();
+    stalled
+}
+
 impl Drop for Person {
     fn drop(&mut self) {
         if let Some(socket) = &self.socket {
@@ -262,41 +212,4 @@ impl Drop for Person {
             let _ = child.wait();
         }
     }
-}
-
-/// The lines of a stream, as they come.
-pub fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (lines, received) = channel();
-    thread::spawn(move || {
-        let mut reader = BufReader::new(stream);
-        let mut line = Vec::new();
-        while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
-            let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
-            if lines.send(text).is_err() {
-                return;
-            }
-            line.clear();
-        }
-    });
-    received
-}
-
-/// Waits until something holds that no event tells of, such as the number of open descriptors.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A pseudo-terminal: the screen and keyboard that a test holds, and the terminal that a program gets.
-pub fn pseudo_terminal() -> (File, File) {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&controller).unwrap();
-    unlockpt(&controller).unwrap();
-    let path = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
-    let terminal = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    (File::from(controller), terminal)
 }

@@ -1,12 +1,12 @@
-//! The log: who came, spoke and went, and that nothing which happens to it stops the chat.
+//! The log: it tells who came, spoke and went, and nothing that happens to it stops the chat.
 
-mod support;
-
+use chat_test_support::{
+    DEADLINE, Person, ServerProcess, chat_server, eventually, lines_of, pseudo_terminal,
+};
 use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
-use support::{DEADLINE, Person, ServerProcess, chat_server};
 
 fn temporary_file(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
@@ -76,7 +76,7 @@ fn a_log_that_nobody_reads_stops_nobody() {
         .spawn()
         .unwrap();
     let mut address = None;
-    support::eventually("the log file says where it listens", || {
+    eventually("the log file says where it listens", || {
         let log = fs::read_to_string(&file).unwrap_or_default();
         address = log.lines().find_map(|line| line.split_once("Listening on ").map(|(_, it)| it.to_owned()));
         address.is_some()
@@ -110,12 +110,12 @@ fn a_full_disk_stops_nobody() {
 
 #[test]
 fn colours_are_for_terminals() {
-    let (screen, terminal) = support::pseudo_terminal();
+    let (screen, terminal) = pseudo_terminal();
     let mut command = chat_server();
     command.args(["--listen", "127.0.0.1:0"]).env_remove("NO_COLOR");
     let mut server = command.stdin(Stdio::null()).stderr(terminal).spawn().unwrap();
     drop(command); // It holds the terminal too.
-    let line = support::lines_of(screen).recv_timeout(DEADLINE).unwrap();
+    let line = lines_of(screen).recv_timeout(DEADLINE).unwrap();
     assert!(line.ends_with("\x1b[32m[INFO]\x1b[0m Chat server started..."), "{line:?}");
     server.kill().unwrap();
     server.wait().unwrap();

@@ -1,13 +1,11 @@
-//! The program as whoever starts it meets it: arguments, exit codes, signals, the log.
+//! The program as the person who starts it meets it: arguments, exit codes, signals.
 
-mod support;
-
+use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, eventually, limited, lines_of};
 use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::Duration;
-use support::{DEADLINE, Person, ServerProcess, chat_server};
 
 /// Runs the program to its end.
 fn run(arguments: &[&str]) -> Output {
@@ -72,7 +70,7 @@ fn bad_arguments_end_with_code_2_and_a_sentence() {
 }
 
 #[test]
-fn what_the_system_refuses_ends_with_code_1_and_advice() {
+fn an_error_of_the_system_ends_with_code_1_and_advice() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     fails(
         &["--listen", &taken.local_addr().unwrap().to_string()],
@@ -108,9 +106,7 @@ fn the_port_is_printed_at_every_log_level() {
 #[test]
 fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
     // Started with a low soft limit, as most shells have, even where this machine's is the hard one.
-    let limited =
-        format!("ulimit -S -n 256; exec {} --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_chat-server"));
-    let server = ServerProcess::spawn(std::process::Command::new("sh").args(["-c", &limited]));
+    let server = ServerProcess::spawn(&mut limited("-S -n 256"));
     let proc = |what: &str| format!("/proc/{}/{what}", server.child.id());
     let count = |what: &str| fs::read_dir(proc(what)).unwrap().count();
     let _alice = server.person("alice"); // When she is in, all threads of the server have started.
@@ -139,7 +135,7 @@ fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
             })
             .sum()
     };
-    support::eventually("nothing happens for half a second", || {
+    eventually("nothing happens for half a second", || {
         let before = switches();
         std::thread::sleep(Duration::from_millis(500));
         switches() == before
@@ -156,7 +152,7 @@ fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
 #[test]
 fn a_crowd_that_connects_at_once_finds_a_long_queue() {
     // The server is stopped, so that nothing leaves the queue. With the 128 places of std the rest would wait.
-    let server = ServerProcess::start(&[]);
+    let server = ServerProcess::start(&["--max-per-ip", "0"]);
     server.signal(Signal::STOP);
     let most: usize = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
     let crowd: Vec<_> = (0..500.min(most))
@@ -183,8 +179,9 @@ fn signals_stop_it_politely() {
 #[test]
 fn a_second_signal_stops_it_at_once() {
     let mut server = ServerProcess::start(&["--max-backlog", "1000000000", "--rate", "0", "--grace", "3600"]);
-    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
     let mut alice = server.person("alice");
+    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
+    alice.sees("*** guest2 joined");
     for _ in 0..200 {
         alice.says(&"x".repeat(4000));
         alice.next_line();
@@ -198,7 +195,7 @@ fn a_second_signal_stops_it_at_once() {
 #[test]
 fn the_default_is_every_address_at_port_12345() {
     let mut server = chat_server().stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = support::lines_of(server.stderr.take().unwrap());
+    let lines = lines_of(server.stderr.take().unwrap());
     let first = lines.recv_timeout(DEADLINE).unwrap();
     if first.contains("in use") {
         // Another server has the port on this machine; at least the sentence says which port that is.

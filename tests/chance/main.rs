@@ -1,9 +1,11 @@
-//! What the tests share that let chance decide: seeds that can be replayed, bare connections, and how much of the
-//! machine a process uses.
+//! Two tests that let chance decide what people and programs do, and what they share: seeds that can be replayed, bare
+//! connections, and how much of the machine a process uses. They load the machine, so they have a program of their own.
 
-#![allow(dead_code, reason = "not every test program uses all of this")]
+mod judge;
+mod monkey;
+mod soak;
 
-use crate::support::DEADLINE;
+use chat_test_support::DEADLINE;
 use fastrand::Rng;
 use rustix::net::sockopt::set_socket_linger;
 use std::env;
@@ -15,14 +17,14 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// The seed in this environment variable, or a new one. It is printed either way, for the replay.
-pub fn seed(variable: &str) -> u64 {
+pub(crate) fn seed(variable: &str) -> u64 {
     let seed = number_in(variable).unwrap_or_else(|| Rng::new().u64(..1_000_000));
     eprintln!("To replay this: {variable}={seed}");
     seed
 }
 
 /// How long to go on: as many seconds as this environment variable says, else three.
-pub fn duration(variable: &str) -> Duration {
+pub(crate) fn duration(variable: &str) -> Duration {
     Duration::from_secs(number_in(variable).unwrap_or(3))
 }
 
@@ -32,7 +34,7 @@ fn number_in(variable: &str) -> Option<u64> {
 }
 
 /// A bare connection. Unlike a `Person`, it reads only when it is told to.
-pub struct Wire {
+pub(crate) struct Wire {
     reader: BufReader<TcpStream>,
     line: Vec<u8>,
 }
@@ -41,7 +43,7 @@ impl Wire {
     /// How long one look for a line takes when none comes.
     const GLANCE: Duration = Duration::from_millis(2);
 
-    pub fn connect(address: SocketAddr) -> io::Result<Wire> {
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Wire> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Wire::GLANCE))?;
@@ -49,36 +51,36 @@ impl Wire {
         Ok(Wire { reader: BufReader::new(socket), line: Vec::new() })
     }
 
-    pub fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         self.reader.get_ref()
     }
 
-    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket().write_all(bytes)
     }
 
     /// Ends the connection at once, with a reset instead of a goodbye.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         let _ = set_socket_linger(self.socket(), Some(Duration::ZERO));
     }
 
     /// The next line, without its line break; `None` if it is not there yet. The end of the conversation is an error
     /// too, `UnexpectedEof`.
-    pub fn glance(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn glance(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.reader.read_until(b'\n', &mut self.line) {
             Ok(_) if self.line.ends_with(b"\n") => {
                 self.line.pop();
                 Ok(Some(mem::take(&mut self.line)))
             }
             Ok(_) => Err(ErrorKind::UnexpectedEof.into()),
-            // What has come of the line so far stays in `line`.
+            // The part of the line that has come stays in `line`.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// The same, for those who must not get anything but UTF-8.
-    pub fn glance_at_text(&mut self) -> io::Result<Option<String>> {
+    pub(crate) fn glance_at_text(&mut self) -> io::Result<Option<String>> {
         let line = self.glance()?;
         Ok(line.map(|bytes| match String::from_utf8(bytes) {
             Ok(text) => text,
@@ -87,7 +89,7 @@ impl Wire {
     }
 
     /// Waits for the next line.
-    pub fn next_line(&mut self) -> String {
+    pub(crate) fn next_line(&mut self) -> String {
         let deadline = Instant::now() + DEADLINE;
         while Instant::now() < deadline {
             if let Some(line) = self.glance_at_text().expect("the conversation goes on") {
@@ -98,21 +100,21 @@ impl Wire {
     }
 
     /// Has a line come only in part?
-    pub fn is_in_mid_line(&self) -> bool {
+    pub(crate) fn is_in_mid_line(&self) -> bool {
         !self.line.is_empty()
     }
 }
 
-/// What a process uses, where `/proc` tells.
+/// How much of the machine a process uses, where `/proc` tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Usage {
-    pub memory_kib: usize,
-    pub descriptors: usize,
-    pub threads: usize,
+pub(crate) struct Usage {
+    pub(crate) memory_kib: usize,
+    pub(crate) descriptors: usize,
+    pub(crate) threads: usize,
 }
 
 impl Usage {
-    pub fn of(process: u32) -> Option<Usage> {
+    pub(crate) fn of(process: u32) -> Option<Usage> {
         let count = |what: &str| Some(fs::read_dir(format!("/proc/{process}/{what}")).ok()?.count());
         let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -125,13 +127,13 @@ impl Usage {
 }
 
 /// Are descriptors and threads the same? Memory need not be: allocators keep some.
-pub fn same(before: Option<Usage>, after: Option<Usage>) -> bool {
+pub(crate) fn same(before: Option<Usage>, after: Option<Usage>) -> bool {
     let counted = |usage: Option<Usage>| usage.map(|usage| (usage.descriptors, usage.threads));
     counted(before) == counted(after)
 }
 
 /// The log so far. An error in it, such as a panic that was caught, is a bug in the server.
-pub fn no_errors_in_the_log(log: &Receiver<String>) -> Vec<String> {
+pub(crate) fn no_errors_in_the_log(log: &Receiver<String>) -> Vec<String> {
     let lines: Vec<String> = log.try_iter().collect();
     let error = lines.iter().find(|line| line.contains(" [ERROR] "));
     assert_eq!(error, None);

@@ -1,9 +1,7 @@
-//! For the people in the room: catching up, timestamps, large rooms, lists that read.
-
-mod support;
+//! Comfort for the people in the room: catching up, timestamps, large rooms, long lists.
 
 use chat_server::Config;
-use support::{Person, TestServer, test_config};
+use chat_test_support::{Person, TestServer, test_config};
 
 /// Is this `[hh:mm]` and then `text`?
 fn is_stamped(line: &str, text: &str) -> bool {

@@ -1,16 +1,16 @@
-//! What one client does must not hurt another: bad input, floods, slow readers, exhaustion, sudden ends.
-
-mod support;
+//! Nothing that one client does may hurt another: floods, slow readers, exhaustion, sudden ends.
 
 use chat_server::Config;
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use chat_test_support::{
+    Person, ServerProcess, TestServer, alice_and_bob, eventually, stalled_reader, test_config,
+};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Person, ServerProcess, TestServer, alice_and_bob, chat_server, eventually, test_config};
 
 // Floods.
 
@@ -49,7 +49,7 @@ fn commands_are_slowed_as_well() {
 }
 
 #[test]
-fn others_are_heard_while_somebody_floods() {
+fn others_are_heard_during_a_flood() {
     let server = TestServer::with(Config { rate: 20, burst: 200, ..test_config() });
     let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
     let mut flooder = server.guest();
@@ -62,7 +62,7 @@ fn others_are_heard_while_somebody_floods() {
 }
 
 #[test]
-fn a_flooder_who_hangs_up_is_gone_with_all_that_it_still_had_to_say() {
+fn a_flooder_that_hangs_up_is_gone_with_all_that_it_still_had_to_say() {
     let server = TestServer::with(Config { rate: 1, burst: 10, ..test_config() });
     let mut alice = server.person("alice");
     let mut flooder = Person::connect(server.address);
@@ -74,7 +74,7 @@ fn a_flooder_who_hangs_up_is_gone_with_all_that_it_still_had_to_say() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_paced_client_sends_waits_on_its_own_machine() {
+fn the_lines_of_a_paced_client_wait_on_its_own_machine() {
     let server = TestServer::with(Config { rate: 1, burst: 1, ..test_config() });
     let mut flooder = server.guest().socket.take().unwrap();
     set_socket_send_buffer_size(&flooder, 16 * 1024).unwrap();
@@ -88,12 +88,11 @@ fn what_a_paced_client_sends_waits_on_its_own_machine() {
 // Slow readers.
 
 #[test]
-fn who_does_not_read_is_disconnected_at_the_limit_and_everyone_is_told() {
+fn a_reader_that_stops_is_disconnected_at_the_limit_and_everyone_is_told() {
     let max_backlog = 64 * 1024;
     let server = ServerProcess::start(&["--rate", "0", "--max-backlog", &max_backlog.to_string()]);
     let mut alice = server.person("alice");
-    let mut stalled = TcpStream::connect(server.address).unwrap();
-    set_socket_recv_buffer_size(&stalled, 16 * 1024).unwrap();
+    let mut stalled = stalled_reader(server.address);
     alice.sees("*** guest2 joined");
     let line = "x".repeat(1000);
     let mut said = 0;
@@ -122,12 +121,10 @@ fn who_does_not_read_is_disconnected_at_the_limit_and_everyone_is_told() {
 fn many_stalled_readers_cost_what_the_flags_say() {
     let (clients, max_backlog) = (150, 64 * 1024);
     let server = ServerProcess::start(&[
-        "--rate",
-        "0",
-        "--log-level",
-        "error",
-        "--max-backlog",
-        &max_backlog.to_string(),
+        "--rate=0",
+        "--max-per-ip=0",
+        "--log-level=error",
+        &format!("--max-backlog={max_backlog}"),
     ]);
     let mut alice = server.person("alice");
     let stalled: Vec<_> = (0..clients).map(|_| TcpStream::connect(server.address).unwrap()).collect();
@@ -156,7 +153,7 @@ fn resident_kib(server: &ServerProcess) -> usize {
 // Admission.
 
 #[test]
-fn who_may_not_connect_is_told_so_and_the_log_is_not_flooded() {
+fn a_stranger_is_turned_away_with_a_sentence_and_the_log_is_not_flooded() {
     let server = ServerProcess::start(&["--allow", "10.0.0.0/8,192.168.0.0/16"]);
     for _ in 0..50 {
         let seen = Person::connect(server.address).reads_to_the_end();
@@ -172,7 +169,7 @@ fn who_may_not_connect_is_told_so_and_the_log_is_not_flooded() {
 #[cfg(target_os = "linux")]
 #[test]
 fn ten_thousand_connections_that_close_at_once_leave_nothing_behind() {
-    let mut server = ServerProcess::start(&["--log-level", "error"]);
+    let mut server = ServerProcess::start(&["--log-level", "error", "--max-per-ip", "0"]);
     let count = |what: &str| fs::read_dir(format!("/proc/{}/{what}", server.child.id())).unwrap().count();
     let mut alice = server.person("alice");
     let with_alice = (count("task"), count("fd"));
@@ -187,7 +184,7 @@ fn ten_thousand_connections_that_close_at_once_leave_nothing_behind() {
         }
         resident_kib(&server)
     };
-    // The allocator grows now and then. What leaks grows every time: 100 bytes each would be 200 KiB.
+    // The allocator grows now and then. A leak grows every time: 100 bytes each would be 200 KiB.
     let memory: Vec<_> = (0..5).map(|_| two_thousand_more()).collect();
     let least_growth = memory.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).min();
     assert!(least_growth < Some(200), "memory grew, in KiB: {memory:?}");
@@ -234,18 +231,15 @@ fn stopping_under_full_load_says_goodbye_to_all_who_read() {
 }
 
 #[test]
-fn a_hundred_half_open_connections_hold_their_places_and_no_more() {
-    let mut command = chat_server();
-    command.args(["--listen", "127.0.0.1:0", "--max-clients", "100"]);
-    let server = ServerProcess::spawn(&mut command);
+fn a_hundred_silent_connections_hold_their_places_and_no_more() {
+    let server = TestServer::with(Config { max_clients: 100, ..test_config() });
     let silent: Vec<_> = (0..99).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     let mut alice = server.person("alice");
     assert!(
         Person::connect(server.address).next_line().unwrap().starts_with("!!! Sorry, the server is full")
     );
     drop(silent);
-    alice.says("/list");
-    eventually("the places are free", || {
-        Person::connect(server.address).next_line().unwrap().starts_with("*** Welcome")
-    });
+    Person::once_there_is_room(server.address);
+    alice.says("still here?");
+    alice.sees("<alice> still here?");
 }

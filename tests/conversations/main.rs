@@ -1,0 +1,18 @@
+//! The server as those see it who use it: conversations over TCP, and the program as the person who starts it meets it.
+//!
+//! `cargo test --test conversations leaving` runs one subject alone. A test that needs the machine or its process for
+//! itself is a program of its own, next to this directory.
+
+mod console;
+mod exercises;
+mod faults;
+mod input;
+mod leaving;
+mod log;
+mod program;
+mod protocol;
+mod rebuilding;
+mod room;
+mod tutorials;
+#[cfg(target_os = "linux")]
+mod vanish;

@@ -1,0 +1,97 @@
+//! Every test that a document names exists.
+
+use crate::{code_in, files, page, read, table_after};
+use std::path::PathBuf;
+
+/// All code in which a test may be.
+struct Tests {
+    files: Vec<(PathBuf, String)>,
+}
+
+impl Tests {
+    fn read() -> Tests {
+        let paths = [files("src", "rs"), files("tests", "rs")].concat();
+        Tests { files: paths.into_iter().map(|path| (path.clone(), read(path))).collect() }
+    }
+
+    /// Is there a test, or a file, of this name? `…` at its end stands for any end. Those of netcat's tests are made
+    /// while they run, of a program and what is done with it: `nc.openbsd_is_stopped`.
+    fn has(&self, name: &str) -> bool {
+        if name.ends_with(".rs") {
+            return self.files.iter().any(|(path, _)| path.ends_with(name));
+        }
+        let start = match name.strip_suffix('…') {
+            Some(start) => format!("fn {start}"),
+            None => format!("fn {name}()"),
+        };
+        if self.files.iter().any(|(_, text)| has_test(text, &start)) {
+            return true;
+        }
+        let (_, netcat) =
+            self.files.iter().find(|(path, _)| path.ends_with("netcat.rs")).expect("netcat's tests");
+        name.split_once('_').is_some_and(|(program, what)| {
+            netcat.contains(&format!("program(\"{program}\""))
+                && netcat.contains(&format!("(\"{what}\", {what})"))
+        })
+    }
+}
+
+/// Is there a function that starts so, with `#[test]` among the attributes before it?
+fn has_test(text: &str, start: &str) -> bool {
+    let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+    (0..lines.len()).filter(|at| lines[*at].starts_with(start)).any(|at| {
+        let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+        attributes.into_iter().any(|line| *line == "#[test]")
+    })
+}
+
+#[test]
+fn every_test_in_the_table_of_what_it_survives_exists() {
+    let tests = Tests::read();
+    let rows = table_after(&read("README.md"), "## What it survives");
+    assert!(rows.len() > 20, "only {} rows", rows.len());
+    for row in &rows {
+        let names = code_in(row.last().unwrap());
+        assert!(!names.is_empty(), "no test shows this: {row:?}");
+        for name in names {
+            assert!(tests.has(name), "there is no test {name}");
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let tests = Tests::read();
+    let (side_by_side, exercises) = (page("side_by_side.md"), page("exercises.md"));
+    let shown: Vec<_> = side_by_side.split("\n\n").filter(|text| text.starts_with("Shown by `")).collect();
+    let item = |text| str::split(text, "\n\n").next().filter(|item| item.starts_with("**Green"));
+    let green: Vec<_> = exercises.split("\n- ").filter_map(item).collect();
+    assert!(shown.len() >= 6 && green.len() >= 8, "{} and {}", shown.len(), green.len());
+    for name in shown.iter().chain(&green).flat_map(|text| code_in(text)) {
+        assert!(tests.has(name), "there is no test {name}");
+    }
+    let tutorials = read("tests/conversations/tutorials.rs");
+    for test in tutorials.split("#[test]\nfn ").skip(1).map(|test| test.split('(').next().unwrap()) {
+        assert!(shown.iter().any(|text| code_in(text).contains(&test)), "the page does not mention {test}");
+    }
+}
+
+#[test]
+fn a_test_that_does_not_exist_is_noticed() {
+    let tests = Tests::read();
+    for name in
+        ["a_test_that_does_not_exist_is_noticed", "a_test_that_does_…", "names.rs", "nc.openbsd_is_stopped"]
+    {
+        assert!(tests.has(name), "{name}");
+    }
+    for name in [
+        "a_test_that_does_not_exist",
+        "no_such_…",
+        "no_such_file.rs",
+        "nc.openbsd_dances",
+        "nc_is_stopped",
+        "read",
+    ] {
+        assert!(!tests.has(name), "{name}");
+    }
+}
