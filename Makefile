@@ -21,7 +21,10 @@ docs-check: ## hold what the documents say of the code against the code
 lint: ## check formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+doc: ## open the tour of the code in a browser
+	cargo doc --locked --no-deps --document-private-items --open
 
 bench: ## measure the server beside others, in a few minutes; one load by hand: make bench ARGS="one --help"
 	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
@@ -44,4 +47,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test test-release docs-check lint bench bench-smoke soak size demo install
+.PHONY: help run test test-release docs-check lint doc bench bench-smoke soak size demo install

@@ -79,8 +79,8 @@
 //! server
 //! acceptor    dispatcher
 //! client      operator
-//! event       audience
-//! outbox
+//! audience
+//! event       outbox
 //! chat        guard
 //! config
 //! ```

@@ -3,7 +3,7 @@
 
 pub mod console;
 pub mod invitation;
-mod line_queue;
+pub(crate) mod line_queue;
 pub mod log;
 pub(crate) mod orders;
 pub(crate) mod stopper;

@@ -108,7 +108,7 @@ fn the_operator_sends_one_person_away() {
     operator.types("/kick bob");
     operator.sees("!!! No one here is called \"bob\".");
     operator.types("/kick");
-    operator.sees("!!! Usage: /kick NAME [REASON]");
+    operator.sees("!!! /kick needs something else after it. Usage: /kick NAME [REASON]");
     operator.types("/dance");
     operator.sees("!!! There is no command /dance.");
     operator.types("/help");
