@@ -1,7 +1,7 @@
 //! Comfort for the people in the room: catching up, timestamps, large rooms, long lists.
 
 use chat_server::Config;
-use chat_test_support::{Person, TestServer, test_config};
+use chat_test_support::{TestServer, test_config};
 use std::collections::HashSet;
 
 /// Is this `[hh:mm]` and then `text`?
