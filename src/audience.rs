@@ -11,12 +11,14 @@
 //! | [`stop_listening`](Connection::stop_listening) | it was kicked | the `read` of its thread returns |
 //! | [`cut_off`](Audience::cut_off) | it is broken or too slow | gets nothing more; closed with a reset |
 
-use crate::chat::{ClientId, clock::ClockTime, room::Recipients};
+use crate::chat::{ClientId, clock::Moment, room::Recipients};
 use crate::event::Departure;
 use crate::outbox::Outbox;
 use crossbeam_channel::Sender;
+use jiff::civil::Date;
 use log::trace;
 use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{RecvFlags, recv};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use std::{convert::Infallible, fmt::Display, io::Write, mem, sync::Arc};
@@ -50,8 +52,8 @@ pub(crate) struct Connection {
     outbox: Outbox,
     /// When the kernel last accepted bytes, if there is a backlog.
     accepted: Instant,
-    /// It gets each line with its time in front.
-    stamped: bool,
+    /// It gets each line with its time in front: then the day of the last line that it got.
+    stamped: Option<Date>,
     /// It hears nothing new and is only sent what waits.
     leaving: bool,
     /// The client's thread waits for the end of this channel, which comes with the end of this connection.
@@ -90,7 +92,7 @@ impl Audience {
             since: now,
             outbox,
             accepted: now,
-            stamped: false,
+            stamped: None,
             leaving: false,
             _done: done,
         };
@@ -114,7 +116,7 @@ impl Audience {
 
     /// Says one line, or several in one text, to those whom it concerns, and with `stamp` in front of each line to those
     /// of them who want that.
-    pub(crate) fn say(&mut self, to: Recipients, line: &impl Display, stamp: Option<ClockTime>) {
+    pub(crate) fn say(&mut self, to: Recipients, line: &impl Display, stamp: Option<Moment>) {
         match to {
             Recipients::Everyone => self.publish(line, stamp, None),
             Recipients::EveryoneBut(id) => {
@@ -123,20 +125,21 @@ impl Audience {
                 self.publish(line, stamp, Some(id));
                 self.with_outbox(id, |connection, public| connection.outbox.skip(public));
             }
-            Recipients::Only(id) => self.with_outbox(id, |connection, public| {
-                let stamp = stamp.filter(|_| connection.stamped);
-                write_lines(connection.outbox.after(public), line, stamp);
-            }),
+            Recipients::Only(id) => {
+                self.with_outbox(id, |connection, public| connection.write(public, line, stamp))
+            }
         }
     }
 
-    fn publish(&mut self, line: &impl Display, stamp: Option<ClockTime>, but: Option<ClientId>) {
-        write_lines(&mut self.public, line, None);
+    fn publish(&mut self, line: &impl Display, stamp: Option<Moment>, but: Option<ClientId>) {
+        let _ = writeln!(self.public, "{line}"); // Writing to memory cannot fail.
         if self.stamped > 0 {
-            let wanted = |connection: &&mut Connection| connection.stamped && Some(connection.id) != but;
-            for connection in self.connections.iter_mut().filter(wanted) {
-                write_lines(connection.outbox.after(b""), line, stamp);
-            }
+            let wanted =
+                |connection: &&mut Connection| connection.stamped.is_some() && Some(connection.id) != but;
+            self.connections
+                .iter_mut()
+                .filter(wanted)
+                .for_each(|connection| connection.write(b"", line, stamp));
         }
         trace!("said to everyone, {} bytes in this turn", self.public.len());
     }
@@ -148,26 +151,26 @@ impl Audience {
         let connection = &mut self.connections[at];
         if !connection.leaving {
             let before = connection.outbox.backlog();
-            act(connection, if connection.stamped { &[] } else { &self.public });
+            act(connection, if connection.stamped.is_some() { &[] } else { &self.public });
             self.private += connection.outbox.backlog() - before;
             self.dirty.push(id);
         }
     }
 
-    /// From now on, a client gets each line with its time in front, or without.
-    pub(crate) fn set_timestamps(&mut self, id: ClientId, on: bool) {
-        let mut before = on;
+    /// From now on, a client gets each line with its time in front, or without. `today` is known to it then.
+    pub(crate) fn set_timestamps(&mut self, id: ClientId, today: Option<Date>) {
+        let mut before = today;
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
-            before = mem::replace(&mut connection.stamped, on);
+            before = mem::replace(&mut connection.stamped, today);
         });
         self.with_outbox(id, |connection, public| connection.outbox.skip(public));
-        self.stamped = self.stamped + usize::from(on) - usize::from(before);
+        self.stamped = self.stamped + usize::from(today.is_some()) - usize::from(before.is_some());
     }
 
     /// A client has left: it gets what was said up to here, and then our half of its connection is closed.
     pub(crate) fn dismiss(&mut self, id: ClientId) {
-        self.set_timestamps(id, false);
+        self.set_timestamps(id, None);
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
             connection.leaving = true;
@@ -178,7 +181,7 @@ impl Audience {
     pub(crate) fn cut_off(&mut self, id: ClientId) {
         let Some(at) = self.position(id) else { return };
         let Connection { outbox, stamped, leaving, .. } = self.connections.remove(at);
-        self.stamped -= usize::from(stamped);
+        self.stamped -= usize::from(stamped.is_some());
         if !leaving {
             // The client will not read what its kernel buffer still holds: let go of that memory at once, with a reset.
             let _ = set_socket_linger(outbox.socket(), Some(Duration::ZERO));
@@ -245,6 +248,28 @@ impl Connection {
         self.outbox.backlog()
     }
 
+    /// Writes lines for this client, which follow all of `public`, with their time where it wants that. The first of a new
+    /// day comes after the date.
+    fn write(&mut self, public: &[u8], lines: &impl Display, stamp: Option<Moment>) {
+        let memory = self.outbox.after(public); // Writing to it cannot fail.
+        let (Some(day), Some(stamp)) = (&mut self.stamped, stamp) else {
+            let _ = writeln!(memory, "{lines}");
+            return;
+        };
+        if mem::replace(day, stamp.day()) != stamp.day() {
+            let _ = writeln!(memory, "*** {}", stamp.day());
+        }
+        for line in lines.to_string().lines() {
+            let _ = writeln!(memory, "{stamp} {line}");
+        }
+    }
+
+    /// Whether the client has not ended its input yet, as far as is known.
+    pub(crate) fn is_open(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        !matches!(recv(self.outbox.socket(), &mut [0], flags), Ok((0, _)))
+    }
+
     /// Lets the `read` of the client's thread return. What the client still sends is not wanted any more.
     pub(crate) fn stop_listening(&self) {
         let _ = self.outbox.socket().shutdown(Shutdown::Read);
@@ -259,7 +284,7 @@ impl Connection {
         flushed: &mut Flushed,
     ) -> Result<(), Departure> {
         let before = self.outbox.backlog();
-        let is_for_it = !self.leaving && !self.stamped;
+        let is_for_it = !self.leaving && self.stamped.is_none();
         self.outbox.flush(if is_for_it { public } else { &[] }).map_err(Departure::Failed)?;
         let backlog = self.outbox.backlog();
         trace!("client {}: sent, {backlog} bytes are left", self.id);
@@ -284,17 +309,6 @@ impl Connection {
             let _ = self.outbox.socket().shutdown(Shutdown::Write);
         }
         is_finished
-    }
-}
-
-/// Writes to memory, which cannot fail.
-fn write_lines(memory: &mut impl Write, text: &impl Display, stamp: Option<ClockTime>) {
-    let Some(stamp) = stamp else {
-        let _ = writeln!(memory, "{text}");
-        return;
-    };
-    for line in text.to_string().lines() {
-        let _ = writeln!(memory, "{stamp} {line}");
     }
 }
 

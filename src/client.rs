@@ -4,9 +4,10 @@
 //! full event channel, and for the client's pace. The thread lives exactly as long as the connection. The acceptor starts
 //! it with a [`Permit`], and when it ends, the place and the descriptor are free.
 
-use crate::chat::{ClientId, command::Command, text::printable};
+use crate::chat::ClientId;
+use crate::chat::command::{Command, Request};
 use crate::event::{Departure, Event};
-use crate::guard::{Lines, admission::Permit, linger, pace::Pace};
+use crate::guard::{Lines, admission::Permit, pace::Pace, parting::linger};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::trace;
 use std::net::{SocketAddr, TcpStream};
@@ -59,8 +60,9 @@ impl Client {
     fn listen(&self, events: &Sender<Event>, done: &Receiver<Infallible>) -> io::Result<Departure> {
         let id = self.id;
         let mut lines = Lines::new(&self.socket, self.max_line, self.pace.clone(), done);
-        while let Some(line) = lines.next()? {
-            let request = match line.map(|bytes| Command::parse(&printable(bytes))) {
+        let tell = |how| drop(events.send(Event::Line { id, request: Ok(Request::Slowed(how)) }));
+        while let Some(line) = lines.next(tell)? {
+            let request = match line.map(|bytes| Command::parse(&String::from_utf8_lossy(bytes))) {
                 Ok(None) => continue, // A blank line.
                 Ok(Some(Ok(Command::Quit(last_word)))) => return Ok(Departure::Quit(last_word)),
                 Ok(Some(Ok(Command::Room(request)))) => Ok(request),
@@ -112,11 +114,16 @@ mod tests {
 
         let mut alice = connect(1, Client::listen);
         sees(&mut alice, "*** 1 here: guest1");
-        let bob = connect(2, |_, _, _| panic!("provoked by a test"));
+        let mut bob = connect(2, |bob, events, _| {
+            events.send(Event::Line { id: bob.id, request: Ok(Request::Say("hello".into())) }).unwrap();
+            panic!("provoked by a test")
+        });
+        sees(&mut alice, "<guest2> hello");
         sees(&mut alice, "*** guest2 left (an error in the server)");
         alice.get_mut().write_all(b"/list\n").unwrap();
         sees(&mut alice, "*** 1 here: guest1");
-        assert!(bob.lines().last().is_some_and(|line| line.unwrap() == "*** 2 here: guest1, guest2"));
+        sees(&mut bob, "<guest2> hello");
+        assert_eq!(bob.lines().count(), 0, "the end");
 
         events.send(Event::Stop).unwrap();
         sees(&mut alice, "*** The server is shutting down. Goodbye!");

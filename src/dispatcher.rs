@@ -16,17 +16,18 @@ mod shutdown;
 
 use crate::audience::{Audience, Connection};
 use crate::chat::room::{self, Delivery, Member, Recipients, Room};
-use crate::chat::{ClientId, clock::ClockTime, command::Request, reply::Reply};
+use crate::chat::{ClientId, clock::Moment, command::Request, reply::Reply};
 use crate::config::Config;
 use crate::event::{Departure, Event};
 use crate::guard::{admission::Admission, listener::SEND_BUFFER};
 use crate::operator::console::{Console, Typed};
 use crate::operator::orders::{BANNED, Effect, Orders};
 use crate::operator::stopper::Stopper;
-use crossbeam_channel::{Receiver, after, never, select};
+use crossbeam_channel::{Receiver, after, at, never, select};
+use jiff::{Timestamp, tz::TimeZone};
 use log::{info, trace};
-use std::time::{Duration, Instant};
-use std::{io::Write, sync::Arc, thread};
+use std::time::{Duration, Instant, SystemTime};
+use std::{collections::VecDeque, io::Write, sync::Arc, thread};
 
 /// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
 const EVENTS_PER_TURN: usize = 256;
@@ -44,15 +45,23 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 /// readers whose only fault is that their thread had to wait for a processor.
 const CATCHING_UP: Duration = Duration::from_millis(20);
 
+/// How long a newcomer that says nothing stays unannounced. Port scans and health checks are gone before.
+const UNANNOUNCED: Duration = Duration::from_millis(250);
+
+/// For clients whose user would wait for a prompt otherwise: OpenBSD's `nc` ends only with Enter, until TCP resets it.
+const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
+
 /// The state of the dispatcher's thread.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     room: Room,
     audience: Audience,
     /// The time of this turn. All lines of a turn are said at one time.
-    now: ClockTime,
+    now: Moment,
     /// How long until the backlogs are tried again.
     pause: Duration,
+    /// Clients that may not be announced yet, and when that is due.
+    newcomers: VecDeque<(Instant, ClientId)>,
     is_stopping: bool,
     grace: Duration,
     /// Where the operator takes part, if there is one.
@@ -71,6 +80,8 @@ enum Happening {
     ConsoleClosed,
     /// It is time to try the backlogs again.
     Retry,
+    /// It is time to announce newcomers.
+    Announce,
 }
 
 impl Dispatcher {
@@ -87,6 +98,7 @@ impl Dispatcher {
             audience: Audience::new(config.max_backlog),
             now: now(),
             pause: SHORTEST_PAUSE,
+            newcomers: VecDeque::new(),
             is_stopping: false,
             grace: config.grace,
             console,
@@ -110,6 +122,7 @@ impl Dispatcher {
                     self.console.iter_mut().for_each(|console| console.lines = never())
                 }
                 Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
+                Happening::Announce => self.announce_newcomers(),
             }
             self.take_more(events);
             self.send();
@@ -120,12 +133,14 @@ impl Dispatcher {
     /// Waits for the next thing that happens.
     fn wait(&self, events: &Receiver<Event>) -> Happening {
         let retry = if self.audience.is_dirty() { after(self.pause) } else { never() };
+        let announce = self.newcomers.front().map_or(never(), |(due, _)| at(*due));
         let nothing = never();
         let typed = self.console.as_ref().map_or(&nothing, |console| &console.lines);
         select! {
             recv(events) -> event => Happening::Event(event.unwrap_or(Event::Stop)),
             recv(typed) -> line => line.map_or(Happening::ConsoleClosed, Happening::Typed),
             recv(retry) -> _ => Happening::Retry,
+            recv(announce) -> _ => Happening::Announce,
         }
     }
 
@@ -146,30 +161,48 @@ impl Dispatcher {
             Event::Joined { id, peer, socket, done } => {
                 info!("client {id} connected from {peer}");
                 self.audience.add(id, peer, socket, done);
-                let deliveries = self.room.join(id);
+                let deliveries = self.room.join(id, self.now);
                 self.deliver(deliveries);
+                self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
                 if self.admission.is_banned(peer.ip()) {
                     self.kick(id, Some(BANNED.into())); // Banned after it was let in, before it was here.
                 }
             }
-            Event::Line { id, request: Ok(request) } => {
+            Event::Line { id, request } => {
                 trace!("client {id}: taken");
-                if let Request::Timestamps(on) = request {
-                    self.audience.set_timestamps(id, on);
+                self.announce(id);
+                if let Ok(Request::Timestamps(on)) = request {
+                    self.audience.set_timestamps(id, on.then(|| self.now.day()));
                 }
-                let deliveries = self.room.act(id, request, self.now);
+                let deliveries = match request {
+                    Ok(request) => self.room.act(id, request, self.now),
+                    Err(problem) => vec![room::problem(id, problem)],
+                };
                 self.log(id, &deliveries);
                 self.deliver(deliveries);
             }
-            Event::Line { id, request: Err(problem) } => self.deliver([room::problem(id, problem)]),
             Event::Left { id, why } => {
-                if let Departure::Foreign(foreign) = why {
-                    self.deliver([room::problem(id, foreign.sentence())]);
+                match why {
+                    Departure::Foreign(foreign) => self.deliver([room::problem(id, foreign.sentence())]),
+                    Departure::Quit(_) => self.announce(id),
+                    _ => {}
                 }
                 self.leave(id, &why);
-                self.audience.dismiss(id);
+                self.dismiss(id, &why);
             }
             Event::Stop => self.is_stopping = true,
+        }
+    }
+
+    fn announce(&mut self, id: ClientId) {
+        let joined = self.room.announce(id);
+        self.deliver(joined);
+    }
+
+    fn announce_newcomers(&mut self) {
+        let now = Instant::now();
+        while let Some((_, id)) = self.newcomers.pop_front_if(|(due, _)| *due <= now) {
+            self.announce(id);
         }
     }
 
@@ -181,7 +214,7 @@ impl Dispatcher {
                 Effect::Show(text) => self.show(&text),
                 Effect::Say(text) => {
                     info!("[server] {text}");
-                    let deliveries = self.room.announce(text, self.now);
+                    let deliveries = self.room.say_as_operator(text, self.now);
                     self.deliver(deliveries);
                 }
                 Effect::Kick(id, reason) => self.kick(id, reason),
@@ -194,9 +227,10 @@ impl Dispatcher {
     fn kick(&mut self, id: ClientId, reason: Option<Arc<str>>) {
         let because = reason.as_ref().map_or(".".to_owned(), |reason| format!(": {reason}"));
         self.deliver([room::problem(id, format!("You have been sent away by the operator{because}"))]);
-        self.leave(id, &Departure::Kicked(reason));
+        let why = Departure::Kicked(reason);
+        self.leave(id, &why);
         self.audience.get(id).iter().for_each(|connection| connection.stop_listening());
-        self.audience.dismiss(id);
+        self.dismiss(id, &why);
     }
 
     /// Shows a line to the operator.
@@ -209,7 +243,7 @@ impl Dispatcher {
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
         for Delivery { to, reply } in deliveries {
             // Lines of the past have their own time already.
-            let stamp = (!matches!(reply, Reply::History(_))).then_some(self.now);
+            let stamp = (!matches!(reply, Reply::History(..))).then_some(self.now);
             self.audience.say(to, &reply, stamp);
             let is_public = !matches!(to, Recipients::Only(_));
             if is_public && self.console.as_ref().is_some_and(|console| console.shows_chat) {
@@ -232,6 +266,15 @@ impl Dispatcher {
         if !matches!(why, Departure::Shutdown) {
             self.deliver(farewell);
         }
+    }
+
+    /// A client that has left gets its last lines, and then the end.
+    fn dismiss(&mut self, id: ClientId, why: &Departure) {
+        let is_sent_away = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
+        if is_sent_away && self.audience.get(id).is_some_and(Connection::is_open) {
+            self.deliver([room::notice(id, PRESS_ENTER)]);
+        }
+        self.audience.dismiss(id);
     }
 
     /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not long.
@@ -282,7 +325,9 @@ impl Dispatcher {
     }
 }
 
-/// The time on the server's wall, in its own time zone and with its daylight saving time.
-fn now() -> ClockTime {
-    ClockTime::of(&jiff::ZonedDateTime::now())
+/// The time on the server's wall, in its own time zone and with its daylight saving time. A clock that shows a year beyond
+/// 9999 is wrong, and must not cost a panic.
+fn now() -> Moment {
+    let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX);
+    Moment(now.to_zoned_datetime(TimeZone::system()).datetime())
 }

@@ -41,30 +41,40 @@ fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
 fn lines_have_their_time_in_front_for_those_who_want_that() {
     let (mut audience, mut people) = audience(2, 1000);
     let (alice, bob) = (people[0].0, people[1].0);
-    let now = Some(ClockTime::default());
+    let (now, today) = (Some(Moment::default()), Some(Moment::default().day()));
+    let tomorrow = Some(Moment("0000-01-02T09:00".parse().unwrap()));
     audience.say(Recipients::Everyone, &"before", now);
-    audience.set_timestamps(bob, true);
+    audience.set_timestamps(bob, today);
     audience.say(Recipients::Only(bob), &"yours\nboth", now);
     audience.say(Recipients::Everyone, &"after", now);
     audience.say(Recipients::EveryoneBut(bob), &"not for bob", now);
     audience.say(Recipients::EveryoneBut(alice), &"not for alice", now);
-    audience.set_timestamps(bob, false);
+    audience.say(Recipients::Everyone, &"a new day", tomorrow);
+    audience.set_timestamps(bob, None);
     audience.say(Recipients::Everyone, &"plain", now);
     audience.flush();
     let heard = |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
-    assert_eq!(heard(&mut people[0].1, 4), ["before", "after", "not for bob", "plain"]);
-    let stamped =
-        ["before", "[00:00] yours", "[00:00] both", "[00:00] after", "[00:00] not for alice", "plain"];
-    assert_eq!(heard(&mut people[1].1, 6), stamped);
+    assert_eq!(heard(&mut people[0].1, 5), ["before", "after", "not for bob", "a new day", "plain"]);
+    let stamped = [
+        "before",
+        "[00:00] yours",
+        "[00:00] both",
+        "[00:00] after",
+        "[00:00] not for alice",
+        "*** 0000-01-02",
+        "[09:00] a new day",
+        "plain",
+    ];
+    assert_eq!(heard(&mut people[1].1, 8), stamped);
 }
 
 #[test]
 fn a_client_that_leaves_is_not_counted_among_those_who_want_timestamps() {
     let (mut audience, people) = audience(2, 1000);
     for (id, _) in &people {
-        audience.set_timestamps(*id, true);
+        audience.set_timestamps(*id, Some(Moment::default().day()));
         audience.dismiss(*id);
-        audience.set_timestamps(*id, true);
+        audience.set_timestamps(*id, Some(Moment::default().day()));
     }
     audience.flush();
     assert!(audience.is_empty() && audience.stamped == 0);

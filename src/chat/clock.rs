@@ -1,42 +1,45 @@
-//! A time of day, as people write it beside a line. The [dispatcher](crate::dispatcher) reads the clock, once a turn.
+//! A moment, as people write it beside a line. The [dispatcher](crate::dispatcher) reads the clock, once a turn.
 
+use jiff::civil::DateTime;
 use std::fmt;
 
-/// Hours and minutes, shown as `[14:03]`.
+/// A date and a time of day in the server's time zone. It is shown as `[14:03]`, or with its date where that is not today.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClockTime {
-    hour: i8,
-    minute: i8,
-}
+pub(crate) struct Moment(pub(crate) DateTime);
 
-impl ClockTime {
-    pub(crate) fn of(moment: &jiff::ZonedDateTime) -> ClockTime {
-        ClockTime { hour: moment.hour(), minute: moment.minute() }
+impl Moment {
+    /// The day, shown as `2026-11-25`.
+    pub(crate) fn day(self) -> jiff::civil::Date {
+        self.0.date()
+    }
+
+    /// The same as it is written beside a line of the past.
+    pub(crate) fn seen_from(self, today: Moment) -> String {
+        if self.day() == today.day() { self.to_string() } else { format!("[{} {}]", self.day(), self.time()) }
+    }
+
+    /// Hours and minutes.
+    fn time(self) -> String {
+        format!("{:02}:{:02}", self.0.hour(), self.0.minute())
     }
 }
 
-impl fmt::Display for ClockTime {
+impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{:02}:{:02}]", self.hour, self.minute)
+        write!(f, "[{}]", self.time())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
-    use jiff::tz::TimeZone;
 
     #[test]
-    fn it_is_right_across_a_change_to_daylight_saving_time() {
-        // The rule of Central Europe, written out, so that no database of time zones is needed.
-        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        let shown = |utc: &str| {
-            ClockTime::of(&utc.parse::<Timestamp>().unwrap().to_zoned_datetime(berlin.clone())).to_string()
-        };
-        assert_eq!(shown("2026-03-29T00:59:59Z"), "[01:59]");
-        assert_eq!(shown("2026-03-29T01:00:00Z"), "[03:00]");
-        assert_eq!(shown("2026-10-25T00:59:59Z"), "[02:59]");
-        assert_eq!(shown("2026-10-25T01:00:00Z"), "[02:00]");
+    fn a_moment_of_another_day_has_its_date() {
+        let moment = |text: &str| Moment(text.parse().unwrap());
+        let friday = moment("2026-11-20T16:05:59");
+        assert_eq!(friday.to_string(), "[16:05]");
+        assert_eq!(friday.seen_from(moment("2026-11-20T23:59")), "[16:05]");
+        assert_eq!(friday.seen_from(moment("2026-11-23T16:05")), "[2026-11-20 16:05]");
     }
 }

@@ -3,6 +3,7 @@
 //! [`TABLE`] is the only list of them: the parser looks words up in it, and both `/help`s print it. A client's line
 //! is parsed in the client's own thread, so the dispatcher gets what is meant and not text.
 
+use super::text::{printable, visible};
 use super::{Problem, nickname::Nickname};
 use std::sync::Arc;
 
@@ -20,7 +21,15 @@ pub(crate) enum Command {
 pub(crate) enum Request {
     Say(Arc<str>),
     Me(Arc<str>),
-    Msg { to: Nickname, text: Arc<str> },
+    Msg {
+        to: Nickname,
+        text: Arc<str>,
+    },
+    /// `/msg` to what cannot be a name, but may have been meant for one.
+    Misaddressed {
+        to: String,
+        perhaps: Nickname,
+    },
     Reply(Arc<str>),
     List,
     Nick(Nickname),
@@ -28,6 +37,8 @@ pub(crate) enum Request {
     Timestamps(bool),
     History,
     Help,
+    /// Not asked by the client: its lines come faster than they are passed on.
+    Slowed(String),
 }
 
 /// What a line from the operator asks for.
@@ -65,8 +76,12 @@ static TABLE: Table = Table {
         row(&["msg", "w"], "NAME TEXT", "write to NAME alone", |spec, rest| {
             let (name, text) = split_word(rest);
             let text = required(spec, text)?;
-            let to = Nickname::parse(name).map_err(|_| nobody_called(name))?;
-            room(Request::Msg { to, text })
+            let is_punctuation = |c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_');
+            match (Nickname::parse(name), Nickname::parse(name.trim_matches(is_punctuation))) {
+                (Ok(to), _) => room(Request::Msg { to, text }),
+                (_, Ok(perhaps)) => room(Request::Misaddressed { to: name.to_owned(), perhaps }),
+                _ => Err(nobody_called(name)),
+            }
         }),
         row(&["reply", "r"], "TEXT", "the same, to whoever wrote to you alone last", |spec, rest| {
             room(Request::Reply(required(spec, rest)?))
@@ -122,10 +137,11 @@ fn room(request: Request) -> Result<Command, Problem> {
 }
 
 impl Command {
-    /// Understands one printable line, which has no line break any more; `None` if it is blank.
+    /// Understands one line as it was received; `None` if nothing in it is visible.
     ///
-    /// A line that begins with a slash and is no command is a [`Problem`], and nobody gets it: a private line with a
-    /// slip of the finger in it must not become public.
+    /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with a slash and
+    /// a letter and is no command, nor one that only looks like a command on the screen: with a blank or an invisible
+    /// character in front, say.
     pub(crate) fn parse(line: &str) -> Option<Result<Command, Problem>> {
         understand(line, &TABLE.clients, |text| Command::Room(Request::Say(text)))
     }
@@ -139,37 +155,74 @@ impl Order {
 }
 
 fn understand<T>(line: &str, specs: &[Spec<T>], say: fn(Arc<str>) -> T) -> Option<Result<T, Problem>> {
-    if line.trim().is_empty() {
+    let seen = visible(line);
+    if seen.trim().is_empty() {
         return None;
     }
+    let line = printable(line);
     let text = match line.strip_prefix('/') {
-        None => line,
-        Some(text) if text.starts_with('/') => text,
-        Some(command) => {
+        Some(command) if command.is_empty() || command == "?" || command.starts_with(char::is_alphabetic) => {
             let (word, rest) = split_word(command);
             let called = specs.iter().find(|spec| spec.words.iter().any(|w| w.eq_ignore_ascii_case(word)));
             return Some(called.map_or_else(|| Err(unknown(word, specs)), |spec| (spec.parse)(spec, rest)));
         }
+        Some(text) if text.starts_with('/') && !text[1..].starts_with(char::is_whitespace) => text,
+        _ => match disguised(&seen, specs) {
+            Some(word) => {
+                return Some(Err(format!(
+                    "That looks like /{word}, but does not begin with exactly that, so nobody got that. \
+                     To say it to everyone, begin it with //{word}."
+                )));
+            }
+            None => &line,
+        },
     };
     Some(Ok(say(text.into())))
 }
 
+/// The command word with which a line seems to begin.
+fn disguised<T>(seen: &str, specs: &[Spec<T>]) -> Option<&'static str> {
+    let command = seen.trim_start().strip_prefix(['/', '\u{2044}', '\u{2215}'])?.trim_start();
+    let known = specs.iter().flat_map(|spec| spec.words).chain(MISTAKEN.iter().flat_map(|(_, words)| *words));
+    let word = split_word(command).0.to_lowercase();
+    let is_private = command.replace(' ', "").to_lowercase().starts_with("msg"); // `/m sg alice …`
+    known.copied().find(|known| *known == word).or(is_private.then_some("msg"))
+}
+
+/// Words that other chat programs use, and ours.
+const MISTAKEN: [(&str, &[&str]); 5] = [
+    ("quit", &["exit", "bye", "leave", "part", "q", "logout"]),
+    ("msg", &["tell", "whisper", "pm", "dm", "query", "private", "privmsg"]),
+    ("list", &["users", "people"]),
+    ("nick", &["nickname", "name", "rename"]),
+    ("help", &["?", "h", "commands"]),
+];
+
 fn unknown<T>(word: &str, specs: &[Spec<T>]) -> Problem {
-    let nearest = candidates(word, specs.iter().flat_map(|spec| spec.words).copied());
-    if nearest.is_empty() {
-        return format!(
+    let lower = word.to_lowercase();
+    let is_orders = TABLE.operator.iter().any(|spec| spec.words.contains(&lower.as_str()));
+    let mistaken = MISTAKEN.iter().find(|(_, words)| words.contains(&lower.as_str())).map(|(ours, _)| *ours);
+    let words = specs.iter().flat_map(|spec| spec.words).copied();
+    let nearest = match mistaken.filter(|ours| words.clone().any(|word| word == *ours)) {
+        Some(ours) => vec![ours],
+        None => candidates(&lower, words),
+    };
+    if is_orders {
+        format!("Only the operator can use /{word}.")
+    } else if nearest.is_empty() {
+        format!(
             "There is no command /{word}. /help lists them; to say a line that begins with a slash, type //{word}"
-        );
+        )
+    } else {
+        format!("There is no command /{word}. Did you mean /{}?", nearest.join(" or /"))
     }
-    format!("There is no command /{word}. Did you mean /{}?", nearest.join(" or /"))
 }
 
 /// The command words that `word` begins, or else those that are one slip of a finger away from it.
 fn candidates(word: &str, words: impl Iterator<Item = &'static str> + Clone) -> Vec<&'static str> {
-    let word = word.to_lowercase();
-    let begun: Vec<_> = words.clone().filter(|known| !word.is_empty() && known.starts_with(&word)).collect();
+    let begun: Vec<_> = words.clone().filter(|known| !word.is_empty() && known.starts_with(word)).collect();
     if begun.is_empty() {
-        words.filter(|known| known.len() > 2 && strsim::osa_distance(known, &word) == 1).collect()
+        words.filter(|known| known.len() > 2 && strsim::osa_distance(known, word) == 1).collect()
     } else {
         begun
     }
@@ -251,15 +304,59 @@ mod tests {
     #[test]
     fn text_is_said_as_it_was_typed() {
         assert_eq!(understood("hello"), Request::Say("hello".into()));
-        let indented = "    indented /not a command ";
-        assert_eq!(understood(indented), Request::Say(indented.into()));
         assert_eq!(understood("//msg is a command"), Request::Say("/msg is a command".into()));
         assert_eq!(understood("//"), Request::Say("/".into()));
+        for text in [
+            "    indented /not a command ",
+            "// TODO",
+            "//\tTODO",
+            "/* comment */",
+            "/ is the root",
+            "/1",
+            "/-: a smiley",
+            " /etc/hosts is a file",
+            "\u{3000}/root",
+            "/\\",
+            "／",
+            "see /msg",
+        ] {
+            assert_eq!(understood(text), Request::Say(text.replace('\t', " ").into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_only_looks_like_a_command_is_said_to_nobody() {
+        for line in [
+            " /msg alice my PIN",
+            "\t/msg alice my PIN",
+            "\u{a0}/msg alice my PIN",
+            "\u{3000}/msg alice my PIN",
+            "\u{200b}/msg alice my PIN",
+            "\u{feff}/w alice my PIN",
+            "\u{3164}/r my PIN",
+            "\u{2800} /reply my PIN",
+            "\u{e0041}/msg alice my PIN",
+            "／msg alice my PIN",
+            "\u{2215}msg alice my PIN",
+            "/ msg alice my PIN",
+            "/\u{200b}msg alice my PIN",
+            " /MSG alice my PIN",
+            " /m\u{ad}sg alice my PIN",
+            " /m sg alice my PIN",
+            "／ｍｓｇ alice my PIN",
+            "\x1b[A/msg alice my PIN",
+            "\x01/msg alice my PIN",
+            " /tell alice my PIN",
+            " /quit",
+        ] {
+            assert!(refused(line).contains("nobody got that"), "{line:?}: {}", refused(line));
+        }
+        assert!(Order::parse(" /kick bob").unwrap().unwrap_err().contains("nobody got that"));
     }
 
     #[test]
     fn blank_lines_are_nothing() {
-        for blank in ["", " ", "\t", "  \t "] {
+        for blank in ["", " ", "\t", "  \t ", "\u{200b}\u{feff}", "\u{3164}", "\x1b[A", "\u{fe0f}\u{ad}"] {
             assert!(Command::parse(blank).is_none() && Order::parse(blank).is_none());
         }
     }
@@ -313,9 +410,28 @@ mod tests {
         }
         assert!(refused("/").starts_with("There is no command /. /help lists them"));
         assert!(refused("/dance now").starts_with("There is no command /dance. /help lists them"));
-        assert_eq!(refused("/h"), "There is no command /h. Did you mean /history or /help?");
+        for (typed, meant) in [
+            ("/h", "help"),
+            ("/?", "help"),
+            ("/exit", "quit"),
+            ("/Bye now", "quit"),
+            ("/leave", "quit"),
+            ("/part #chat", "quit"),
+            ("/q", "quit"),
+            ("/tell bob hi", "msg"),
+            ("/whisper bob hi", "msg"),
+            ("/pm bob hi", "msg"),
+            ("/dm bob hi", "msg"),
+            ("/users", "list"),
+            ("/nickname bob", "nick"),
+            ("/n", "names or /nick"),
+        ] {
+            assert!(refused(typed).ends_with(&format!(". Did you mean /{meant}?")), "{}", refused(typed));
+        }
+        assert_eq!(refused("/kick bob"), "Only the operator can use /kick.");
+        assert_eq!(refused("/Stop"), "Only the operator can use /Stop.");
         assert_eq!(refused("/hlep"), "There is no command /hlep. Did you mean /help?");
-        assert_eq!(refused("/msg <bob> hi"), nobody_called("<bob>"));
+        assert_eq!(refused("/msg <> hi"), nobody_called("<>"));
         let order = Order::parse("/BAN").unwrap().unwrap_err();
         assert_eq!(order, "/ban needs something else after it. Usage: /ban NAME|ADDRESS|NET");
     }
@@ -339,8 +455,26 @@ mod tests {
         }
 
         #[test]
-        fn what_does_not_begin_with_a_slash_is_said(line in "[^/\\s].*") {
-            prop_assert_eq!(understood(&line), Request::Say(line.into()));
+        fn text_without_a_slash_is_said(line in "[a-z][^/]*") {
+            prop_assert_eq!(understood(&line), Request::Say(printable(&line).into()));
+        }
+
+        /// However a private command is disguised, the line is no public one.
+        #[test]
+        fn no_visible_private_command_becomes_public(
+            front in "[ \\t\u{a0}\u{200b}\u{feff}\u{3000}\u{2800}\u{3164}\u{ad}\x01\u{e0041}]{0,4}",
+            slash in "[/／\u{2044}\u{2215}]",
+            between in "[ \u{a0}\u{200b}]{0,3}",
+            word in "(msg|MSG|Msg|w|r|reply|ｍｓｇ|m\u{200b}sg)",
+            blank in "[ \u{3000}\\t]{1,3}",
+            rest in "[a-z]{1,8} .{0,20}",
+        ) {
+            let line = format!("{front}{slash}{between}{word}{blank}{rest}");
+            match Command::parse(&line) {
+                Some(Ok(Command::Room(Request::Say(_) | Request::Me(_)))) => prop_assert!(false, "{line:?} is public"),
+                Some(Ok(_) | Err(_)) => {}
+                None => prop_assert!(false, "{line:?} is blank"),
+            }
         }
     }
 }

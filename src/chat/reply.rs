@@ -4,7 +4,7 @@
 //! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no name can
 //! begin like either. A reply may have several lines; [`Display`] puts no line break after the last.
 
-use super::{Problem, clock::ClockTime, command::help_for_clients, nickname::Nickname};
+use super::{Problem, clock::Moment, command::help_for_clients, nickname::Nickname};
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
@@ -29,14 +29,14 @@ pub(crate) enum Reply {
     Whispered(Nickname, Arc<str>),
     /// and as the author sees it, with the recipient.
     WhisperSent(Nickname, Arc<str>),
-    /// The last lines of talk, each with its time.
-    History(Vec<(ClockTime, Reply)>),
+    /// The last lines of talk, each with its time, and the time now.
+    History(Vec<(Moment, Reply)>, Moment),
     /// A line from the operator.
     Operator(Arc<str>),
     /// The answer to `/help`, which has its own stars.
     Help,
     /// The answer to a setting, or the goodbye.
-    Notice(&'static str),
+    Notice(String),
     /// The answer to a line that cannot be acted on.
     Problem(Problem),
 }
@@ -55,7 +55,7 @@ impl Display for Reply {
             Reply::Welcome(you, here) => write!(
                 f,
                 "*** Welcome to chat-server! You are {you}.\n\
-                 *** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.\n\
+                 *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.\n\
                  {here}"
             ),
             Reply::List(here) => list(here, f),
@@ -67,7 +67,7 @@ impl Display for Reply {
             Reply::Acted(who, text) => write!(f, "* {who} {text}"),
             Reply::Whispered(from, text) => write!(f, "[{from} -> you] {text}"),
             Reply::WhisperSent(to, text) => write!(f, "[you -> {to}] {text}"),
-            Reply::History(lines) => history(lines, f),
+            Reply::History(lines, now) => history(lines, *now, f),
             Reply::Operator(text) => write!(f, "*** [server] {text}"),
             Reply::Help => f.write_str(&help_for_clients()),
             Reply::Notice(text) => write!(f, "*** {text}"),
@@ -76,21 +76,29 @@ impl Display for Reply {
     }
 }
 
+/// In one line: as many names as fit, and how many more there are.
 impl Display for Here {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
-        write!(f, "*** {} here: {}", self.count, names.join(", "))?;
-        match self.count - names.len() {
-            0 => Ok(()),
-            unnamed => write!(f, " … and {unnamed} more"),
+        let more = |named| match self.count - named {
+            0 => String::new(),
+            unnamed => format!(" … and {unnamed} more"),
+        };
+        let mut line = format!("*** {} here: ", self.count);
+        for (named, name) in self.names.iter().enumerate() {
+            let item = format!("{}{name}", if named == 0 { "" } else { ", " });
+            if line.width() + item.width() + more(named + 1).width() > COLUMNS {
+                return write!(f, "{line}{}", more(named));
+            }
+            line += &item;
         }
+        write!(f, "{line}{}", more(self.names.len()))
     }
 }
 
 impl Reply {
-    /// About how many bytes a line of talk takes on the wire, with its time: never fewer than it does.
+    /// About how many bytes a line of talk takes on the wire, with its date and time: never fewer than it does.
     pub(crate) fn size(&self) -> usize {
-        const AROUND: usize = "[14:03] *** [server] <> \n".len() + 4 * Nickname::MAX_CHARS;
+        const AROUND: usize = "[2026-11-25 14:03] *** [server] <> \n".len() + 4 * Nickname::MAX_CHARS;
         match self {
             Reply::Said(_, text) | Reply::Acted(_, text) | Reply::Operator(text) => AROUND + text.len(),
             _ => AROUND,
@@ -98,7 +106,7 @@ impl Reply {
     }
 }
 
-/// All names, in lines of at most 80 columns.
+/// The names, in lines of at most 80 columns.
 fn list(here: &Here, f: &mut Formatter<'_>) -> fmt::Result {
     let mut line = format!("*** {} here:", here.count);
     for (i, name) in here.names.iter().enumerate() {
@@ -110,16 +118,20 @@ fn list(here: &Here, f: &mut Formatter<'_>) -> fmt::Result {
         }
         line += &item;
     }
-    f.write_str(&line)
+    f.write_str(&line)?;
+    match here.count - here.names.len() {
+        0 => Ok(()),
+        unnamed => write!(f, "\n***   … and {unnamed} more"),
+    }
 }
 
-fn history(lines: &[(ClockTime, Reply)], f: &mut Formatter<'_>) -> fmt::Result {
+fn history(lines: &[(Moment, Reply)], now: Moment, f: &mut Formatter<'_>) -> fmt::Result {
     match lines.len() {
         0 => f.write_str("*** Nothing has been said yet."),
         1 => f.write_str("*** The last line:"),
         n => write!(f, "*** The last {n} lines:"),
     }?;
-    lines.iter().try_for_each(|(time, line)| write!(f, "\n{time} {line}"))
+    lines.iter().try_for_each(|(time, line)| write!(f, "\n{} {line}", time.seen_from(now)))
 }
 
 #[cfg(test)]

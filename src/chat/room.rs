@@ -6,12 +6,16 @@
 
 use super::command::{Request, nobody_called};
 use super::reply::{Here, Reply};
-use super::{ClientId, Problem, clock::ClockTime, nickname::Nickname};
+use super::{ClientId, Problem, clock::Moment, nickname::Nickname};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-/// How many names a newcomer is shown. All names would make joining cost the square of the room.
-const NAMES_IN_WELCOME: usize = 10;
+/// How many names a newcomer is shown at most, if they fit a line. All names would make joining cost the square of the
+/// room.
+const NAMES_IN_WELCOME: usize = 25;
+
+/// How many names `/list` shows at most.
+const NAMES_IN_LIST: usize = 200;
 
 /// In a larger room nobody is told of joins and leaves. To tell everyone would cost the square of the room's size, and
 /// nobody could read it.
@@ -30,7 +34,7 @@ pub(crate) struct Room {
     /// Who has a name that looks so, by each of its [`Nickname::keys`].
     look_alikes: HashMap<Arc<str>, ClientId>,
     /// The last lines of talk and when they were said, the oldest first.
-    history: VecDeque<(ClockTime, Reply)>,
+    history: VecDeque<(Moment, Reply)>,
     /// How many bytes they are on a screen.
     history_bytes: usize,
     /// How many lines and bytes of history are kept.
@@ -41,6 +45,8 @@ pub(crate) struct Room {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) name: Nickname,
+    /// The others have been told that it joined.
+    announced: bool,
     /// Its own lines come back to it.
     echo: bool,
     /// The author of the last private line to this client, and the name it had then: for `/reply`.
@@ -84,21 +90,27 @@ impl Room {
         Room { max_history: (history, history_bytes), ..Room::default() }
     }
 
-    /// A client comes in, as a guest.
-    pub(crate) fn join(&mut self, id: ClientId) -> Vec<Delivery> {
+    /// A client comes in, as a guest, `now`. It is here at once; [`announce`](Room::announce) tells the others.
+    pub(crate) fn join(&mut self, id: ClientId, now: Moment) -> Vec<Delivery> {
         let name = Nickname::guest(id);
         self.take_name(&name, id);
-        let member = Member { name: name.clone(), echo: true, last_whisper: None, lines: 0 };
+        let member =
+            Member { name: name.clone(), announced: false, echo: true, last_whisper: None, lines: 0 };
         self.members.insert(id, member);
-        let here = self.here(NAMES_IN_WELCOME);
-        let mut deliveries = vec![Only(id).hear(Reply::Welcome(name.clone(), here))];
-        if !self.history.is_empty() {
-            deliveries.push(Only(id).hear(self.recall()));
+        let welcome = Only(id).hear(Reply::Welcome(name, self.here(NAMES_IN_WELCOME)));
+        match self.history.is_empty() {
+            true => vec![welcome],
+            false => vec![self.recall(id, now), welcome],
         }
-        if self.members.len() <= LARGEST_ANNOUNCED {
-            deliveries.push(EveryoneBut(id).hear(Reply::Joined(name)));
-        }
-        deliveries
+    }
+
+    /// Tells the others that a client has joined, if that has not been said. A client that ends before, without a word, is
+    /// never mentioned: most are port scans and health checks.
+    pub(crate) fn announce(&mut self, id: ClientId) -> Option<Delivery> {
+        let is_small = self.members.len() <= LARGEST_ANNOUNCED;
+        let member = self.members.get_mut(&id).filter(|member| !member.announced)?;
+        member.announced = true;
+        is_small.then(|| EveryoneBut(id).hear(Reply::Joined(member.name.clone())))
     }
 
     /// A client is gone, and its name is free; gives the former member and what to say of it. `None` if it was not here.
@@ -110,8 +122,9 @@ impl Room {
         reason: Option<String>,
         by_itself: bool,
     ) -> Option<Departed> {
-        let is_announced = self.members.len() <= LARGEST_ANNOUNCED;
+        let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
+        let is_announced = is_small && member.announced;
         self.free_name(&member.name);
         let to = match by_itself {
             true => Some(if is_announced { Everyone } else { Only(id) }),
@@ -122,7 +135,7 @@ impl Room {
     }
 
     /// A client asks for something, `now`. Nothing comes of it if the client is not here any more.
-    pub(crate) fn act(&mut self, id: ClientId, request: Request, now: ClockTime) -> Vec<Delivery> {
+    pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Moment) -> Vec<Delivery> {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         match request {
             Request::Say(text) => self.speak(id, Reply::Said, text, now),
@@ -131,8 +144,18 @@ impl Room {
                 Some(to) => self.whisper(id, to, text),
                 None => vec![problem(id, self.nobody_called(&to))],
             },
+            Request::Misaddressed { to, perhaps } => match self.find(&perhaps) {
+                Some(_) => vec![problem(id, did_you_mean(&to, &perhaps))],
+                None => vec![problem(id, nobody_called(&to))],
+            },
             Request::Reply(text) => match member.last_whisper.clone() {
                 Some((to, _)) if self.members.contains_key(&to) => self.whisper(id, to, text),
+                Some((_, gone)) if self.find(&gone).is_some() => vec![problem(
+                    id,
+                    format!(
+                        "The {gone} who wrote to you has left. To write to the {gone} who is here: /msg {gone} TEXT"
+                    ),
+                )],
                 Some((_, gone)) => vec![problem(id, nobody_called(&gone.to_string()))],
                 None => vec![problem(id, "Nobody has written to you privately yet. Use /msg NAME TEXT.")],
             },
@@ -140,40 +163,53 @@ impl Room {
                 let renamed = self.rename(id, new);
                 vec![renamed.unwrap_or_else(|why| problem(id, why))]
             }
-            Request::List => vec![Only(id).hear(Reply::List(self.here(usize::MAX)))],
+            Request::List => vec![Only(id).hear(Reply::List(self.here(NAMES_IN_LIST)))],
             Request::Echo(on) => {
                 member.echo = on;
-                vec![Only(id).hear(Reply::Notice(match on {
-                    true => "Echo is on: your own lines come back to you.",
-                    false => "Echo is off: your own lines do not come back to you.",
-                }))]
+                vec![notice(
+                    id,
+                    match on {
+                        true => "Echo is on: your own lines come back to you.",
+                        false => "Echo is off: your own lines do not come back to you.",
+                    },
+                )]
             }
             // The audience adds the timestamps; the room only confirms.
-            Request::Timestamps(on) => vec![Only(id).hear(Reply::Notice(match on {
-                true => "Timestamps are on: each line begins with its time.",
-                false => "Timestamps are off.",
-            }))],
-            Request::History => vec![Only(id).hear(self.recall())],
+            Request::Timestamps(on) => vec![notice(
+                id,
+                match on {
+                    true => "Timestamps are on: each line begins with its time.",
+                    false => "Timestamps are off.",
+                },
+            )],
+            Request::History => vec![self.recall(id, now)],
+            Request::Slowed(how) => vec![notice(id, how)],
             Request::Help => vec![Only(id).hear(Reply::Help)],
         }
     }
 
     /// A member says something, in one of the two ways.
-    fn speak(&mut self, id: ClientId, way: Way, text: Arc<str>, now: ClockTime) -> Vec<Delivery> {
+    fn speak(&mut self, id: ClientId, way: Way, text: Arc<str>, now: Moment) -> Vec<Delivery> {
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         member.lines += 1;
         let to = if member.echo { Everyone } else { EveryoneBut(id) };
-        let line = way(member.name.clone(), text);
-        self.talk(to, line, now)
+        let line = way(member.name.clone(), text.clone());
+        let mut deliveries = self.talk(to, line, now);
+        deliveries.extend(match text.trim().to_ascii_lowercase().as_str() {
+            "quit" | "exit" => Some(notice(id, "To leave, type /quit.")),
+            "help" => Some(notice(id, "For the commands, type /help.")),
+            _ => None,
+        });
+        deliveries
     }
 
     /// The operator says something.
-    pub(crate) fn announce(&mut self, text: Arc<str>, now: ClockTime) -> Vec<Delivery> {
+    pub(crate) fn say_as_operator(&mut self, text: Arc<str>, now: Moment) -> Vec<Delivery> {
         self.talk(Everyone, Reply::Operator(text), now)
     }
 
     /// Says something in public, and remembers it for newcomers.
-    fn talk(&mut self, to: Recipients, line: Reply, now: ClockTime) -> Vec<Delivery> {
+    fn talk(&mut self, to: Recipients, line: Reply, now: Moment) -> Vec<Delivery> {
         let (max_lines, max_bytes) = self.max_history;
         self.history_bytes += line.size();
         self.history.push_back((now, line.clone()));
@@ -184,8 +220,8 @@ impl Room {
         vec![to.hear(line)]
     }
 
-    fn recall(&self) -> Reply {
-        Reply::History(self.history.iter().cloned().collect())
+    fn recall(&self, id: ClientId, now: Moment) -> Delivery {
+        Only(id).hear(Reply::History(self.history.iter().cloned().collect(), now))
     }
 
     /// Both are here. The recipient hears it first, so that the author's copy means that it was delivered.
@@ -193,7 +229,8 @@ impl Room {
         let (Some(author), Some(recipient)) = (self.name(from).cloned(), self.name(to).cloned()) else {
             return Vec::new();
         };
-        if let Some(member) = self.members.get_mut(&to) {
+        // A note to oneself is nothing to reply to.
+        if let Some(member) = self.members.get_mut(&to).filter(|_| from != to) {
             member.last_whisper = Some((from, author.clone()));
         }
         let mut deliveries = vec![Only(to).hear(Reply::Whispered(author, text.clone()))];
@@ -262,7 +299,7 @@ impl Room {
         let near = known.map(|(known, id)| (strsim::osa_distance(known, name.folded()), id));
         let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
         match nearest.and_then(|(_, id)| self.name(*id)) {
-            Some(nearest) => format!("No one here is called \"{name}\". Did you mean {nearest}?"),
+            Some(nearest) => did_you_mean(&name.to_string(), nearest),
             None => nobody_called(&name.to_string()),
         }
     }
@@ -272,6 +309,15 @@ impl Room {
         let names = self.names.values().take(most).filter_map(|id| self.name(*id)).cloned();
         Here { count: self.members.len(), names: names.collect() }
     }
+}
+
+fn did_you_mean(typed: &str, name: &Nickname) -> Problem {
+    format!("No one here is called \"{typed}\". Did you mean {name}?")
+}
+
+/// Tells a client something.
+pub(crate) fn notice(to: ClientId, text: impl Into<String>) -> Delivery {
+    Only(to).hear(Reply::Notice(text.into()))
 }
 
 /// Tells a client what is wrong with what it sent.

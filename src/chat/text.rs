@@ -1,37 +1,91 @@
-//! Only text reaches another person's terminal: nothing in it moves the cursor, rings the bell or turns the reading
-//! direction around.
+//! Only text reaches another person's terminal: nothing in it moves the cursor, rings the bell, turns the reading
+//! direction around or forges a line of its own.
 
 use std::fmt::Write;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_security::GeneralSecurityProfile;
+use unicode_security::general_security_profile::IdentifierType;
 
-/// Makes what was received printable, so that everybody sees what is in it and nobody's terminal obeys it.
+/// How many blanks in a row stay inside a line. Dozens of them would push what follows to the start of the next row,
+/// where it could pass for a line of its own.
+const MOST_BLANKS: usize = 8;
+
+/// How many marks stay on one letter. No language needs as many; piles of them reach into the lines around.
+const MOST_MARKS: usize = 8;
+
+/// Makes a line printable, so that everyone sees what is in it and no terminal obeys it.
 ///
-/// Invalid UTF-8 becomes U+FFFD and a tab a space. Control characters (C0, DEL and C1, which terminals obey:
-/// ECMA-48), line and paragraph separators, and the characters that embed, override or isolate a writing direction
-/// (UAX #9) are shown as escapes: `\x1b`, `\u{202e}`. All else passes unharmed, in any script.
-pub(crate) fn printable(received: &[u8]) -> String {
-    if received.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        // Nearly every line: plain ASCII.
-        return String::from_utf8_lossy(received).into_owned();
+/// A tab becomes a space. Control characters (C0, DEL and C1, which terminals obey: ECMA-48), line and paragraph
+/// separators, characters that embed, override or isolate a writing direction (UAX #9), deprecated format characters and
+/// annotations (Unicode 23.3, 23.8), and tags outside of a flag (UTS 51) are shown as escapes: `\x1b`, `\u{202e}`.
+/// All other text passes unharmed, in any script, but for piles of marks and long runs of blanks.
+pub(crate) fn printable(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    if line.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !line.contains("         ") {
+        shown += line; // Nearly every line.
+        return shown;
     }
-    let text = String::from_utf8_lossy(received);
-    if !text.contains(must_be_escaped) {
-        return text.into_owned();
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\t' => shown.push(' '),
-            c if !must_be_escaped(c) => shown.push(c),
-            // Writing to a string cannot fail.
-            '\0'..='\u{ff}' => drop(write!(shown, "\\x{:02x}", u32::from(c))),
-            c => drop(write!(shown, "\\u{{{:x}}}", u32::from(c))),
+    let (mut blanks, mut marks, mut is_in_flag, mut is_leading) = (0, 0, false, true);
+    for c in line.chars().map(|c| if c == '\t' { ' ' } else { c }) {
+        is_in_flag = c == '\u{1f3f4}' || (is_in_flag && is_tag(c));
+        blanks = if is_blank(c) {
+            blanks + 1
+        } else if is_invisible(c) {
+            blanks
+        } else {
+            0
+        };
+        is_leading &= blanks > 0;
+        marks = if is_combining_mark(c) { marks + 1 } else { 0 };
+        if blanks > MOST_BLANKS && !is_leading {
+            continue;
+        }
+        if !(is_obeyed(c) || is_tag(c) && !is_in_flag || marks > MOST_MARKS) {
+            shown.push(c);
+        } else if u32::from(c) <= 0xff {
+            let _ = write!(shown, "\\x{:02x}", u32::from(c)); // Writing to a string cannot fail.
+        } else {
+            let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
         }
     }
     shown
 }
 
-fn must_be_escaped(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// What a person sees of a line, to tell whether it begins like a command: without control sequences (ECMA-48) and
+/// invisible characters, every blank as a space, compatible characters such as `／` as their ordinary forms (NFKC).
+pub(crate) fn visible(line: &str) -> String {
+    let mut chars = line.chars();
+    let mut seen = String::new();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' && chars.as_str().starts_with('[') {
+            chars.find(|c| ('@'..='~').contains(c) && *c != '[');
+        } else if is_blank(c) {
+            seen.push(' ');
+        } else if !is_invisible(c) {
+            seen.push(c);
+        }
+    }
+    seen.nfkc().collect()
+}
+
+/// Characters that terminals obey.
+fn is_obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')
+}
+
+fn is_tag(c: char) -> bool {
+    ('\u{e0000}'..='\u{e007f}').contains(&c)
+}
+
+/// White space, and letters that look like it (Hangul fillers, an empty Braille cell).
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+}
+
+fn is_invisible(c: char) -> bool {
+    let is_ignorable = || c.identifier_type() == Some(IdentifierType::Default_Ignorable);
+    c.is_control() || is_blank(c) || (!c.is_ascii() && (is_ignorable() || is_tag(c) || is_obeyed(c)))
 }
 
 #[cfg(test)]
@@ -41,17 +95,14 @@ mod tests {
 
     #[test]
     fn every_control_character_is_shown_as_an_escape() {
-        for byte in (0..=0x1f).chain([0x7f]).filter(|byte| *byte != b'\t') {
-            assert_eq!(printable(&[byte]), format!("\\x{byte:02x}"));
+        for c in ('\0'..='\x1f').chain('\x7f'..='\u{9f}').filter(|c| *c != '\t') {
+            assert_eq!(printable(&c.to_string()), format!("\\x{:02x}", u32::from(c)));
         }
-        for c in '\u{80}'..='\u{9f}' {
-            assert_eq!(printable(c.to_string().as_bytes()), format!("\\x{:02x}", u32::from(c)));
-        }
-        let directions =
-            "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}";
-        let shown =
-            r"\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}";
-        assert_eq!(printable(directions.as_bytes()), shown);
+        let obeyed = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}\
+                      \u{206a}\u{206b}\u{206c}\u{206d}\u{206e}\u{206f}\u{fff9}\u{fffa}\u{fffb}\u{e0001}\u{e0041}";
+        let escapes: String = obeyed.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect();
+        assert_eq!(printable(obeyed), escapes);
+        assert_eq!(printable("\x1b[2Jgone\tnow"), "\\x1b[2Jgone now");
     }
 
     #[test]
@@ -64,25 +115,49 @@ mod tests {
             "שלום",
             "नमस्ते",
             "👩🏽‍💻 👨‍👩‍👧‍👦 🏳️‍🌈",
+            "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}!",
             "e\u{301}",
-            "\u{200f}",
+            "\u{200e}\u{200f}\u{61c}",
+            "                    indented",
+            "a        b",
         ] {
-            assert_eq!(printable(text.as_bytes()), text);
+            assert_eq!(printable(text), text);
         }
     }
 
     #[test]
-    fn what_is_not_utf8_is_replaced() {
-        assert_eq!(printable(b"caf\xe9 \xff ok"), "caf\u{fffd} \u{fffd} ok");
-        assert_eq!(printable(b"\x9b2J"), "\u{fffd}2J");
+    fn long_runs_of_blanks_and_piles_of_marks_are_cut() {
+        let (blank, mark) = ("a        b", format!("a{}", "\u{301}".repeat(8)));
+        for run in [" ".repeat(9), " ".repeat(1000), "\t".repeat(20), " \u{200b}".repeat(30)] {
+            assert_eq!(printable(&format!("a{run}b")).replace('\u{200b}', ""), blank);
+        }
+        assert_eq!(printable(&format!("a{}", "\u{3000}".repeat(30))).chars().count(), 9);
+        assert_eq!(printable(&format!("{mark}\u{301}b")), format!("{mark}\\u{{301}}b"));
+    }
+
+    #[test]
+    fn what_a_person_sees_has_no_invisible_characters() {
+        for line in [
+            "/msg",
+            "\u{feff}/msg",
+            "/m\u{200b}sg",
+            "\x1b[A/msg",
+            "\x1b[1;31m/msg\x1b[0m",
+            "／ｍｓｇ",
+            "\x01/msg\u{ad}",
+        ] {
+            assert_eq!(visible(line), "/msg", "{line:?}");
+        }
+        assert_eq!(visible("\t\u{a0}\u{3000}\u{3164}x"), "    x");
+        assert_eq!(visible("\u{200b}\u{feff}\u{fe0f}\u{e0041}\x07\x1b[A"), "");
     }
 
     proptest! {
         #[test]
-        fn nothing_that_a_terminal_obeys_gets_through(received: Vec<u8>) {
-            let shown = printable(&received);
-            prop_assert!(!shown.contains(must_be_escaped), "{shown:?}");
-            prop_assert_eq!(printable(shown.as_bytes()), shown);
+        fn nothing_that_a_terminal_obeys_gets_through(line in ".*") {
+            let shown = printable(&line);
+            prop_assert!(!shown.contains(is_obeyed), "{shown:?}");
+            prop_assert_eq!(printable(&shown), shown);
         }
     }
 }

@@ -3,24 +3,24 @@
 use super::{Dispatcher, SHORTEST_PAUSE};
 use crate::chat::{reply::Reply, room::Recipients};
 use crate::event::{Departure, Event};
-use crate::guard::LINGER;
+use crate::guard::parting::LINGER;
 use crate::outbox::Outbox;
 use crossbeam_channel::{Receiver, after, select};
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-const GOODBYE: Reply = Reply::Notice("The server is shutting down. Goodbye!");
+const GOODBYE: &str = "The server is shutting down. Goodbye!";
 
 impl Dispatcher {
     /// Says goodbye to everyone, waits until all have got their last lines, but no longer than the grace time, and then
     /// closes what is still open.
     pub(super) fn shut_down(mut self, events: &Receiver<Event>) {
         let sockets = self.audience.sockets();
-        self.deliver([Recipients::Everyone.hear(GOODBYE)]);
+        self.deliver([Recipients::Everyone.hear(Reply::Notice(GOODBYE.to_owned()))]);
         for id in self.audience.present().map(|connection| connection.id).collect::<Vec<_>>() {
             self.leave(id, &Departure::Shutdown);
-            self.audience.dismiss(id);
+            self.dismiss(id, &Departure::Shutdown);
         }
         self.flush();
         let deadline = Instant::now().checked_add(self.grace); // None: for ever.
@@ -32,10 +32,11 @@ impl Dispatcher {
         }
         drop(self); // And with it the end of every done channel that is left.
 
-        // Clients that keep up have everything and see the end of the conversation; most now close their half.
-        if !all_have_ended(events, LINGER) {
+        // Clients that keep up have everything and see the end of the conversation. Most now close their half; the threads
+        // of the others stop reading, and part with them.
+        if !all_have_ended(events, LINGER / 2) {
             for socket in sockets {
-                let _ = socket.shutdown(Shutdown::Both);
+                let _ = socket.shutdown(Shutdown::Read);
             }
             while !all_have_ended(events, Duration::MAX) {}
         }
@@ -52,7 +53,7 @@ fn all_have_ended(events: &Receiver<Event>, wait: Duration) -> bool {
             recv(events) -> event => match event {
                 Ok(Event::Joined { socket, .. }) => {
                     let mut outbox = Outbox::new(socket, b"");
-                    let _ = writeln!(outbox.after(b""), "{GOODBYE}");
+                    let _ = writeln!(outbox.after(b""), "*** {GOODBYE}");
                     let _ = outbox.flush(b"");
                     let _ = outbox.socket().shutdown(Shutdown::Both);
                 }

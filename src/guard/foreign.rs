@@ -3,10 +3,10 @@
 //! The danger is not that they would understand nothing. A web page can make a visitor's browser send a request to
 //! an address in the LAN, with lines of the page's choice in its body: were those taken for lines of chat, any web
 //! site could speak in the room in the visitor's name. (The same was done to Redis, which since then refuses `POST`
-//! and `Host:`.) So a client that does not begin like a person is not listened to any further.
+//! and `Host:`.) And a mail or database client sends its password with its first lines. So a client that does not begin
+//! like a person is not listened to any further.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 /// A protocol that is not this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,16 @@ pub(crate) enum Foreign {
     Rdp,
     /// Windows file sharing: a message in a NetBIOS session packet (RFC 1002).
     Smb,
+    /// RFC 8489 over TCP: a binding request with its magic cookie.
+    Stun,
+    /// RFC 2812, 3.1, and capability negotiation (IRCv3).
+    Irc,
+    /// RFC 5321, 4.1.1.1.
+    Smtp,
+    /// The protocol of Redis (RESP).
+    Redis,
+    /// Some other protocol that is not text.
+    Binary,
 }
 
 /// How many bytes it takes to know all that [`Foreign::by_first_bytes`] knows.
@@ -34,25 +44,32 @@ impl Foreign {
             [b'S', b'S', b'H', b'-', ..] => Some(Foreign::Ssh),
             [0x03, 0x00, ..] => Some(Foreign::Rdp),
             [0x00, _, _, _, 0xfe | 0xff, b'S', b'M', b'B', ..] => Some(Foreign::Smb),
+            [0x00, 0x01, _, _, 0x21, 0x12, 0xa4, 0x42, ..] => Some(Foreign::Stun),
             _ => None,
         }
     }
 
-    /// Recognises an HTTP request by its first line (RFC 9112, 3: method, target and version, in any method there may
-    /// be); or by the beginning of a line that was too long to be `complete`, where the version may be cut off.
+    /// Recognises a protocol by its first line; or by the beginning of one that was too long to be `complete`.
     pub(crate) fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
-        const VERSIONS: [&[u8]; 3] = [b"HTTP/", b"RTSP/", b"SIP/"];
-        let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
-        let is_method =
-            |word: &[u8]| word.len() >= 3 && word.iter().all(|b| b.is_ascii_uppercase() || *b == b'-');
-        let is_request = match words[..] {
-            [method, _target, version] if complete => {
-                is_method(method) && VERSIONS.iter().any(|known| version.starts_with(known))
+        let is_control = |byte: &&u8| byte.is_ascii_control() && **byte != b'\t';
+        if line.contains(&0) || line.iter().filter(is_control).count() * 2 > line.len() {
+            return Some(Foreign::Binary);
+        }
+        let words: Vec<&[u8]> =
+            line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).take(6).collect();
+        match words[..] {
+            [method, target, ref rest @ ..] if is_request(method, target, rest, complete) => {
+                Some(Foreign::Http)
             }
-            [method, _target, ..] => !complete && is_method(method),
-            _ => false,
-        };
-        is_request.then_some(Foreign::Http)
+            [b"CAP", b"LS" | b"LIST" | b"REQ" | b"END", ..] | [b"PASS" | b"NICK", _] => Some(Foreign::Irc),
+            [b"USER", _, _, _, _, ..] => Some(Foreign::Irc),
+            [b"EHLO" | b"HELO", _] => Some(Foreign::Smtp),
+            [b"AUTH", _] | [b"AUTH", _, _] => Some(Foreign::Redis),
+            [[b'*', number @ ..]] if !number.is_empty() && number.iter().all(u8::is_ascii_digit) => {
+                Some(Foreign::Redis)
+            }
+            _ => None,
+        }
     }
 
     /// The sentence for its user.
@@ -66,6 +83,19 @@ impl Foreign {
     }
 }
 
+/// Whether a line is an HTTP request (RFC 9112, 3: method, target and version, in any method there may be) or one of RTSP
+/// or SIP. In a line that was too long, the version is cut off.
+fn is_request(method: &[u8], target: &[u8], rest: &[&[u8]], complete: bool) -> bool {
+    const VERSIONS: [&[u8]; 3] = [b"HTTP/", b"RTSP/", b"SIP/"];
+    let is_method = method.len() >= 3 && method.iter().all(|b| b.is_ascii_uppercase() || *b == b'-');
+    let is_target = matches!(target, [b'/' | b'*', ..])
+        || target.windows(3).any(|three| three == b"://")
+        || (complete
+            && (method == b"CONNECT" || target.starts_with(b"sip:") || target.starts_with(b"sips:")));
+    let has_version = matches!(rest, [version] if VERSIONS.iter().any(|known| version.starts_with(known)));
+    is_method && is_target && (has_version || !complete)
+}
+
 impl std::error::Error for Foreign {}
 
 impl fmt::Display for Foreign {
@@ -76,6 +106,11 @@ impl fmt::Display for Foreign {
             Foreign::Ssh => "SSH",
             Foreign::Rdp => "RDP",
             Foreign::Smb => "SMB",
+            Foreign::Stun => "STUN",
+            Foreign::Irc => "IRC",
+            Foreign::Smtp => "SMTP",
+            Foreign::Redis => "the protocol of Redis",
+            Foreign::Binary => "a binary protocol",
         })
     }
 }
@@ -96,6 +131,7 @@ mod tests {
             (b"\x03\x00\x00\x13\x0e\xe0", Foreign::Rdp),
             (b"\x00\x00\x00\x85\xffSMBr", Foreign::Smb),
             (b"\x00\x00\x00\xd4\xfeSMB@", Foreign::Smb),
+            (b"\x00\x01\x00\x08\x21\x12\xa4\x42xyz", Foreign::Stun),
         ] {
             assert_eq!(stopped(stream), Some(foreign));
         }
@@ -111,30 +147,69 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_recognised_and_talk_about_them_is_not() {
-        for line in [
-            "GET / HTTP/1.1",
-            "POST /say?x=1 HTTP/1.0",
-            "PROPFIND /dav HTTP/1.1",
-            "M-SEARCH * HTTP/1.1",
-            "DESCRIBE rtsp://camera RTSP/1.0",
-            "OPTIONS sip:nm SIP/2.0",
-            "PRI * HTTP/2.0",
+    fn first_lines_that_only_programs_send_are_recognised() {
+        let (http, irc, smtp, redis) = (Foreign::Http, Foreign::Irc, Foreign::Smtp, Foreign::Redis);
+        for (line, foreign) in [
+            ("GET / HTTP/1.1", http),
+            ("POST /say?x=1 HTTP/1.0", http),
+            ("PROPFIND /dav HTTP/1.1", http),
+            ("M-SEARCH * HTTP/1.1", http),
+            ("GET http://chat/ HTTP/1.1", http),
+            ("CONNECT 192.168.1.20:12345 HTTP/1.1", http),
+            ("DESCRIBE rtsp://camera RTSP/1.0", http),
+            ("OPTIONS sip:nm SIP/2.0", http),
+            ("PRI * HTTP/2.0", http),
+            ("CAP LS 302", irc),
+            ("CAP LS", irc),
+            ("PASS hunter2", irc),
+            ("NICK alice", irc),
+            ("USER alice 0 * :Alice Liddell", irc),
+            ("EHLO mail.example.org", smtp),
+            ("HELO me", smtp),
+            ("AUTH hunter2", redis),
+            ("AUTH alice hunter2", redis),
+            ("*1", redis),
+            ("*12", redis),
+            ("a\0b", Foreign::Binary),
+            ("\x01\x02x", Foreign::Binary),
+            ("\x05", Foreign::Binary),
         ] {
-            assert_eq!(Foreign::by_first_line(line.as_bytes(), true), Some(Foreign::Http), "{line}");
+            assert_eq!(Foreign::by_first_line(line.as_bytes(), true), Some(foreign), "{line}");
         }
-        for line in [
-            "GET",
-            "GET it",
-            "GET the HTTP spec",
-            "Get / HTTP/1.1",
-            "POST",
-            "hello",
-            "",
-            "/GET / HTTP/1.1",
-            "WE USE HTTP/2 NOW",
+    }
+
+    #[test]
+    fn talk_that_only_looks_like_a_protocol_is_talk() {
+        let shouting = format!("FYI {}", "X".repeat(4093));
+        for (line, complete) in [
+            ("GET", true),
+            ("GET it", true),
+            ("GET the HTTP spec", true),
+            ("Get / HTTP/1.1", true),
+            ("THEY USE HTTP/2", true),
+            ("TYPE /help to see", true),
+            ("POST", true),
+            ("hello", true),
+            ("", true),
+            ("/GET / HTTP/1.1", true),
+            (&shouting, false),
+            ("ERROR in the third line, and then a long log", false),
+            ("WARNING ", false),
+            ("PASS me the salt", true),
+            ("NICK and I are here", true),
+            ("nick bob", true),
+            ("USER error", true),
+            ("USER error, I think", true),
+            ("HELO everybody, how are you?", true),
+            ("AUTH is broken again today", true),
+            ("CAP on", true),
+            ("*", true),
+            ("*waves*", true),
+            ("* 1", true),
+            ("\thello", true),
+            ("a\x1b[Ab", true),
         ] {
-            assert_eq!(Foreign::by_first_line(line.as_bytes(), true), None, "{line}");
+            assert_eq!(Foreign::by_first_line(line.as_bytes(), complete), None, "{line}");
         }
     }
 

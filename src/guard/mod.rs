@@ -1,7 +1,7 @@
 //! The armour: what keeps clients from hurting the server and each other, whatever they send and however they vanish.
 //!
 //! The story calls it in a few places: the acceptor asks [`admission`] before it starts a thread, a client's thread
-//! reads through [`Lines`] and ends with [`linger`], and the sockets are made by [`listener`]. Without this folder the
+//! reads through [`Lines`] and ends with a [parting], and the sockets are made by [`listener`]. Without this folder the
 //! program would still be a chat server, for friends only.
 
 pub(crate) mod admission;
@@ -9,6 +9,7 @@ pub(crate) mod foreign;
 pub(crate) mod line_reader;
 pub(crate) mod listener;
 pub(crate) mod pace;
+pub(crate) mod parting;
 mod telnet;
 pub(crate) mod turned_away;
 
@@ -17,19 +18,15 @@ use foreign::Foreign;
 use line_reader::{Line, LineReader};
 use pace::Pace;
 use std::convert::Infallible;
-use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-
-/// How long a connection whose half we have closed stays half open, so that its client can read the last lines and close
-/// its own half. A LAN needs a few milliseconds of it.
-pub(crate) const LINGER: Duration = Duration::from_millis(500);
-
-/// How long a client that leaves may take to read its last lines.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a thread that waits looks whether its connection was reset.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// A client whose lines have waited for so long is told, once for each paste.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// The lines that one client sends: cut from the bytes, at the client's pace, as long as it speaks like a chat client.
 #[derive(Debug)]
@@ -41,6 +38,8 @@ pub(crate) struct Lines<'a> {
     /// Disconnected when the dispatcher is done with the client. Nothing is ever sent on it.
     done: &'a Receiver<Infallible>,
     nothing_said: bool,
+    /// Since when each line had to wait, and whether the client has been told.
+    slowed: Option<(Instant, bool)>,
 }
 
 impl<'a> Lines<'a> {
@@ -51,16 +50,16 @@ impl<'a> Lines<'a> {
         done: &'a Receiver<Infallible>,
     ) -> Lines<'a> {
         let reader = LineReader::new(socket, max_line);
-        Lines { socket, reader, pace, max_line, done, nothing_said: true }
+        Lines { socket, reader, pace, max_line, done, nothing_said: true, slowed: None }
     }
 
-    /// Waits for the next line, and then for as long as the client is ahead of its pace. `None` at the end; a line that is
-    /// too long is a problem, in a sentence.
+    /// Waits for the next line, and then for as long as the client is ahead of its pace; `tell` gets a sentence for it when
+    /// that is long. `None` at the end; a line that is too long is a problem, in a sentence.
     ///
     /// # Errors
     /// The connection is broken, or the client speaks another protocol (a [`Foreign`] in the error).
-    pub(crate) fn next(&mut self) -> io::Result<Option<Result<&[u8], String>>> {
-        let Lines { socket, reader, pace, max_line, done, nothing_said } = self;
+    pub(crate) fn next(&mut self, tell: impl FnOnce(String)) -> io::Result<Option<Result<&[u8], String>>> {
+        let Lines { socket, reader, pace, max_line, done, nothing_said, slowed } = self;
         let Some(line) = reader.next_line()? else { return Ok(None) };
         let (Line::Whole(bytes) | Line::TooLong(bytes)) = line;
         if *nothing_said {
@@ -69,7 +68,15 @@ impl<'a> Lines<'a> {
                 return Err(io::Error::other(foreign));
             }
         }
-        if !wait(pace.next_line(bytes.len(), Instant::now()), socket, done)? {
+        let now = Instant::now();
+        let pause = pace.next_line(bytes.len(), now);
+        let (since, is_told) = slowed.filter(|_| !pause.is_zero()).unwrap_or((now, false));
+        let is_long = now - since + pause > LONG_WAIT;
+        *slowed = (!pause.is_zero()).then_some((since, is_told || is_long));
+        if is_long && !is_told {
+            tell(format!("Your lines come faster than {pace}. They are on their way, and none is lost."));
+        }
+        if !wait(pause, socket, done)? {
             return Ok(None);
         }
         Ok(Some(line.whole(*max_line)))
@@ -95,18 +102,4 @@ fn wait(wait: Duration, socket: &TcpStream, done: &Receiver<Infallible>) -> io::
             return Err(error);
         }
     }
-}
-
-/// Waits until the dispatcher has sent a client its last lines and closed our half of the connection, and then until the
-/// client has closed its own, but for neither very long.
-///
-/// Meanwhile the rest of its input is thrown away: closing a socket with unread input makes the kernel send a reset, and
-/// that can destroy the last lines before the client has read them (RFC 1122, 4.2.2.13).
-pub(crate) fn linger(mut socket: &TcpStream, done: &Receiver<Infallible>) {
-    let _ = done.recv_timeout(PATIENCE);
-    let _ = socket.set_read_timeout(Some(LINGER));
-    let until = Instant::now() + LINGER;
-    let mut thrown_away = [0; 1024];
-    while Instant::now() < until && matches!(socket.read(&mut thrown_away), Ok(1..)) {}
-    let _ = socket.shutdown(Shutdown::Both);
 }

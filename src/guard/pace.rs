@@ -4,6 +4,7 @@
 //! its socket fills up and TCP slows the sender down. Nothing is dropped: a paste of a thousand lines arrives whole, only
 //! not at once.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// The pace of one client.
@@ -32,6 +33,13 @@ impl Pace {
         let done_at = self.done_at.map_or(now, |done_at| done_at.max(now)) + self.interval * lines;
         self.done_at = Some(done_at);
         done_at.duration_since(now).saturating_sub(self.tolerance)
+    }
+}
+
+/// As people say it: `20 a second`.
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} a second", self.interval.as_secs_f64().recip())
     }
 }
 

@@ -4,8 +4,8 @@
 //! input makes the kernel send a reset, and that can overtake the sentence. The log gets at most one line a second about
 //! refusals, so that strangers cannot fill the disk with them.
 
-use super::LINGER;
 use super::admission::Refusal;
+use super::parting::LINGER;
 use log::warn;
 use rustix::event::Timespec;
 use rustix::net::{SendFlags, send};

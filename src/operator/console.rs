@@ -5,7 +5,6 @@
 
 use super::line_queue::LineQueue;
 use crate::chat::Problem;
-use crate::chat::text::printable;
 use crate::guard::line_reader::LineReader;
 use crossbeam_channel::{Receiver, bounded};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -47,7 +46,10 @@ impl Console {
         thread::Builder::new().name("console".to_owned()).spawn(move || {
             let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
             while let Ok(Some(line)) = keyboard.next_line() {
-                if typed.send(line.whole(MAX_LINE).map(printable)).is_err() {
+                if typed
+                    .send(line.whole(MAX_LINE).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                    .is_err()
+                {
                     return;
                 }
             }

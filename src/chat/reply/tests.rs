@@ -11,7 +11,7 @@ fn the_welcome_is_three_lines() {
     assert_eq!(
         welcome.to_string(),
         "*** Welcome to chat-server! You are guest1.\n\
-         *** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.\n\
+         *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.\n\
          *** 3 here: alice, bob, guest1"
     );
 }
@@ -20,6 +20,18 @@ fn the_welcome_is_three_lines() {
 fn a_long_list_is_cut() {
     let here = Here { count: 43, names: named(&["alice", "bob", "carol"]) };
     assert_eq!(here.to_string(), "*** 43 here: alice, bob, carol … and 40 more");
+}
+
+#[test]
+fn the_count_line_names_as_many_as_fit_80_columns() {
+    for width in [1, 5, 19] {
+        let names: Vec<String> = (0..25).map(|n| format!("{n:a<width$}", n = (b'a' + n) as char)).collect();
+        let names = named(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let line = Here { count: 4000, names }.to_string();
+        assert!(line.width() <= 80 && line.width() > 80 - 2 - width - 4, "{line}");
+    }
+    let wide = named(&["愛麗絲愛麗絲愛麗絲愛麗絲", "アリスアリスアリス", "앨리스앨리스앨리스", "愛麗絲"]);
+    assert!(Here { count: 4, names: wide }.to_string().ends_with("アリスアリスアリス … and 2 more"));
 }
 
 #[test]

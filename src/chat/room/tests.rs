@@ -16,7 +16,8 @@ impl Stage {
         let ids = [1, 2, 3].map(ClientId);
         let mut stage = Stage { room: Room::new(20, 10_000), ids };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
-            stage.room.join(ids[who]);
+            stage.room.join(ids[who], Moment::default());
+            stage.room.announce(ids[who]);
             stage.types(who, &format!("/nick {name}"));
         }
         stage
@@ -24,7 +25,7 @@ impl Stage {
 
     fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
         let Some(Ok(Command::Room(request))) = Command::parse(line) else { panic!("{line}") };
-        let deliveries = self.room.act(self.ids[who], request, ClockTime::default());
+        let deliveries = self.room.act(self.ids[who], request, Moment::default());
         deliveries.into_iter().map(|delivery| (delivery.to, delivery.reply.to_string())).collect()
     }
 }
@@ -33,30 +34,34 @@ impl Stage {
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave);
+    let deliveries = stage.room.join(dave, Moment::default());
     assert_eq!(deliveries[0].to, Only(dave));
     assert!(deliveries[0].reply.to_string().ends_with("*** 4 here: alice, bob, carol, guest4"));
-    assert_eq!(deliveries[1].to, EveryoneBut(dave));
-    assert_eq!(deliveries[1].reply.to_string(), "*** guest4 joined");
+    assert_eq!(deliveries.len(), 1, "the others are told later");
+    let joined = stage.room.announce(dave).unwrap();
+    assert_eq!((joined.to, joined.reply.to_string()), (EveryoneBut(dave), "*** guest4 joined".to_owned()));
+    assert_eq!(stage.room.announce(dave), None, "once");
 }
 
 #[test]
-fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
+fn a_newcomer_to_a_full_room_sees_a_line_of_names_and_the_exact_count() {
     let mut room = Room::new(20, 10_000);
-    let last = (1..=50).map(|n| room.join(ClientId(n))).last().unwrap();
+    let last = (1..=50).map(|n| room.join(ClientId(n), Moment::default())).last().unwrap();
     let welcome = last[0].reply.to_string();
     assert!(welcome.contains("*** 50 here: guest1, guest10, guest11"), "{welcome}");
-    assert!(welcome.ends_with("… and 40 more"), "{welcome}");
+    let last = welcome.lines().last().unwrap();
+    assert!(last.ends_with(" … and 44 more") && last.chars().count() <= 80, "{welcome}");
 }
 
 #[test]
 fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     let mut room = Room::new(20, 10_000);
     let ids: Vec<_> = (1..=203).map(ClientId).collect();
-    let told = |deliveries: &[Delivery]| {
-        deliveries.iter().any(|delivery| delivery.reply.to_string().ends_with("joined"))
+    let mut join = |id: &ClientId| {
+        room.join(*id, Moment::default());
+        room.announce(*id).is_some()
     };
-    let announced = ids.iter().filter(|id| told(&room.join(**id))).count();
+    let announced = ids.iter().filter(|id| join(id)).count();
     assert_eq!(announced, 200);
     let goodbye = room.leave(ids[7], Some("bye".into()), true).unwrap().1.unwrap();
     assert_eq!((goodbye.to, goodbye.reply.to_string()), (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
@@ -100,13 +105,14 @@ fn newcomers_are_told_what_was_said_last() {
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
     assert_eq!(stage.types(BOB, "/history"), [(Only(stage.ids[BOB]), expected.to_owned())]);
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave);
-    assert_eq!((deliveries[1].to, deliveries[1].reply.to_string()), (Only(dave), expected.to_owned()));
+    let deliveries = stage.room.join(dave, Moment::default());
+    assert_eq!((deliveries[0].to, deliveries[0].reply.to_string()), (Only(dave), expected.to_owned()));
+    assert!(deliveries[1].reply.to_string().starts_with("*** Welcome"), "the welcome comes last");
 
     let mut forgetful = Room::new(0, 10_000);
-    forgetful.join(dave);
-    forgetful.act(dave, Request::Say("hi".into()), ClockTime::default());
-    let recalled = forgetful.act(dave, Request::History, ClockTime::default());
+    forgetful.join(dave, Moment::default());
+    forgetful.act(dave, Request::Say("hi".into()), Moment::default());
+    let recalled = forgetful.act(dave, Request::History, Moment::default());
     assert_eq!(recalled[0].reply.to_string(), "*** Nothing has been said yet.");
 }
 
@@ -114,17 +120,17 @@ fn newcomers_are_told_what_was_said_last() {
 fn what_is_remembered_is_bounded_in_bytes_too() {
     let mut room = Room::new(1_000, 10_000);
     let alice = ClientId(1);
-    room.join(alice);
+    room.join(alice, Moment::default());
     for n in 0..100 {
-        room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into()), ClockTime::default());
+        room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into()), Moment::default());
     }
-    let recalled = room.act(alice, Request::History, ClockTime::default())[0].reply.to_string();
+    let recalled = room.act(alice, Request::History, Moment::default())[0].reply.to_string();
     assert!((8..10).contains(&recalled.matches("<guest1> ").count()) && recalled.len() <= 10_000);
     assert!(recalled.lines().last().unwrap().starts_with("[00:00] <guest1> 99 "), "{recalled}");
     // One that is larger than all that may be kept is not kept at all.
-    room.act(alice, Request::Say("y".repeat(20_000).into()), ClockTime::default());
+    room.act(alice, Request::Say("y".repeat(20_000).into()), Moment::default());
     assert_eq!(
-        room.act(alice, Request::History, ClockTime::default())[0].reply.to_string(),
+        room.act(alice, Request::History, Moment::default())[0].reply.to_string(),
         "*** Nothing has been said yet."
     );
 }
@@ -148,6 +154,70 @@ fn whispering_to_nobody_is_a_problem() {
     stage.types(CAROL, "/msg alice hi");
     stage.room.leave(stage.ids[CAROL], None, false);
     assert!(stage.types(ALICE, "/r hi").iter().all(heard));
+}
+
+#[test]
+fn a_reply_goes_to_the_author_and_not_to_a_namesake_or_to_oneself() {
+    let mut stage = Stage::set();
+    stage.types(BOB, "/msg alice hi");
+    stage.types(ALICE, "/msg alice remember the milk");
+    assert_eq!(stage.types(ALICE, "/r hello")[0].0, Only(stage.ids[BOB]));
+    stage.room.leave(stage.ids[BOB], None, false);
+    stage.types(CAROL, "/nick bob");
+    let gone = "!!! The bob who wrote to you has left. To write to the bob who is here: /msg bob TEXT";
+    assert_eq!(stage.types(ALICE, "/r secret"), [(Only(stage.ids[ALICE]), gone.to_owned())]);
+}
+
+#[test]
+fn punctuation_around_a_name_is_seen_through() {
+    let mut stage = Stage::set();
+    for typed in ["bob,", "bob:", "@bob", "<bob>", "\"bob\"", "(Bob)"] {
+        let answer = &stage.types(ALICE, &format!("/msg {typed} hi"))[0].1;
+        assert!(answer.to_lowercase().ends_with("did you mean bob?"), "{typed}: {answer}");
+    }
+    let answer = &stage.types(ALICE, "/msg dave, hi")[0].1;
+    assert_eq!(answer, "!!! No one here is called \"dave,\". /list shows who is here.");
+}
+
+#[test]
+fn a_word_that_was_meant_as_a_command_is_said_and_answered() {
+    let mut stage = Stage::set();
+    let hint = |line: &str| format!("*** {line}");
+    for (said, answer) in [
+        ("quit", "To leave, type /quit."),
+        ("Exit ", "To leave, type /quit."),
+        ("help", "For the commands, type /help."),
+    ] {
+        let deliveries = stage.types(ALICE, said);
+        assert_eq!(deliveries[0], (Everyone, format!("<alice> {said}")));
+        assert_eq!(deliveries[1], (Only(stage.ids[ALICE]), hint(answer)));
+    }
+    assert_eq!(stage.types(ALICE, "help me").len(), 1);
+}
+
+#[test]
+fn a_client_that_was_never_announced_leaves_silently() {
+    let mut stage = Stage::set();
+    let dave = ClientId(4);
+    stage.room.join(dave, Moment::default());
+    assert_eq!(
+        stage.types(ALICE, "/list")[0].1,
+        "*** 4 here: alice, bob, carol, guest4",
+        "it is here at once"
+    );
+    assert_eq!(stage.room.leave(dave, None, false).unwrap().1, None);
+}
+
+#[test]
+fn a_line_of_another_day_has_its_date() {
+    let mut stage = Stage::set();
+    let friday = Moment("2026-11-20T16:05".parse().unwrap());
+    let monday = Moment("2026-11-23T09:00".parse().unwrap());
+    stage.room.act(stage.ids[ALICE], Request::Say("see you".into()), friday);
+    stage.room.act(stage.ids[BOB], Request::Say("hello".into()), monday);
+    let recalled = stage.room.act(stage.ids[BOB], Request::History, monday);
+    let expected = "*** The last 2 lines:\n[2026-11-20 16:05] <alice> see you\n[09:00] <bob> hello";
+    assert_eq!(recalled[0].reply.to_string(), expected);
 }
 
 #[test]

@@ -1,0 +1,135 @@
+//! How a connection ends when the client has left: its last lines arrive, and its shell has the prompt back.
+//!
+//! OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the server closes its half: it waits for its user
+//! to press Enter. It does end at a reset. But a reset can destroy lines that are still on their way, so it comes only
+//! when TCP says that the client's kernel has acknowledged everything, our end of file too.
+
+use crossbeam_channel::Receiver;
+use rustix::net::sockopt::set_socket_linger;
+use std::convert::Infallible;
+use std::io::Read;
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a connection whose half we have closed stays half open, so that its client can read the last lines and close
+/// its own half. A LAN needs a few milliseconds of it.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a client that leaves may take to read its last lines.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a thread whose reading was ended looks whether the client has closed its half. No event tells of it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Waits until the dispatcher has sent a client its last lines and closed our half of the connection, and then until the
+/// client has closed its own, but for neither very long. Then ends the connection.
+///
+/// Meanwhile the rest of the client's input is thrown away: closing a socket with unread input makes the kernel send a
+/// reset at once, and that can destroy the last lines before the client has read them (RFC 1122, 4.2.2.13).
+pub(crate) fn linger(mut socket: &TcpStream, done: &Receiver<Infallible>) {
+    let _ = done.recv_timeout(PATIENCE);
+    let _ = socket.set_read_timeout(Some(LINGER));
+    let until = Instant::now() + LINGER;
+    let mut thrown_away = [0; 1024];
+    // A connection that is closed on both sides has no peer any more.
+    while Instant::now() < until && socket.peer_addr().is_ok() {
+        if !matches!(socket.read(&mut thrown_away), Ok(1..)) {
+            thread::sleep(LOOK);
+        }
+    }
+    if has_acknowledged_everything(socket) {
+        let _ = set_socket_linger(socket, Some(Duration::ZERO)); // Closing it now sends a reset.
+    }
+    let _ = socket.shutdown(Shutdown::Both);
+}
+
+/// Whether the client's kernel has acknowledged all bytes and our end of file: only then TCP is in the state FIN-WAIT-2
+/// (RFC 9293, 3.3.2). Linux tells the state of a socket (sock_diag(7)).
+#[cfg(target_os = "linux")]
+fn has_acknowledged_everything(socket: &TcpStream) -> bool {
+    use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+    use netlink_packet_sock_diag::SockDiagMessage;
+    use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_FIN_WAIT2};
+    use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+    use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
+
+    let state = || {
+        let (local, peer) = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
+        let (source_address, destination_address) = (local.ip().to_canonical(), peer.ip().to_canonical());
+        let (source_port, destination_port) = (local.port(), peer.port());
+        let socket_id = SocketId {
+            source_port,
+            destination_port,
+            source_address,
+            destination_address,
+            interface_id: 0,
+            cookie: [0xff; 8],
+        };
+        let family = if source_address.is_ipv4() { AF_INET } else { AF_INET6 };
+        let (extensions, states) = (ExtensionFlags::empty(), StateFlags::all());
+        let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id };
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST;
+        let mut question = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
+        question.finalize();
+        let mut buffer = vec![0; question.buffer_len()];
+        question.serialize(&mut buffer);
+
+        let kernel = Socket::new(NETLINK_SOCK_DIAG).ok()?;
+        kernel.connect(&SocketAddr::new(0, 0)).ok()?;
+        kernel.send(&buffer, 0).ok()?;
+        let (answer, _) = kernel.recv_from_full().ok()?;
+        match NetlinkMessage::<SockDiagMessage>::deserialize(&answer).ok()?.payload {
+            NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => Some(answer.header.state),
+            _ => None,
+        }
+    };
+    state() == Some(TCP_FIN_WAIT2)
+}
+
+/// It cannot be asked here, so no reset is sent.
+#[cfg(not(target_os = "linux"))]
+fn has_acknowledged_everything(_: &TcpStream) -> bool {
+    false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Write};
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_client_that_does_not_close_gets_its_last_lines_and_then_a_reset() {
+        for address in ["127.0.0.1:0", "[::]:0"] {
+            let listener = TcpListener::bind(address).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let mut far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut near, _) = listener.accept().unwrap();
+            near.write_all(b"the last line\n").unwrap();
+            assert!(!has_acknowledged_everything(&near), "our half is still open");
+            near.shutdown(Shutdown::Write).unwrap();
+            let (keep, done) = crossbeam_channel::bounded(0);
+            drop(keep);
+            linger(&near, &done);
+            drop(near);
+            let mut seen = String::new();
+            far.read_to_string(&mut seen).unwrap();
+            assert_eq!(seen, "the last line\n");
+            let broken = (0..).find_map(|_| far.write_all(b"\n").err()).unwrap();
+            assert!(matches!(broken.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_has_not_read_everything_gets_no_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        while (&near).write(&[b'x'; 1 << 16]).is_ok() {} // More than the two kernels' buffers hold.
+        near.shutdown(Shutdown::Write).unwrap();
+        assert!(!has_acknowledged_everything(&near));
+    }
+}
