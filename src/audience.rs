@@ -13,12 +13,12 @@
 
 use crate::chat::{ClientId, clock::Moment, room::Recipients};
 use crate::event::Departure;
+use crate::guard::parting::has_ended_its_input;
 use crate::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::civil::Date;
 use log::trace;
 use rustix::net::sockopt::set_socket_linger;
-use rustix::net::{RecvFlags, recv};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use std::{convert::Infallible, fmt::Display, io::Write, mem, sync::Arc};
@@ -264,10 +264,8 @@ impl Connection {
         }
     }
 
-    /// Whether the client has not ended its input yet, as far as is known.
-    pub(crate) fn is_open(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        !matches!(recv(self.outbox.socket(), &mut [0], flags), Ok((0, _)))
+    pub(crate) fn has_ended_its_input(&self) -> bool {
+        has_ended_its_input(self.outbox.socket())
     }
 
     /// Lets the `read` of the client's thread return. What the client still sends is not wanted any more.

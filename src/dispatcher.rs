@@ -201,7 +201,8 @@ impl Dispatcher {
 
     fn announce_newcomers(&mut self) {
         let now = Instant::now();
-        while let Some((_, id)) = self.newcomers.pop_front_if(|(due, _)| *due <= now) {
+        while let Some((_, id)) = self.newcomers.front().copied().filter(|(due, _)| *due <= now) {
+            self.newcomers.pop_front();
             self.announce(id);
         }
     }
@@ -271,7 +272,7 @@ impl Dispatcher {
     /// A client that has left gets its last lines, and then the end.
     fn dismiss(&mut self, id: ClientId, why: &Departure) {
         let is_sent_away = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
-        if is_sent_away && self.audience.get(id).is_some_and(Connection::is_open) {
+        if is_sent_away && self.audience.get(id).is_some_and(|connection| !connection.has_ended_its_input()) {
             self.deliver([room::notice(id, PRESS_ENTER)]);
         }
         self.audience.dismiss(id);

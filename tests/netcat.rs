@@ -130,10 +130,11 @@ fn is_interrupted(telnet: &Program) -> Result<(), Failed> {
     let mut alice = server.person("alice");
     let mut bob = Person::with_program(&mut telnet.command(&server));
     bob.sees_welcome();
-    bob.signal(Signal::INT);
-    bob.reads_to_the_end();
+    bob.says("/list");
     alice.sees("*** guest2 joined");
+    bob.signal(Signal::INT);
     alice.sees_next("*** guest2 left");
+    bob.reads_to_the_end();
     Ok(())
 }
 

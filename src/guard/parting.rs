@@ -5,6 +5,7 @@
 //! when TCP says that the client's kernel has acknowledged everything, our end of file too.
 
 use crossbeam_channel::Receiver;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
 use std::convert::Infallible;
 use std::io::Read;
@@ -42,6 +43,16 @@ pub(crate) fn linger(mut socket: &TcpStream, done: &Receiver<Infallible>) {
         let _ = set_socket_linger(socket, Some(Duration::ZERO)); // Closing it now sends a reset.
     }
     let _ = socket.shutdown(Shutdown::Both);
+}
+
+/// Whether the client has ended its input, as far as the kernel knows.
+pub(crate) fn has_ended_its_input(socket: &TcpStream) -> bool {
+    #[cfg(target_os = "linux")]
+    const ENDED: PollFlags = PollFlags::RDHUP;
+    #[cfg(not(target_os = "linux"))]
+    const ENDED: PollFlags = PollFlags::HUP;
+    let mut sockets = [PollFd::new(socket, ENDED)];
+    poll(&mut sockets, Some(&Timespec::default())).is_ok() && !sockets[0].revents().is_empty()
 }
 
 /// Whether the client's kernel has acknowledged all bytes and our end of file: only then TCP is in the state FIN-WAIT-2
@@ -94,7 +105,8 @@ fn has_acknowledged_everything(_: &TcpStream) -> bool {
     false
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use std::io::{ErrorKind, Write};

@@ -62,10 +62,13 @@ fn judge_public(sequence: &[String], visit: &Visit, places: &[usize]) -> bool {
         Ending::Quit | Ending::Dawdled => last + 1,
         Ending::HalfClosed | Ending::Reset | Ending::CutOff => last,
     };
-    let run = &sequence[first + 1..end];
     let complete = !broken_off && visit.ending != Ending::Dawdled;
     let seen: Vec<&String> = visit.seen.iter().filter(|line| is_public(line)).collect();
-    compare(name, "saw", &seen, run, complete);
+    // A newcomer also sees the lines between its welcome and the one that announces it.
+    let begun = seen.first().and_then(|line| sequence[..first].iter().rposition(|earlier| earlier == *line));
+    let run: Vec<String> =
+        sequence[begun.unwrap_or(first)..first].iter().chain(&sequence[first + 1..end]).cloned().collect();
+    compare(name, "saw", &seen, &run, complete);
     assert!(!complete || !visit.mid_line, "{name} saw half a line");
     complete
 }

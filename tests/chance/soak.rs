@@ -10,7 +10,7 @@
 
 use crate::judge::{is_public, judge, speaker};
 use crate::{Usage, Wire};
-use chat_test_support::{DEADLINE, ServerProcess, eventually};
+use chat_test_support::{DEADLINE, PRESS_ENTER, ServerProcess, eventually};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr};
@@ -125,6 +125,7 @@ fn come_and_go(round: &Round, person: usize) -> Vec<Visit> {
             }
         }
         visitor.visit.ending = ending;
+        visitor.visit.seen.retain(|line| line != PRESS_ENTER);
         visitor.visit.mid_line = visitor.wire.is_in_mid_line();
         visits.push(visitor.visit);
         if ending == Ending::Reset {

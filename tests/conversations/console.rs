@@ -176,10 +176,10 @@ fn a_console_can_be_asked_for_where_stdin_is_no_terminal() {
     let mut alice = Person::connect(address);
     alice.sees_welcome();
     let mut keyboard = server.stdin.take().unwrap();
-    keyboard.write_all(b"hello from a pipe\n/list\n").unwrap();
-    alice.sees_next("*** [server] hello from a pipe");
     let mut shown = std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok());
     assert_eq!(shown.next().as_deref(), Some("*** guest1 joined"));
+    keyboard.write_all(b"hello from a pipe\n/list\n").unwrap();
+    alice.sees_next("*** [server] hello from a pipe");
     assert_eq!(shown.next().as_deref(), Some("*** [server] hello from a pipe"));
     assert_eq!(shown.next().as_deref(), Some("*** 1 here"));
     drop(keyboard);

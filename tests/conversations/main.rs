@@ -6,6 +6,7 @@
 mod console;
 mod exercises;
 mod faults;
+mod habits;
 mod input;
 mod leaving;
 mod log;

@@ -7,15 +7,15 @@ fn the_welcome_comes_before_anything_is_typed() {
     let server = TestServer::start();
     let mut alice = Person::connect(server.address);
     alice.sees_next("*** Welcome to chat-server! You are guest1.");
-    alice.sees_next(
-        "*** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.",
-    );
+    alice.sees_next("*** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.");
     alice.sees_next("*** 1 here: guest1");
+    alice.says("is anybody here?");
+    alice.sees_next("<guest1> is anybody here?");
     let mut bob = Person::connect(server.address);
-    alice.sees_next("*** guest2 joined");
     bob.sees_welcome();
     bob.says("hello");
     bob.sees_next("<guest2> hello");
+    alice.sees_next("*** guest2 joined");
     alice.sees_next("<guest2> hello");
 }
 
@@ -194,7 +194,11 @@ fn guests_are_numbered_and_no_number_comes_back() {
     let server = TestServer::start();
     let mut alice = server.person("alice");
     for guest in ["guest2", "guest3", "guest4"] {
-        assert_eq!(server.guest().name, guest);
+        let mut newcomer = server.guest();
+        assert_eq!(newcomer.name, guest);
+        newcomer.says("/me leaves at once");
+        alice.sees(&format!("* {guest} leaves at once"));
+        drop(newcomer);
         alice.sees(&format!("*** {guest} left"));
     }
 }

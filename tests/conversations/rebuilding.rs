@@ -23,6 +23,9 @@ fn exercise_6_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
         talker.sees("<p0> begin");
     }
     let _stalled = stalled_reader(server.address);
+    for talker in &mut talkers {
+        talker.sees_one_that(|line| line.ends_with(" joined"));
+    }
     let text = "x".repeat(1000);
     let seen: Vec<Vec<String>> = thread::scope(|scope| {
         scope.spawn(|| {

@@ -9,7 +9,7 @@ mod person;
 mod process;
 mod server;
 
-pub use person::{Person, stalled_reader};
+pub use person::{PRESS_ENTER, Person, stalled_reader};
 pub use process::{ServerProcess, chat_server, limited, program};
 pub use server::{TestServer, alice_and_bob, test_config};
 

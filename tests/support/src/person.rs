@@ -9,6 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+/// The last line to a client that leaves or is sent away, if it has not ended its input.
+pub const PRESS_ENTER: &str = "*** Press Enter if your prompt does not come back.";
+
 /// One person and what they have seen so far.
 pub struct Person {
     pub name: String,
@@ -54,7 +57,7 @@ impl Person {
         let mut person = None;
         eventually("there is room", || {
             let mut guest = Person::connect(address);
-            let welcome = guest.next_line().is_some_and(|line| line.starts_with("*** Welcome"));
+            let welcome = guest.next_line().is_some_and(|line| line.starts_with("*** "));
             person = welcome.then_some(guest);
             welcome
         });
@@ -153,9 +156,13 @@ impl Person {
         }
     }
 
-    /// Reads on up to the end of the conversation.
+    /// Reads on up to the end of the conversation. Leaves out the hint that ends most, which `leaving` tests.
     pub fn reads_to_the_end(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.next_line()).collect()
+        let mut lines: Vec<String> = std::iter::from_fn(|| self.next_line()).collect();
+        if lines.last().is_some_and(|line| line == PRESS_ENTER) {
+            lines.pop();
+        }
+        lines
     }
 
     /// Reads the welcome, and takes the name in it.
