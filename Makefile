@@ -9,7 +9,8 @@ run: ## build for release and start the server; flags in ARGS: make run ARGS="--
 	@cargo run --release --locked --quiet -- $(ARGS)
 
 test: ## run all tests; those that need a netcat that is not installed are reported as ignored
-	cargo test --locked
+	@# Most tests wait for something most of the time, so more of them run at once than there are cores.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} cargo test --locked
 
 test-release: ## run the tests of exhaustion in a release build, where the optimiser decides what is asked of the system
 	cargo test --locked --release --test exhaustion

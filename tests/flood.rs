@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many bytes may wait for the reader. While more than half of it does, the server takes no lines for up to 20 ms at a time,
 /// and then one turn of 64 KiB. It never stops for longer, because one reader must not stop the room. So a reader that
@@ -20,11 +20,9 @@ const BACKLOG: usize = 6 * 1024 * 1024;
 /// flood up has to cut the reader off.
 const FLOOD: usize = 5 * BACKLOG;
 
-/// How much the reader takes at a time, and how long it then rests: at most 16 MB/s. A debug build on two idle cores
-/// floods about twice as fast, and while it is held up a fifth as fast (64 KiB in 20 ms). So on a busy machine the reader
-/// may get slower by that much.
-const GULP: usize = 128 * 1024;
-const REST: Duration = Duration::from_millis(8);
+/// How many bytes the reader takes in a second. A debug build on two idle cores floods about twice as fast, and while it
+/// is held up a fifth as fast (64 KiB in 20 ms). So on a busy machine the reader may get slower by that much.
+const READS_PER_SECOND: f64 = 16e6;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -63,12 +61,14 @@ fn bob_reads_slowly_what_alice_floods(typed: &str, shown: &str) {
 /// All that the reader gets, up to what it ends with.
 fn reads_slowly(reader: &mut TcpStream, end: &str) -> String {
     reader.set_read_timeout(Some(DEADLINE)).unwrap();
-    let (mut seen, mut gulp) = (Vec::new(), vec![0; GULP]);
+    let (mut seen, mut gulp, begun) = (Vec::new(), vec![0; 128 * 1024], Instant::now());
     while !seen.ends_with(end.as_bytes()) {
         let taken = reader.read(&mut gulp).expect("the reader is not cut off");
         assert!(taken > 0, "the reader is cut off after {} bytes", seen.len());
         seen.extend_from_slice(&gulp[..taken]);
-        thread::sleep(REST); // That is what makes it a slow reader.
+        // This makes it a slow reader. One that the machine has kept from reading does not rest besides.
+        let due = begun + Duration::from_secs_f64(seen.len() as f64 / READS_PER_SECOND);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     String::from_utf8(seen).unwrap()
 }

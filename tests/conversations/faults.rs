@@ -2,7 +2,7 @@
 
 use chat_server::Config;
 use chat_test_support::{
-    Person, ServerProcess, TestServer, alice_and_bob, eventually, stalled_reader, test_config,
+    DEADLINE, Person, ServerProcess, TestServer, alice_and_bob, eventually, stalled_reader, test_config,
 };
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::Signal;
@@ -212,7 +212,13 @@ fn a_connection_that_closes_while_it_is_written_to_is_only_a_leave() {
 #[test]
 fn stopping_under_full_load_says_goodbye_to_all_who_read() {
     for line in ["chatter chatter chatter\n".to_owned(), format!("{}\n", "x".repeat(4000))] {
-        let mut server = ServerProcess::start(&["--rate", "0", "--log-level", "error"]);
+        // A busy machine must not have those who read cut off, nor left with a part of it.
+        let mut server = ServerProcess::start(&[
+            "--rate=0",
+            "--log-level=error",
+            &format!("--max-backlog={}", 4 * 1024 * 1024),
+            &format!("--grace={}", DEADLINE.as_secs()),
+        ]);
         let mut people: Vec<_> = (0..10).map(|n| server.person(&format!("p{n}"))).collect();
         for person in people.iter().take(4) {
             let mut socket = person.socket.as_ref().unwrap().try_clone().unwrap();
