@@ -321,6 +321,7 @@ fn everybody_sees_the_same_conversation() {
     let duration = crate::duration("SOAK_SECONDS");
     let server = ServerProcess::start(&FLAGS);
     let (mut observer, _) = come_in(server.address);
+    assert!(is_alone(&mut observer)); // Its first line: from here on it is announced, and nobody sees it join.
     let usage = || Usage::of(server.child.id());
     let (before, begun) = (usage(), Instant::now());
     let mut totals = BTreeMap::new();
