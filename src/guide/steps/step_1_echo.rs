@@ -1,12 +1,10 @@
 //! Step 1 of 5: echo. A thread for each client.
 //!
-//! This is the chat server of the Java textbooks, line by line: a `ServerSocket` that accepts, an `ExecutorService`
-//! that gives each connection a thread, a `BufferedReader` that reads lines, a `PrintWriter` that answers.
+//! This is the chat server of the Java textbooks, line by line: a `ServerSocket` that accepts, an
+//! `ExecutorService` that gives each connection a thread, a `BufferedReader` that reads lines, a
+//! `PrintWriter` that answers.
 //!
-//! ```text
-//! server$ cargo run --example step_1
-//! alice$  nc localhost 12345
-//! ```
+//! Start it with `cargo run --example step_1`, and talk to it with `nc localhost 12345`.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +12,8 @@ use std::{env, thread};
 
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:12345".to_owned());
-    // new ServerSocket(12345). The `?` is Java's `throws IOException`: an error ends this function and is returned.
+    // new ServerSocket(12345). The `?` is Java's `throws IOException`: an error ends this function and is
+    // returned.
     let listener = TcpListener::bind(address)?;
     println!("Chat server started...");
     println!("Listening on {}", listener.local_addr()?);
@@ -27,8 +26,9 @@ fn acceptor(listener: &TcpListener) -> io::Result<()> {
     loop {
         // serverSocket.accept(). If it fails, the server ends, as in Java.
         let (socket, _) = listener.accept()?;
-        // pool.execute(() -> client(socket)). There is no pool: a thread lives as long as its client, so a pool of ten
-        // would leave the eleventh client without an answer. `move` gives the socket to the new thread, for good.
+        // pool.execute(() -> client(socket)). There is no pool: a thread lives as long as its client, so a
+        // pool of ten would leave the eleventh client without an answer. `move` gives the socket to the new
+        // thread, for good.
         thread::spawn(move || client(&socket));
     }
 }
@@ -46,4 +46,5 @@ fn client(mut socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-// Still wrong: nobody hears anybody. It breaks the first promise of a chat: everyone hears what everyone says.
+// Still wrong: nobody hears anybody. It breaks the first promise of a chat: everyone hears what everyone
+// says.

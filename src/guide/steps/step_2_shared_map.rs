@@ -2,8 +2,9 @@
 //!
 //! Wrong with step 1: nobody hears anybody, because a client's thread knows no socket but its own.
 //!
-//! So all sockets go into one map that all threads share. A mutex guards it, and in Rust it does so by type: the map is
-//! *inside* the mutex, and there is no way to it but `lock()`. Java's `synchronized` leaves that to the programmer.
+//! So all sockets go into one map that all threads share. A mutex guards it, and in Rust it does so by type:
+//! the map is *inside* the mutex, and there is no way to it but `lock()`. Java's `synchronized` leaves that
+//! to the programmer.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,8 +12,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::{env, thread};
 
-/// All clients by their number, each with the socket to write to. An `Arc` is a reference that threads can share; the
-/// last one that is dropped closes the socket.
+/// All clients by their number, each with the socket to write to. An `Arc` is a reference that threads can
+/// share; the last one that is dropped closes the socket.
 type Clients = BTreeMap<u64, Arc<TcpStream>>;
 
 fn main() -> io::Result<()> {
@@ -92,6 +93,6 @@ fn here(clients: &Clients) -> String {
     row
 }
 
-// Still wrong: one stalled reader stops the room. When bob's laptop sleeps, the buffers on the way to him fill up, and the
-// next `write_all` to him waits. The thread that waits there holds the lock, so every other thread waits for the lock.
-// It breaks the promise that no client can stall another.
+// Still wrong: one stalled reader stops the room. When bob's laptop sleeps, the buffers on the way to him
+// fill up, and the next `write_all` to him waits. The thread that waits there holds the lock, so every other
+// thread waits for the lock. It breaks the promise that no client can stall another.

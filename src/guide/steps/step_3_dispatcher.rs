@@ -2,10 +2,10 @@
 //!
 //! Wrong with step 2: a thread that writes to bob waits for bob, and holds the lock that everyone needs.
 //!
-//! So a thread that others wait for must never wait itself. The map belongs to one thread, the dispatcher; there is no
-//! lock, because no second thread can reach it. The clients' threads send it events through a channel (Java: a `BlockingQueue`; Clojure: a `chan`).
-//! And the dispatcher does not write to sockets: each client has a second thread that does, with a channel of its own,
-//! the client's outbox.
+//! So a thread that others wait for must never wait itself. The map belongs to one thread, the dispatcher;
+//! there is no lock, because no second thread can reach it. The clients' threads send it events through a
+//! channel (Java: a `BlockingQueue`; Clojure: a `chan`). And the dispatcher does not write to sockets: each
+//! client has a second thread that does, with a channel of its own, the client's outbox.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use std::{env, thread};
 /// All clients by their number, each with the channel to its writer.
 type Clients = BTreeMap<u64, Sender<String>>;
 
-/// The news for the dispatcher. A client's events come in their order, because its one thread sends them into one channel.
+/// The news for the dispatcher. A client's events come in their order, because its one thread sends them into
+/// one channel.
 enum Event {
     Joined { id: u64, outbox: Sender<String> },
     Line { id: u64, line: String },
@@ -60,7 +61,8 @@ fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
     let _ = events.send(Event::Left { id });
 }
 
-/// The life of a client's second thread: it may wait for its client as long as it likes, because nobody waits for it.
+/// The life of a client's second thread: it may wait for its client as long as it likes, because nobody waits
+/// for it.
 fn writer(mut socket: &TcpStream, lines: &Receiver<String>) {
     // The loop ends when the dispatcher has dropped the outbox and all that was in it is written.
     for line in lines {
@@ -126,7 +128,7 @@ fn here(clients: &Clients) -> String {
     row
 }
 
-// Still wrong: a stalled reader eats the memory. All that bob has not read is in his outbox, and the outbox has no bound.
-// The same holds for the events: a client that talks faster than the dispatcher listens fills that channel.
-// It breaks the promise that no client can crash the server, and it is easy to miss: the room goes on as if nothing were
-// wrong, until the kernel kills the process.
+// Still wrong: a stalled reader eats the memory. All that bob has not read is in his outbox, and the outbox
+// has no bound. The same holds for the events: a client that talks faster than the dispatcher listens fills
+// that channel. It breaks the promise that no client can crash the server, and it is easy to miss: the room
+// goes on as if nothing were wrong, until the kernel kills the process.

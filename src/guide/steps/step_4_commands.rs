@@ -1,11 +1,12 @@
 //! Step 4 of 5: commands. Names, `/nick`, `/list`, `/msg`, `/quit`, and a log.
 //!
-//! Wrong with step 3, apart from its memory: nobody has a name, nothing can be said to one person, and the person who
-//! runs the server does not see who comes and goes.
+//! Wrong with step 3, apart from its memory: nobody has a name, nothing can be said to one person, and the
+//! person who runs the server does not see who comes and goes.
 //!
-//! All of that is a matter of the rules, and the threads stay as they are. Notice `nick`: it looks whether a name is free
-//! and then takes it. Nothing comes between these two steps, because one thread runs all rules, one after the other. With
-//! a map shared by threads, even a `ConcurrentHashMap`, two clients could both find the name free.
+//! All of that is a matter of the rules, and the threads stay as they are. Notice `nick`: it looks whether a
+//! name is free and then takes it. Nothing comes between these two steps, because one thread runs all rules,
+//! one after the other. With a map shared by threads, even a `ConcurrentHashMap`, two clients could both find
+//! the name free.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::BTreeMap;
@@ -24,7 +25,8 @@ struct Client {
     outbox: Sender<String>,
 }
 
-/// The news for the dispatcher. A client's events come in their order, because its one thread sends them into one channel.
+/// The news for the dispatcher. A client's events come in their order, because its one thread sends them into
+/// one channel.
 enum Event {
     Joined { id: u64, outbox: Sender<String> },
     Line { id: u64, line: String },
@@ -61,7 +63,7 @@ fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
     let _ = events.send(Event::Joined { id, outbox });
     // The first error is the end, too: a reset, or a line that is not UTF-8.
     for line in BufReader::new(&*socket).lines().map_while(Result::ok) {
-        // The other commands are the dispatcher's business. This one ends the thread, and with it the stay.
+        // The dispatcher obeys the other commands. This one ends the thread, and `Left` is its last event.
         if line.split_whitespace().next() == Some("/quit") {
             break;
         }
@@ -72,7 +74,8 @@ fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
     let _ = events.send(Event::Left { id });
 }
 
-/// The life of a client's second thread: it may wait for its client as long as it likes, because nobody waits for it.
+/// The life of a client's second thread: it may wait for its client as long as it likes, because nobody waits
+/// for it.
 fn writer(mut socket: &TcpStream, lines: &Receiver<String>) {
     // The loop ends when the dispatcher has dropped the outbox and all that was in it is written.
     for line in lines {
@@ -192,6 +195,6 @@ fn here(clients: &Clients, width: usize) -> String {
     row
 }
 
-// Still wrong: as in step 3, a stalled reader eats the memory. The server does all that the textbook asks for, and it still
-// breaks the promise that no client can crash it.
-// The log goes to a terminal, and a terminal can be stopped with Ctrl-S. Then the dispatcher waits in `println`.
+// Still wrong: as in step 3, a stalled reader eats the memory. The server does all that the textbook asks
+// for, and it still breaks the promise that no client can crash it. The log goes to a terminal, and a
+// terminal can be stopped with Ctrl-S. Then the dispatcher waits in `println`.

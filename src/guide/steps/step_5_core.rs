@@ -1,12 +1,13 @@
 //! Step 5 of 5: the core. The dispatcher writes to all sockets itself, and never waits.
 //!
-//! Wrong with step 4: a stalled reader eats the memory. A bound for its channel alone would not help: when the channel is
-//! full, either the dispatcher waits, which is step 2 again, or a line is lost. And the writer that waits in `write_all`
-//! cannot be told to give up.
+//! Wrong with step 4: a stalled reader eats the memory. A bound for its channel alone would not help: when
+//! the channel is full, either the dispatcher waits, which is step 2 again, or a line is lost. And the writer
+//! that waits in `write_all` cannot be told to give up.
 //!
-//! So the writers go. The dispatcher owns what is not sent yet of each client, as bytes that it can count. It asks the
-//! kernel to take what it can take *now* (`MSG_DONTWAIT`) and keeps the rest. If too much is left, it disconnects the client
-//! and tells the room why. Everything else that could grow gets a bound as well: the channel of events, and the line.
+//! So the writers go. The dispatcher owns what is not sent yet of each client, as bytes that it can count. It
+//! asks the kernel to take what it can take *now* (`MSG_DONTWAIT`) and keeps the rest. If too much is left,
+//! it disconnects the client and tells the room why. Everything else that could grow gets a bound as well:
+//! the channel of events, and the line.
 //!
 //! And the server ends in an orderly way: after Ctrl-C or SIGTERM everyone gets a goodbye.
 
@@ -23,11 +24,13 @@ use std::{env, mem, thread};
 
 const HELP: &str = "Type a line to talk. /nick NAME, /list, /msg NAME TEXT, /help, /quit";
 
-/// How many events may wait for the dispatcher. When there are as many, the clients' threads wait, and so do the clients.
+/// How many events may wait for the dispatcher. When there are as many, the clients' threads wait, and so do
+/// the clients.
 const CAPACITY: usize = 1024;
 /// The longest line, in bytes.
 const MAX_LINE: usize = 4096;
-/// How many bytes may wait for one client here, and how many in the kernel, which would otherwise allow some MiB.
+/// How many bytes may wait for one client here, and how many in the kernel, which would otherwise allow some
+/// MiB.
 const MAX_BACKLOG: usize = 256 * 1024;
 const SEND_BUFFER: usize = 128 * 1024;
 /// When to try again to send a backlog.
@@ -48,23 +51,27 @@ struct Client {
 struct Outbox {
     socket: Arc<TcpStream>,
     backlog: Vec<u8>,
-    /// Nothing is ever sent on it. When the outbox is dropped, the channel ends, and that tells the client's thread.
+    /// Nothing is ever sent on it. When the outbox is dropped, the channel ends, and that tells the client's
+    /// thread.
     _done: Sender<Infallible>,
 }
 
-/// The news for the dispatcher. A client's events come in their order, because its one thread sends them into one channel.
+/// The news for the dispatcher. A client's events come in their order, because its one thread sends them into
+/// one channel.
 enum Event {
     Joined { id: u64, outbox: Outbox },
     Line { id: u64, line: String },
     LineTooLong { id: u64 },
     Left { id: u64 },
+    Retry,
     Stop,
 }
 
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:12345".to_owned());
     let listener = TcpListener::bind(address)?;
-    sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?; // The sockets that it accepts inherit this.
+    // The sockets that it accepts inherit this.
+    sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
     let (events, inbox) = bounded(CAPACITY);
     let stop = events.clone();
     ctrlc::set_handler(move || drop(stop.send(Event::Stop))).map_err(io::Error::other)?;
@@ -80,7 +87,8 @@ fn main() -> io::Result<()> {
 fn acceptor(listener: &TcpListener, events: &Sender<Event>) {
     for id in 1.. {
         let Ok((socket, peer)) = listener.accept() else {
-            // There are no descriptors left, say. Nothing tells when there will be some, so the acceptor tries again.
+            // There are no descriptors left, say. Nothing tells when there will be some, so the acceptor
+            // tries again.
             thread::sleep(Duration::from_millis(100));
             continue;
         };
@@ -90,7 +98,8 @@ fn acceptor(listener: &TcpListener, events: &Sender<Event>) {
     }
 }
 
-/// The life of one client's thread. A `send` waits while the channel is full. It fails only at the end of the server.
+/// The life of one client's thread. A `send` waits while the channel is full. It fails only at the end of the
+/// server.
 fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
     let (_done, is_done) = bounded(0);
     let outbox = Outbox { socket: Arc::clone(&socket), backlog: Vec::new(), _done };
@@ -102,7 +111,7 @@ fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
             let _ = events.send(Event::LineTooLong { id });
             continue;
         };
-        // The other commands are the dispatcher's business. This one ends the thread, and with it the stay.
+        // The dispatcher obeys the other commands. This one ends the thread, and `Left` is its last event.
         if line.split_whitespace().next() == Some("/quit") {
             break;
         }
@@ -114,13 +123,14 @@ fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
     // The client still gets its last lines, but it must take them: nobody waits for it for ever.
     let _ = is_done.recv_timeout(PATIENCE);
     let _ = socket.shutdown(Shutdown::Write);
-    // To close a socket with unread input is a reset, which can destroy the last lines on their way. So what the client
-    // still sends is read and thrown away, within reason.
+    // To close a socket with unread input is a reset, which can destroy the last lines on their way. So what
+    // the client still sends is read and thrown away, within reason.
     let _ = socket.set_read_timeout(Some(GRACE));
     let _ = io::copy(&mut reader.take(1024 * 1024), &mut io::sink());
 }
 
-/// The next line: `None` at the end, `Some(None)` for a line that is too long. Its rest is skipped and never kept.
+/// The next line: `None` at the end, `Some(None)` for a line that is too long. Its rest is skipped and never
+/// kept.
 fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Option<String>>> {
     let (mut line, longest) = (Vec::new(), MAX_LINE + "\n".len());
     if reader.take(longest as u64).read_until(b'\n', &mut line)? == 0 {
@@ -139,17 +149,20 @@ fn dispatcher(inbox: &Receiver<Event>) {
     loop {
         // The timer exists only while there is a backlog: an idle server does not wake up.
         let retry = if is_behind(&clients, &leaving) { after(RETRY) } else { never() };
-        select! {
-            recv(inbox) -> event => match event {
-                Ok(Event::Joined { id, outbox }) => joined(&mut clients, id, outbox),
-                Ok(Event::Line { id, line }) => said(&mut clients, id, &line),
-                Ok(Event::LineTooLong { id }) => {
-                    tell(&mut clients, id, &format!("!!! That line was longer than {MAX_LINE} bytes, so nobody got it."));
-                }
-                Ok(Event::Left { id }) => leaving.extend(left(&mut clients, id, "")),
-                Ok(Event::Stop) | Err(_) => break,
-            },
-            recv(retry) -> _ => {}
+        let event = select! {
+            recv(inbox) -> event => event.unwrap_or(Event::Stop),
+            recv(retry) -> _ => Event::Retry,
+        };
+        match event {
+            Event::Joined { id, outbox } => joined(&mut clients, id, outbox),
+            Event::Line { id, line } => said(&mut clients, id, &line),
+            Event::LineTooLong { id } => {
+                let problem = format!("!!! That line was longer than {MAX_LINE} bytes, so nobody got it.");
+                tell(&mut clients, id, &problem);
+            }
+            Event::Left { id } => leaving.extend(left(&mut clients, id, "")),
+            Event::Retry => {}
+            Event::Stop => break,
         }
         flush(&mut clients, &mut leaving);
     }
@@ -182,7 +195,8 @@ fn flush(clients: &mut Clients, leaving: &mut Vec<Outbox>) {
 impl Outbox {
     fn flush(&mut self) -> Result<(), &'static str> {
         while !self.backlog.is_empty() {
-            // The flag holds for this one call: the client's thread goes on waiting in `read` on the same socket.
+            // The flag holds for this one call: the client's thread goes on waiting in `read` on the same
+            // socket.
             match send(&self.socket, &self.backlog, SendFlags::DONTWAIT) {
                 Ok(taken) => drop(self.backlog.drain(..taken)),
                 Err(Errno::INTR) => {}
@@ -202,12 +216,13 @@ fn goodbye(mut clients: Clients, mut leaving: Vec<Outbox>, inbox: &Receiver<Even
     let deadline = Instant::now() + GRACE;
     flush(&mut clients, &mut leaving);
     while is_behind(&clients, &leaving) && Instant::now() < deadline {
-        // The clients' threads must not wait for room in the channel, but nobody hears of these events any more.
+        // The clients' threads must not wait for room in the channel, but nobody hears of these events any
+        // more.
         let _ = inbox.recv_timeout(RETRY);
         flush(&mut clients, &mut leaving);
     }
-    // The process ends, and the kernel closes what is open. A client that is still talking at this moment gets a reset and
-    // can lose the goodbye by it.
+    // The process ends, and the kernel closes what is open. A client that is still talking at this moment
+    // gets a reset and can lose the goodbye by it.
 }
 
 /// All of it happens in one turn of the dispatcher, so no line of another client comes between.
@@ -272,7 +287,7 @@ fn msg(clients: &mut Clients, id: u64, rest: &str) {
     tell(clients, id, &format!("[you -> {name}] {text}"));
 }
 
-/// Gives back the outbox, if the client was still here. It has lines for it, perhaps.
+/// Gives back the outbox, in which there may be lines for the client; nothing if the client has left before.
 fn left(clients: &mut Clients, id: u64, why: &str) -> Option<Outbox> {
     let Client { nickname, outbox } = clients.remove(&id)?;
     println!("client {id} ({nickname}) disconnected{why}");
@@ -286,7 +301,8 @@ fn broadcast(clients: &mut Clients, line: &str) {
     }
 }
 
-/// Puts a line into one client's outbox. The turn ends with a flush, which sends it or finds that it is too much.
+/// Puts a line into one client's outbox. The turn ends with a flush, which sends it or finds that it is too
+/// much.
 fn tell(clients: &mut Clients, id: u64, line: &str) {
     if let Some(client) = clients.get_mut(&id) {
         client.outbox.backlog.extend(format!("{line}\n").as_bytes());
@@ -312,9 +328,11 @@ fn here(clients: &Clients, width: usize) -> String {
     row
 }
 
-// Still wrong, and what the real program adds:
-// It is not batched: each event costs a `send` for each client. A flood keeps it busy with system calls.
-// It is not paced: one client that floods takes most of the dispatcher's time, and can have a reader on a slow link cut off.
-// It trusts every terminal: escape sequences reach the others' screens as they are, and one of them can hide or forge a
-// line. And it trusts its own: the log waits for a terminal that is stopped, and the dispatcher with it.
-// It lets in anyone, and as many as come.
+// Still wrong, and what the program adds:
+// - It is not batched: each event costs a `send` for each client. A flood keeps it busy with system calls.
+// - It is not paced: one client that floods takes most of the dispatcher's time, and can have a reader on a
+//   slow link cut off.
+// - It trusts every terminal: escape sequences reach the others' screens as they are, and one of them can
+//   hide or forge a line. And it trusts its own: the log waits for a terminal that is stopped, and the
+//   dispatcher with it.
+// - It lets in anyone, and as many as come.
