@@ -40,6 +40,8 @@ fn main() -> io::Result<()> {
 fn acceptor(listener: &TcpListener, events: &Sender<Event>) -> io::Result<()> {
     for id in 1.. {
         let (socket, _) = listener.accept()?;
+        // Otherwise the kernel keeps a line back until the line before it is acknowledged, for up to 40 ms.
+        let _ = socket.set_nodelay(true);
         let events = events.clone();
         thread::spawn(move || client(id, Arc::new(socket), &events));
     }

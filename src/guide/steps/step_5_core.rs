@@ -92,6 +92,8 @@ fn acceptor(listener: &TcpListener, events: &Sender<Event>) {
             thread::sleep(Duration::from_millis(100));
             continue;
         };
+        // Otherwise the kernel keeps a line back until the line before it is acknowledged, for up to 40 ms.
+        let _ = socket.set_nodelay(true);
         println!("client {id} connected from {peer}");
         let events = events.clone();
         thread::spawn(move || client(id, Arc::new(socket), &events));
