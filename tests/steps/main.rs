@@ -4,177 +4,20 @@
 //! seen in no other way than by waiting for a line that does not come; `the_room_has_stopped` says how it is made
 //! certain all the same.
 
-#[path = "steps/docs.rs"]
 mod docs;
+mod people;
 
-use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
-use rustix::process::{Pid, Signal, kill_process};
+use people::{DEADLINE, Person, Step};
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::io::Read;
+use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
 
-/// How long a test waits for what must come. Far more than is needed, so that a busy machine fails no test.
-const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a test waits for what must not come.
 const SILENCE: Duration = Duration::from_secs(1);
 
 const GOODBYE: &str = "*** The server is shutting down. Goodbye!";
-
-/// One step, on a free port of the loopback interface.
-struct Step {
-    child: Child,
-    address: SocketAddr,
-    log: Receiver<String>,
-}
-
-impl Step {
-    fn start(number: u32) -> Step {
-        let mut child = Command::new(program(number))
-            .arg("127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the step starts; `cargo build --examples` builds it");
-        let (to_log, log) = channel();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        // It is read to its end in any case: a step that cannot print would wait.
-        thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(to_log.send(line))));
-        assert_eq!(log.recv_timeout(DEADLINE).as_deref(), Ok("Chat server started..."));
-        let line = log.recv_timeout(DEADLINE).unwrap();
-        let address = line.strip_prefix("Listening on ").unwrap().parse().unwrap();
-        Step { child, address, log }
-    }
-
-    /// A client who has read the welcome. Its name is guestN for the Nth client.
-    fn guest(&self) -> Person {
-        let mut person = Person::connect(self.address);
-        person.sees_welcome();
-        person
-    }
-
-    /// The same, with a network that holds next to nothing between the server and a reader who stops.
-    fn guest_with_a_tiny_buffer(&self) -> Person {
-        let tiny = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        sockopt::set_socket_recv_buffer_size(&tiny, 4096).unwrap();
-        connect(&tiny, &self.address).unwrap();
-        let mut person = Person::of(TcpStream::from(tiny));
-        person.sees_welcome();
-        person
-    }
-
-    fn logs(&self, expected: &str) {
-        let line = self.log.recv_timeout(DEADLINE).expect("a line in the log");
-        // An address differs from run to run.
-        assert_eq!(line.split(" from ").next(), Some(expected));
-    }
-
-    /// KiB of memory, or `None` where the system does not tell.
-    fn memory(&self) -> Option<usize> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim_end_matches("kB").trim().parse().ok()
-    }
-
-    /// Ends it with a signal, and waits until it has closed its log; its exit code.
-    fn terminate(&mut self) -> Option<i32> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        loop {
-            match self.log.recv_timeout(DEADLINE) {
-                Ok(_) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap().code(),
-                Err(RecvTimeoutError::Timeout) => panic!("it does not end"),
-            }
-        }
-    }
-}
-
-impl Drop for Step {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Where cargo has built this step: beside the directory of this test program.
-fn program(number: u32) -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.set_file_name("examples");
-    path.join(format!("step_{number}"))
-}
-
-struct Person {
-    socket: BufReader<TcpStream>,
-    /// All lines of the server's that it has seen.
-    news: Vec<String>,
-}
-
-impl Person {
-    fn connect(address: SocketAddr) -> Person {
-        Person::of(TcpStream::connect(address).unwrap())
-    }
-
-    fn of(socket: TcpStream) -> Person {
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Person { socket: BufReader::new(socket), news: Vec::new() }
-    }
-
-    fn says(&mut self, line: &str) {
-        self.types(&format!("{line}\n"));
-    }
-
-    fn types(&mut self, bytes: &str) {
-        self.socket.get_mut().write_all(bytes.as_bytes()).unwrap();
-    }
-
-    /// The next line, or `None` if none comes in time.
-    fn reads(&mut self, wait: Duration) -> Option<String> {
-        self.socket.get_ref().set_read_timeout(Some(wait)).unwrap();
-        let mut line = Vec::new();
-        match self.socket.read_until(b'\n', &mut line) {
-            Ok(_) => {
-                let line = String::from_utf8(line).unwrap().trim_end_matches('\n').to_owned();
-                if line.starts_with("*** ") {
-                    self.news.push(line.clone());
-                }
-                Some(line)
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn sees(&mut self, expected: &str) {
-        assert_eq!(self.reads(DEADLINE).as_deref(), Some(expected));
-    }
-
-    fn sees_welcome(&mut self) {
-        while !self.reads(DEADLINE).expect("a welcome").contains(" here: ") {}
-    }
-
-    /// Reads until this line has come; how many bytes that was, and whether it came.
-    fn skips_to(&mut self, expected: &str, wait: Duration) -> (usize, bool) {
-        let mut bytes = 0;
-        while let Some(line) = self.reads(wait) {
-            assert!(!line.is_empty(), "the connection ended, and {expected:?} never came");
-            bytes += line.len() + 1;
-            if line == expected {
-                return (bytes, true);
-            }
-        }
-        (bytes, false)
-    }
-
-    fn sees_the_end(&mut self) {
-        let mut rest = String::new();
-        self.socket.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "");
-    }
-}
 
 /// A room in which bob (guest2) does not read, while alice (guest1) talks and carol (guest3) listens.
 struct Room {
@@ -261,7 +104,8 @@ fn steps_2_to_5_fit_the_names_into_80_columns() {
         let step = Step::start(number);
         let guests: Vec<_> = (0..8).map(|_| step.guest()).collect();
         let mut last = Person::connect(step.address);
-        (last.reads(DEADLINE), last.reads(DEADLINE));
+        last.sees("*** Welcome to chat-server! You are guest9.");
+        last.reads(DEADLINE);
         let names = "guest1, guest2, guest3, guest4, guest5, guest6, … and 3 more";
         let row = format!("*** 9 here: {names}");
         assert!(row.chars().count() <= 80);
