@@ -114,6 +114,9 @@ pub mod server;
 pub mod stopper;
 pub mod telnet;
 
+#[doc = include_str!("guide/lesson.md")]
+pub mod lesson {}
+
 #[doc = include_str!("side_by_side.md")]
 pub mod side_by_side {}
 
