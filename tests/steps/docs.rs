@@ -4,7 +4,7 @@ use crate::people::{DEADLINE, Step};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
@@ -98,7 +98,8 @@ fn a_transcript_that_is_not_what_happens_is_noticed() {
     let mut noticed = 0;
     for at in 1..lines.len() {
         // After an ellipsis a line is waited for, and may be left out.
-        let is_certain = !lines[at].ends_with('…') && !lines[at - 1].ends_with('…');
+        // The last two lines are a leave, and at the end of a transcript everyone leaves.
+        let is_certain = !lines[at].ends_with('…') && !lines[at - 1].ends_with('…') && at + 2 < lines.len();
         if lines[at].contains(": ") && is_certain {
             let changed = format!("{} changed", lines[at]);
             let mut lines = lines.clone();
@@ -127,7 +128,21 @@ struct Screen {
     /// An ellipsis came last: lines may be left out.
     is_cut: bool,
     input: Option<TcpStream>,
-    stopped: Arc<(Mutex<bool>, Condvar)>,
+    reader: Arc<Reader>,
+}
+
+/// The thread that reads for one screen.
+#[derive(Default)]
+struct Reader {
+    state: Mutex<ReaderState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct ReaderState {
+    is_stopped: bool,
+    /// How many lines of radio's it has read.
+    count: usize,
 }
 
 impl Screen {
@@ -135,20 +150,24 @@ impl Screen {
         let input = TcpStream::connect(address).unwrap();
         let output = BufReader::new(input.try_clone().unwrap());
         let (to_screen, lines) = channel();
-        let stopped = Arc::<(Mutex<bool>, Condvar)>::default();
-        let gate = Arc::clone(&stopped);
+        let reader = Arc::<Reader>::default();
+        let this = Arc::clone(&reader);
         thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                drop(gate.1.wait_while(gate.0.lock().unwrap(), |is_stopped| *is_stopped).unwrap());
+                let state = this.state.lock().unwrap();
+                let mut state = this.changed.wait_while(state, |state| state.is_stopped).unwrap();
+                state.count += usize::from(line.ends_with(" 899 900"));
+                drop(state);
+                this.changed.notify_all();
                 let _ = to_screen.send(line);
             }
         });
-        Screen { lines, is_cut: false, input: Some(input), stopped }
+        Screen { lines, is_cut: false, input: Some(input), reader }
     }
 
     fn stops(&self, is_stopped: bool) {
-        *self.stopped.0.lock().unwrap() = is_stopped;
-        self.stopped.1.notify_all();
+        self.reader.state.lock().unwrap().is_stopped = is_stopped;
+        self.reader.changed.notify_all();
     }
 
     fn shows(&mut self, expected: &str) -> Result<(), String> {
@@ -178,6 +197,18 @@ impl Screen {
             }
         }
         Err("it was not seen".to_owned())
+    }
+
+    /// Reads to the end.
+    fn shows_no_more_than(&mut self, is_allowed: impl Fn(&str) -> bool) -> Result<(), String> {
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) if self.is_cut || is_allowed(&line) => {}
+                Ok(line) => return Err(format!("this was seen, too: {line:.100}")),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => return Err("there was no end".to_owned()),
+            }
+        }
     }
 }
 
@@ -211,7 +242,7 @@ impl Stage {
         to_screen.send(format!("Listening on {}", step.address)).unwrap();
         let log = mem::replace(&mut step.log, channel().1);
         thread::spawn(move || log.iter().for_each(|line| drop(to_screen.send(line))));
-        let server = Screen { lines, is_cut: false, input: None, stopped: Arc::default() };
+        let server = Screen { lines, is_cut: false, input: None, reader: Arc::default() };
         Stage { number, step, screens: HashMap::from([("server".to_owned(), server)]), memory: None }
     }
 
@@ -224,7 +255,12 @@ impl Stage {
             }
             ("$ ", RADIO) => {
                 let address = self.step.address;
-                thread::spawn(move || radio(address));
+                let is_reading = |screen: &&Screen| {
+                    screen.input.is_some() && !screen.reader.state.lock().unwrap().is_stopped
+                };
+                let readers: Vec<_> =
+                    self.screens.values().filter(is_reading).map(|screen| screen.reader.clone()).collect();
+                thread::spawn(move || radio(address, &readers));
             }
             ("$ ", "fg") => self.screens[name].stops(false),
             ("> ", "^Z") => self.screens[name].stops(true),
@@ -250,34 +286,37 @@ impl Stage {
 
     /// Nobody has seen more than the transcript says.
     fn ends(mut self) -> Result<u32, String> {
-        // Every screen sees its end now, and all that was on its way before.
-        let _ = self.step.child.kill();
-        for (name, screen) in &self.screens {
+        let mut server = self.screens.remove("server").unwrap();
+        for (name, screen) in &mut self.screens {
+            // All that was on its way comes before the end. That others leave meanwhile is done here.
             screen.stops(false);
-            loop {
-                match screen.lines.recv_timeout(DEADLINE) {
-                    Ok(line) if !screen.is_cut => return Err(format!("{name} also saw {line:.100}")),
-                    Ok(_) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                    Err(RecvTimeoutError::Timeout) => return Err(format!("{name} sees no end")),
-                }
-            }
+            let _ = screen.input.as_ref().unwrap().shutdown(Shutdown::Write);
+            screen
+                .shows_no_more_than(|line| line.ends_with(" left"))
+                .map_err(|why| format!("{name}: {why}"))?;
         }
+        let _ = self.step.child.kill();
+        server.shows_no_more_than(|line| line.ends_with(" disconnected"))?;
         Ok(self.number)
     }
 }
 
-/// A client that says 5,000 lines of 3.5 kB, one after the other, and reads them.
+/// A client that says 5,000 lines of 3.5 kB.
 ///
-/// It does not go on before it has seen its own line, so that no honest reader falls behind on a busy machine.
-fn radio(address: SocketAddr) -> std::io::Result<()> {
+/// It does not go on before these readers have read each line. On a busy machine they would fall behind otherwise, and
+/// step 5 would cut them off.
+fn radio(address: SocketAddr, readers: &[Arc<Reader>]) -> io::Result<()> {
     let socket = TcpStream::connect(address)?;
     let words: Vec<_> = (1..=900).map(|number| number.to_string()).collect();
     let line = words.join(" ") + "\n";
     let mut lines = BufReader::new(&socket).lines();
-    for _ in 0..5000 {
+    for said in 1..=5000 {
         (&socket).write_all(line.as_bytes())?;
         while !lines.next().is_none_or(|seen| seen.is_ok_and(|seen| seen.ends_with(line.trim_end()))) {}
+        for reader in readers {
+            let state = reader.state.lock().unwrap();
+            drop(reader.changed.wait_timeout_while(state, DEADLINE, |state| state.count < said).unwrap());
+        }
     }
     socket.shutdown(Shutdown::Write)
 }
