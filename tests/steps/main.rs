@@ -1,8 +1,10 @@
 //! The steps of the lesson keep and break what the lesson says, each as a process of its own, over TCP.
 //!
-//! Nothing here sleeps: whoever waits waits for a line, up to a deadline. Only that a room has stopped can be
-//! seen in no other way than by waiting for a line that does not come; `the_room_has_stopped` says how it is made
-//! certain all the same.
+//! Nothing here sleeps: a test waits for a line, up to a deadline. One thing can be seen only by waiting for a line that
+//! does not come: that a room has stopped. `the_room_has_stopped` says how it is made certain all the same.
+//!
+//! The steps are examples, and `cargo test` builds them. `cargo test --test steps` does not: after a change to a step,
+//! run `cargo build --examples` first.
 
 mod docs;
 mod people;

@@ -46,5 +46,5 @@ fn client(mut socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-// Still wrong: nobody hears anybody. It breaks the first promise of a chat: everyone hears what everyone
-// says.
+// Still wrong: nobody hears anybody. It breaks the first promise of a chat: everyone hears it, the sender
+// too.

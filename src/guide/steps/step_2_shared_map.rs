@@ -97,4 +97,4 @@ fn here(clients: &Clients) -> String {
 
 // Still wrong: one stalled reader stops the room. When bob's laptop sleeps, the buffers on the way to him
 // fill up, and the next `write_all` to him waits. The thread that waits there holds the lock, so every other
-// thread waits for the lock. It breaks the promise that no client can stall another.
+// thread waits for the lock. It breaks the promise that a stalled reader does not stop the room.

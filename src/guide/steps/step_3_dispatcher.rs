@@ -132,5 +132,5 @@ fn here(clients: &Clients) -> String {
 
 // Still wrong: a stalled reader eats the memory. All that bob has not read is in his outbox, and the outbox
 // has no bound. The same holds for the events: a client that talks faster than the dispatcher listens fills
-// that channel. It breaks the promise that no client can crash the server, and it is easy to miss: the room
-// goes on as if nothing were wrong, until the kernel kills the process.
+// that channel. It breaks the promise that a stalled reader does not eat the memory, and it is easy to miss:
+// the room goes on as if nothing were wrong, until the kernel kills the process.

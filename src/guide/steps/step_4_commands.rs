@@ -198,5 +198,5 @@ fn here(clients: &Clients, width: usize) -> String {
 }
 
 // Still wrong: as in step 3, a stalled reader eats the memory. The server does all that the textbook asks
-// for, and it still breaks the promise that no client can crash it. The log goes to a terminal, and a
-// terminal can be stopped with Ctrl-S. Then the dispatcher waits in `println`.
+// for, and it still breaks that promise. The log goes to a terminal, and a terminal can be stopped with
+// Ctrl-S. Then the dispatcher waits in `println`.

@@ -24,13 +24,11 @@ use std::{env, mem, thread};
 
 const HELP: &str = "Type a line to talk. /nick NAME, /list, /msg NAME TEXT, /help, /quit";
 
-/// How many events may wait for the dispatcher. When there are as many, the clients' threads wait, and so do
-/// the clients.
+/// How many events may wait for the dispatcher. When there are as many, the clients' threads wait.
 const CAPACITY: usize = 1024;
 /// The longest line, in bytes.
 const MAX_LINE: usize = 4096;
-/// How many bytes may wait for one client here, and how many in the kernel, which would otherwise allow some
-/// MiB.
+/// How many bytes may wait for one client here, and how many in the kernel, which would allow some MiB.
 const MAX_BACKLOG: usize = 256 * 1024;
 const SEND_BUFFER: usize = 128 * 1024;
 /// When to try again to send a backlog.
@@ -100,8 +98,7 @@ fn acceptor(listener: &TcpListener, events: &Sender<Event>) {
     }
 }
 
-/// The life of one client's thread. A `send` waits while the channel is full. It fails only at the end of the
-/// server.
+/// The life of one client's thread. A `send` waits while the channel is full, and so the client waits, too.
 fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
     let (_done, is_done) = bounded(0);
     let outbox = Outbox { socket: Arc::clone(&socket), backlog: Vec::new(), _done };
@@ -195,10 +192,10 @@ fn flush(clients: &mut Clients, leaving: &mut Vec<Outbox>) {
 }
 
 impl Outbox {
+    /// Sends what the kernel takes now and keeps the rest. An error says why the client cannot stay.
     fn flush(&mut self) -> Result<(), &'static str> {
         while !self.backlog.is_empty() {
-            // The flag holds for this one call: the client's thread goes on waiting in `read` on the same
-            // socket.
+            // The flag holds for this one call. The client's thread still waits in `read` on the same socket.
             match send(&self.socket, &self.backlog, SendFlags::DONTWAIT) {
                 Ok(taken) => drop(self.backlog.drain(..taken)),
                 Err(Errno::INTR) => {}
