@@ -107,6 +107,9 @@ mod config;
 mod guard;
 pub mod operator;
 
+#[doc = include_str!("guide/lesson.md")]
+pub mod lesson {}
+
 #[doc = include_str!("guide/side_by_side.md")]
 pub mod side_by_side {}
 

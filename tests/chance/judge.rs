@@ -40,7 +40,10 @@ pub fn judge(sequence: &[String], visits: &[Visit]) {
 /// broken off.
 fn judge_public(sequence: &[String], visit: &Visit, places: &[usize]) -> bool {
     let name = visit.names.last().unwrap();
-    let (first, last) = (places[0], places[places.len() - 1]);
+    let [first, .., last] = *places else {
+        assert!(visit.said.len() <= 1 || visit.ending == Ending::Reset, "{name} was never heard");
+        return false; // It was gone before it was announced.
+    };
     let too_slow = sequence[last].contains(TOO_SLOW);
     let broken_off = too_slow || visit.ending == Ending::Reset;
     let explained = too_slow || visit.ending != Ending::CutOff;
@@ -95,7 +98,8 @@ fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]
         let (mut whispers, mut wrote_last) = (visit.whispers.iter(), None);
         for answer in visit.seen.iter().filter(|line| !is_public(line)) {
             if is_whisper(answer) {
-                wrote_last = Some(speaker(answer));
+                let is_own = visit.names.iter().any(|name| name == speaker(answer));
+                wrote_last = if is_own { wrote_last } else { Some(speaker(answer)) };
                 continue;
             }
             // Every other line is the answer to the next whisper.
