@@ -40,7 +40,7 @@ pub fn judge(sequence: &[String], visits: &[Visit]) {
 /// broken off.
 fn judge_public(sequence: &[String], visit: &Visit, places: &[usize]) -> bool {
     let name = visit.names.last().unwrap();
-    let [first, .., last] = *places else {
+    let (Some(&first), Some(&last)) = (places.first(), places.last()) else {
         assert!(visit.said.len() <= 1 || visit.ending == Ending::Reset, "{name} was never heard");
         return false; // It was gone before it was announced.
     };
