@@ -1,65 +1,109 @@
 import java.io.BufferedReader;
+import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.InputStreamReader;
-import java.io.PrintWriter;
+import java.io.OutputStreamWriter;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.SocketAddress;
 import java.nio.charset.StandardCharsets;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.regex.Pattern;
 
 /**
- * The chat server of the Java textbooks, which chat-server is a port of: a thread per client, which reads what its
- * client says and writes it to everybody, itself included. The writers are shared by all threads; each is locked
- * while a line is written, and whoever writes waits for a client that does not read.
+ * The chat with a ServerSocket and an ExecutorService: {@code java ChatServer.java HOST:PORT}.
+ *
+ * <p>Two threads serve a client. One reads what the client says and acts on it in the room, a monitor
+ * that one thread enters at a time. The other writes what the client is to see, from a bounded queue,
+ * so that nobody in the room waits for a client that does not read; when its queue is full, it is
+ * disconnected.
+ *
+ * <p>{@code BufferedReader.readLine} keeps a line of any length, and the textbooks leave it at that. A
+ * failing {@code accept} ends the server, and escape sequences pass.
  */
 public final class ChatServer {
-    private final Set<PrintWriter> writers = ConcurrentHashMap.newKeySet();
+  /** In a larger room nobody's coming and going is announced. */
+  private static final int ANNOUNCED = 200;
 
-    public static void main(String[] args) throws IOException {
-        new ChatServer().serve(Integer.parseInt(args[0]));
+  private static final int MAX_LINES_WAITING = 4096;
+  private static final Pattern NAME = Pattern.compile("[\\p{L}\\p{N}_-]{1,20}");
+  private static final Pattern GUEST = Pattern.compile("(?i)guest\\d*");
+  private static final boolean LOGGING = !"off".equals(System.getenv("CHAT_LOG"));
+
+  /** What a line from a client means. */
+  private sealed interface Command {
+    record Say(String text) implements Command {}
+
+    record Nick(String name) implements Command {}
+
+    record Msg(String to, String text) implements Command {}
+
+    record ListNames() implements Command {}
+
+    record Quit() implements Command {}
+
+    record Problem(String problem) implements Command {}
+
+    record Nothing() implements Command {}
+
+    static Command parse(String line) {
+      String typed = line.stripLeading();
+      if (typed.isEmpty()) {
+        return new Nothing();
+      }
+      if (typed.startsWith("//")) {
+        return new Say(typed.substring(1));
+      }
+      if (!typed.startsWith("/")) {
+        return new Say(line);
+      }
+      String[] words = typed.strip().split("\\s+", 3);
+      return switch (words[0]) {
+        case "/nick" -> new Nick(typed.substring("/nick".length()).strip());
+        case "/list" -> new ListNames();
+        case "/quit" -> new Quit();
+        case "/msg" -> words.length == 3 ? new Msg(words[1], words[2]) : new Problem("Usage: /msg NAME TEXT");
+        default -> new Problem("There is no command %1$s. To say it as text, type /%1$s".formatted(words[0]));
+      };
+    }
+  }
+
+  /** One connection. The room guards its name. */
+  private static final class Client {
+    private final int number;
+    private final Socket socket;
+    private final BlockingQueue<String> lines = new ArrayBlockingQueue<>(MAX_LINES_WAITING);
+    private String name;
+
+    Client(int number, Socket socket) {
+      this.number = number;
+      this.socket = socket;
+      this.name = "guest" + number;
     }
 
-    private void serve(int port) throws IOException {
-        ExecutorService pool = Executors.newCachedThreadPool();
-        // 0: the default backlog, 50.
-        try (ServerSocket listener = new ServerSocket(port, 0, InetAddress.getLoopbackAddress())) {
-            System.out.println("Chat server started...");
-            for (int number = 1; ; number++) {
-                Socket socket = listener.accept();
-                String name = "guest" + number;
-                pool.execute(() -> converse(socket, name));
-            }
-        }
+    void tell(String line) {
+      if (!lines.offer(line)) {
+        close();
+      }
     }
 
-    private void converse(Socket socket, String name) {
-        PrintWriter writer = null;
-        try (socket) {
-            var reader = new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
-            writer = new PrintWriter(socket.getOutputStream(), true, StandardCharsets.UTF_8);
-            writers.add(writer);
-            broadcast("*** " + name + " joined");
-            String line;
-            while ((line = reader.readLine()) != null) {
-                broadcast("<" + name + "> " + line);
-            }
-        } catch (IOException e) {
-            // The connection broke: the client is gone, as if it had hung up.
-        } finally {
-            if (writer != null) {
-                writers.remove(writer);
-                broadcast("*** " + name + " left");
-            }
-        }
+    /** Wakes both threads of the client: what they do with the socket fails from now on. */
+    void close() {
+      try {
+        socket.close();
+      } catch (IOException e) {
+        // It is closed in any case.
+      }
     }
-
-    private void broadcast(String line) {
-        for (PrintWriter writer : writers) {
-            writer.println(line);
-        }
-    }
+  }
 }
