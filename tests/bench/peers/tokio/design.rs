@@ -19,16 +19,13 @@ use std::sync::LazyLock;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_util::bytes::BytesMut;
-use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
 
 const MAX_LINE: usize = 4096;
 /// A client for which more than this is waiting is too slow.
@@ -44,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_millis(500);
 /// In a larger room nobody's coming and going is announced.
 const ANNOUNCED: usize = 200;
+
+const HELP: &str = "*** Any text is for everyone. Or: /nick NAME, /list, /msg NAME TEXT, /quit";
 
 enum Event {
     /// The room drops `done` when it has nothing more for this client, and that ends the client's task.
@@ -74,9 +73,9 @@ enum Command {
 
 impl Command {
     /// `None` for a blank line.
-    fn parse(line: String) -> Option<Self> {
+    fn parse(line: &str) -> Option<Self> {
         let Some(command) = line.trim_start().strip_prefix('/') else {
-            return (!line.trim_start().is_empty()).then_some(Self::Say(line));
+            return (!line.trim_start().is_empty()).then(|| Self::Say(line.to_owned()));
         };
         let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         Some(match word {
@@ -137,7 +136,7 @@ async fn accept(listener: TcpListener, events: mpsc::Sender<Event>) {
     }
 }
 
-/// A client's task: it reads and never writes. It also ends, with `None`, when the room is gone.
+/// A client's task: it reads and never writes. It ends early, with `None`, when the connection is broken or the room gone.
 async fn converse(
     id: u64,
     address: SocketAddr,
@@ -151,66 +150,37 @@ async fn converse(
     let (done, over) = oneshot::channel();
     events.send(Event::Joined { id, address, socket, done }).await.ok()?;
     // The usual capacity, 8 KiB, would be most of the memory that an idle client takes.
-    let mut lines = FramedRead::with_capacity(reader, Lines(LinesCodec::new_with_max_length(MAX_LINE)), 1024);
+    let mut reader = BufReader::with_capacity(2048, reader);
     tokio::select! {
         biased;
-        outcome = hear(id, &mut lines, &events) => outcome?,
-        _ = over => return Some(()),
+        outcome = hear(id, &mut reader, &events) => outcome?,
+        _ = over => return None,
     }
     // To close with unread input is a reset, which could overtake the last lines to this client.
-    let _ = timeout(LINGER, async { while let Some(Ok(_)) = lines.next().await {} }).await;
+    timeout(LINGER, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await.ok()?.ok()?;
     Some(())
 }
 
 /// Sends events until the client quits or its input ends.
-async fn hear(
-    id: u64,
-    lines: &mut FramedRead<OwnedReadHalf, Lines>,
-    events: &mpsc::Sender<Event>,
-) -> Option<()> {
-    while let Some(Ok(line)) = lines.next().await {
-        let Some(command) = line.map_or_else(|problem| Some(Command::Problem(problem)), Command::parse)
-        else {
-            continue;
+async fn hear(id: u64, reader: &mut BufReader<OwnedReadHalf>, events: &mpsc::Sender<Event>) -> Option<()> {
+    let (mut line, mut too_long) = (Vec::new(), false);
+    loop {
+        line.clear();
+        let count = reader.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line).await.unwrap_or(0);
+        // Otherwise it is a piece of a longer line. The last line of all need not have a line break.
+        let ends = line.ends_with(b"\n") || count <= MAX_LINE;
+        let command = match (mem::replace(&mut too_long, !ends), ends) {
+            _ if count == 0 => return events.send(Event::Left { id }).await.ok(),
+            (false, true) => Command::parse(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n'])),
+            (false, false) => Some(Command::Problem(format!("That line was longer than {MAX_LINE} bytes."))),
+            (true, _) => None,
         };
+        let Some(command) = command else { continue };
         let quits = command == Command::Quit;
         events.send(Event::Said { id, command }).await.ok()?;
         if quits {
             return Some(());
         }
-    }
-    events.send(Event::Left { id }).await.ok()
-}
-
-/// `LinesCodec`, but a line that it refuses is an item and not an error: after an error `FramedRead` leaves the lines
-/// behind it in its buffer until the next read.
-struct Lines(LinesCodec);
-
-impl Lines {
-    fn item(line: Result<Option<String>, LinesCodecError>) -> io::Result<Option<Result<String, String>>> {
-        match line {
-            Ok(line) => Ok(line.map(Ok)),
-            Err(LinesCodecError::MaxLineLengthExceeded) => {
-                Ok(Some(Err(format!("That line was longer than {MAX_LINE} bytes, so nobody got it."))))
-            }
-            Err(LinesCodecError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                Ok(Some(Err("That line was not UTF-8, so nobody got it.".to_owned())))
-            }
-            Err(LinesCodecError::Io(error)) => Err(error),
-        }
-    }
-}
-
-impl Decoder for Lines {
-    type Item = Result<String, String>;
-    type Error = io::Error;
-
-    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
-        Self::item(self.0.decode(buffer))
-    }
-
-    fn decode_eof(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Self::Item>> {
-        Self::item(self.0.decode_eof(buffer))
     }
 }
 
@@ -356,7 +326,9 @@ impl Room {
                 self.announce(format_args!("{name} joined"));
                 let (heard, backlog, taken) = (self.public.len(), Vec::new(), Instant::now());
                 self.clients.insert(id, Client { name, socket, backlog, heard, taken, _done: done });
-                self.welcome(id);
+                self.tell(id, format_args!("*** Welcome to chat-server! You are guest{id}."));
+                self.tell(id, format_args!("{HELP}"));
+                self.tell(id, format_args!("{}", self.here(80)));
             }
             Event::Said { id, command } => self.obey(id, command),
             Event::Left { id } => {
@@ -385,17 +357,6 @@ impl Room {
             }
             Command::Problem(problem) => self.tell(id, format_args!("!!! {problem}")),
         }
-    }
-
-    fn welcome(&mut self, id: u64) {
-        self.tell(
-            id,
-            format_args!(
-                "*** Welcome to chat-server! You are guest{id}.\n\
-                 *** Any text is for everyone. Or: /nick NAME, /list, /msg NAME TEXT, /quit\n{}",
-                self.here(80)
-            ),
-        );
     }
 
     fn rename(&mut self, id: u64, name: String) {
