@@ -18,7 +18,7 @@ const FONT: &str = "sans-serif";
 /// A name in the legend, a colour, and the servers whose values make up a line.
 const SERVERS: [(&str, RGBColor, &[Peer]); 2] = [
     ("chat-server", RGBColor(200, 75, 20), &[Peer::Ours]),
-    ("tokio", RGBColor(40, 100, 170), &[Peer::Tokio, Peer::TokioQuiet]),
+    ("tokio", RGBColor(40, 100, 170), &[Peer::Tokio]),
 ];
 
 struct Line {

@@ -64,11 +64,11 @@ pub fn run(ours: &Path, rounds: usize) -> Results {
     for round in 1..=rounds {
         for &peer in &peers {
             eprintln!("round {round} of {rounds}: {peer}");
-            if peer != Peer::TokioQuiet {
+            {
                 let outcome = results.small_rooms(peer, ours, &mut warm);
                 results.note(peer, outcome);
             }
-            if matches!(peer, Peer::Ours | Peer::TokioQuiet | Peer::Floor) {
+            if matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign) {
                 let outcome = results.large_rooms(peer, ours);
                 results.note(peer, outcome);
             }
@@ -107,7 +107,7 @@ pub fn smoke(ours: &Path) -> Result<()> {
 
 /// The other servers wait for whoever does not read, once the kernel's buffers are full: after that there is no rate.
 fn bears_a_stall(peer: Peer) -> bool {
-    matches!(peer, Peer::Ours | Peer::Tokio | Peer::Floor)
+    matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign | Peer::Floor)
 }
 
 fn load(pace: Pace, clients: usize, duration: Duration) -> Load {
@@ -149,7 +149,7 @@ impl Results {
             room.clear()?;
             self.join(room, peer, count)?;
             room.measure(&load(FLOOD, count, WARM_UP_TIME))?;
-            if matches!(peer, Peer::Ours | Peer::Tokio | Peer::Floor) {
+            if matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign | Peer::Floor) {
                 let duration = if count < 1_000 { STEADY_TIME / 2 } else { STEADY_TIME };
                 self.measure(room, peer, &load(SLOW, count, duration))?;
                 self.measure(room, peer, &load(BRISK, count, duration))?;
@@ -199,7 +199,7 @@ impl Results {
             self.idle.insert(*peer, Idle { threads, wake_ups });
         }
         // The larger ones only after the others are gone: a process may not have descriptors for all of them.
-        rooms.retain(|(peer, _)| matches!(peer, Peer::Ours | Peer::TokioQuiet));
+        rooms.retain(|(peer, _)| matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign));
         for (peer, room) in &mut rooms {
             let outcome = self.memory(room, *peer, &LARGE_ROOMS);
             self.note(*peer, outcome);
