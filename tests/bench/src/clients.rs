@@ -151,7 +151,7 @@ impl Clients {
                     caller.unsent().extend(b"is everybody here?\n");
                     caller.send()?;
                 }
-                next_call = start.elapsed() + Duration::from_millis(20);
+                next_call = start.elapsed() + Duration::from_millis(5);
             }
             let timeout = Duration::from_millis(if more == 0 { 5 } else { 0 });
             for index in self.wait(timeout)? {

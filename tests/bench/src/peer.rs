@@ -15,6 +15,9 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::clients::Manners;
 
+/// A flag of chat-server that `--help` does not show.
+const ONE_EVENT_PER_TURN: [&str; 2] = ["--events-per-turn", "1"];
+
 /// A file of a sibling that is not built beforehand.
 macro_rules! peer_file {
     ($path:literal) => {
@@ -53,7 +56,12 @@ impl Peer {
     pub fn version(self, ours: &Path) -> Result<String> {
         match self {
             Self::Ours => first_line(Command::new(ours).arg("--version")),
-            Self::OursUnbatched => Ok("the same, with one event per turn".to_owned()),
+            Self::OursUnbatched => {
+                // A server that does not know the flag must not be measured as if it obeyed it.
+                let output = Command::new(ours).args(ONE_EVENT_PER_TURN).arg("--version").output()?;
+                ensure!(output.status.success(), "chat-server does not know {}", ONE_EVENT_PER_TURN[0]);
+                Ok("chat-server with turns of one event".to_owned())
+            }
             Self::Tokio | Self::TokioDesign => {
                 let program = self.sibling()?;
                 ensure!(program.exists(), "{} has not been built", program.display());
@@ -101,7 +109,7 @@ impl Peer {
                 // Not as arguments, so that a version from before there were these limits can be measured too.
                 command.envs([("CHAT_RATE", "0"), ("CHAT_MAX_PER_IP", "0")]);
                 if self == Self::OursUnbatched {
-                    command.env("CHAT_BENCH_EVENTS_PER_TURN", "1");
+                    command.args(ONE_EVENT_PER_TURN);
                 }
                 command
             }

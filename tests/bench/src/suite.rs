@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use crate::load::{Load, Pace};
 use crate::peer::Peer;
+use crate::progress::Progress;
 use crate::room::{Room, Sample};
 
 /// Rooms that every server is measured in.
@@ -25,11 +26,8 @@ pub const FLOOD: Pace = Pace::Flood { window: 32 };
 const SLOW: Pace = Pace::Steady { deliveries: 2_000 };
 pub const BRISK: Pace = Pace::Steady { deliveries: 20_000 };
 
-const FLOOD_TIME: Duration = Duration::from_millis(300);
-/// In rooms of 1,000 and more, where lines are few; half of it in smaller ones.
-const STEADY_TIME: Duration = Duration::from_millis(1_000);
-/// Long enough that the moment in which a server finds out that somebody does not read is not all that is seen.
-const STALL_TIME: Duration = Duration::from_secs(2);
+const FLOOD_TIME: Duration = Duration::from_secs(1);
+const STALL_TIME: Duration = Duration::from_secs(1);
 const WARM_UP_TIME: Duration = Duration::from_millis(100);
 const JVM_WARM_UP_TIME: Duration = Duration::from_millis(1_500);
 pub const IDLE_TIME: Duration = Duration::from_secs(10);
@@ -60,25 +58,31 @@ pub struct Results {
 pub fn run(ours: &Path, rounds: usize) -> Results {
     let mut results = Results::default();
     let peers = results.available(ours);
+    let jobs: Vec<_> = peers.iter().flat_map(|&peer| rooms(peer).map(move |count| (peer, count))).collect();
+    let one_round: Duration = jobs.iter().map(|&(peer, count)| planned(peer, count)).sum();
+    let names: Vec<_> = peers.iter().map(Peer::to_string).collect();
+    println!(
+        "{} servers ({}) in rooms of 10 to 9,000 clients, {rounds} rounds.",
+        peers.len(),
+        names.join(", ")
+    );
+    results.not_run.iter().for_each(|reason| println!("Not run: {reason}"));
+    let mut progress = Progress::start(one_round * rounds as u32 + planned_idle(&peers));
     let mut warm = BTreeMap::new();
     for round in 1..=rounds {
-        for &peer in &peers {
-            eprintln!("round {round} of {rounds}: {peer}");
-            {
-                let outcome = results.small_rooms(peer, ours, &mut warm);
-                results.note(peer, outcome);
-            }
-            if matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign) {
-                let outcome = results.large_rooms(peer, ours);
-                results.note(peer, outcome);
-            }
+        for &(peer, count) in &jobs {
+            progress
+                .next(planned(peer, count), &format!("round {round} of {rounds}: {peer}, {count} clients"));
+            let outcome = results.room(peer, count, ours, &mut warm);
+            results.note(peer, outcome);
         }
     }
     drop(warm);
-    eprintln!("idle clients");
+    progress.next(planned_idle(&peers), "idle clients");
     if let Err(error) = results.idle_rooms(&peers, ours) {
         results.not_run.insert(format!("idle clients: {error:#}"));
     }
+    progress.end();
     results
 }
 
@@ -105,9 +109,63 @@ pub fn smoke(ours: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The other servers wait for whoever does not read, once the kernel's buffers are full: after that there is no rate.
+fn rooms(peer: Peer) -> impl Iterator<Item = usize> {
+    let large: &[usize] = if grows(peer) { &LARGE_ROOMS } else { &[] };
+    ROOMS.into_iter().chain(large.iter().copied())
+}
+
+/// The servers that go through the large rooms, and into the chart.
+fn grows(peer: Peer) -> bool {
+    matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign)
+}
+
+/// The paces at which a server is measured, the flood last.
+fn paces(peer: Peer, count: usize) -> Vec<Pace> {
+    let mut paces = Vec::new();
+    if grows(peer) || peer == Peer::Floor {
+        // At so few deliveries a large room hears a line or two in a second, which says nothing.
+        if count <= 100 {
+            paces.push(SLOW);
+        }
+        paces.push(BRISK);
+    }
+    paces.push(FLOOD);
+    paces
+}
+
+/// Long enough for twenty lines, as far as patience goes.
+fn duration(pace: Pace, count: usize) -> Duration {
+    match pace {
+        Pace::Flood { .. } => FLOOD_TIME,
+        Pace::Steady { deliveries } => {
+            let seconds = 20.0 * count as f64 / f64::from(deliveries);
+            Duration::from_secs_f64(seconds.clamp(0.5, 2.0))
+        }
+    }
+}
+
+/// `ncat` waits for whoever does not read, once the kernel's buffers are full: after that there is no rate.
 fn bears_a_stall(peer: Peer) -> bool {
-    matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign | Peer::Floor)
+    peer != Peer::Ncat
+}
+
+fn stalls(peer: Peer, count: usize) -> bool {
+    count == 100 && peer != Peer::OursUnbatched && bears_a_stall(peer)
+}
+
+/// About how long one room of one server takes: its loads, and what was seen beside them on two cores.
+fn planned(peer: Peer, count: usize) -> Duration {
+    let loads: Duration = paces(peer, count).into_iter().map(|pace| duration(pace, count)).sum();
+    let stall = if stalls(peer, count) { STALL_TIME } else { Duration::ZERO };
+    let starts = if peer.warms_up() { 1.5 } else { 0.2 };
+    let joins =
+        peer.manners().pause.as_secs_f64() + count as f64 / if peer.warms_up() { 1_000.0 } else { 5_000.0 };
+    WARM_UP_TIME + loads + stall + Duration::from_secs_f64(starts + joins)
+}
+
+fn planned_idle(peers: &[Peer]) -> Duration {
+    let joins: f64 = peers.iter().map(|&peer| if grows(peer) { 3.5 } else { 2.0 }).sum();
+    IDLE_TIME + Duration::from_secs_f64(joins)
 }
 
 fn load(pace: Pace, clients: usize, duration: Duration) -> Load {
@@ -128,50 +186,47 @@ impl Results {
         peers
     }
 
-    /// One server through the smaller rooms. A JVM takes seconds to start and to warm up, so it stays in `warm` for
+    /// One server in one room. A JVM takes seconds to start and to warm up, so it stays in `warm` for the next room and
     /// the next round. The others start afresh for every room.
-    fn small_rooms(&mut self, peer: Peer, ours: &Path, warm: &mut BTreeMap<Peer, Room>) -> Result<()> {
-        for count in ROOMS {
-            if !peer.warms_up() {
-                warm.remove(&peer);
-            }
-            let room = match warm.entry(peer) {
-                Entry::Occupied(running) => running.into_mut(),
-                Entry::Vacant(place) => {
-                    let room = place.insert(Room::open(peer, ours)?);
-                    if peer.warms_up() {
-                        room.grow(count)?;
-                        room.measure(&load(FLOOD, count, JVM_WARM_UP_TIME))?;
-                    }
-                    room
+    fn room(&mut self, peer: Peer, count: usize, ours: &Path, warm: &mut BTreeMap<Peer, Room>) -> Result<()> {
+        if !peer.warms_up() {
+            warm.remove(&peer);
+        }
+        let room = match warm.entry(peer) {
+            Entry::Occupied(running) => running.into_mut(),
+            Entry::Vacant(place) => {
+                let room = place.insert(Room::open(peer, ours)?);
+                if peer.warms_up() {
+                    room.grow(count)?;
+                    room.measure(&load(FLOOD, count, JVM_WARM_UP_TIME))?;
                 }
-            };
-            room.clear()?;
-            self.join(room, peer, count)?;
-            room.measure(&load(FLOOD, count, WARM_UP_TIME))?;
-            if matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign | Peer::Floor) {
-                let duration = if count < 1_000 { STEADY_TIME / 2 } else { STEADY_TIME };
-                self.measure(room, peer, &load(SLOW, count, duration))?;
-                self.measure(room, peer, &load(BRISK, count, duration))?;
+                room
             }
-            let all_reading = self.measure(room, peer, &load(FLOOD, count, FLOOD_TIME))?;
-            if count == 100 && bears_a_stall(peer) {
-                let load = Load { stalled: 1, ..load(FLOOD, count, STALL_TIME) };
-                let others = room.measure(&load)?.rate / (count - 1) as f64;
-                let kept = 100.0 * others / (all_reading.rate / count as f64);
-                self.stalls.entry(peer).or_default().push(kept);
-            }
+        };
+        room.clear()?;
+        self.join(room, peer, count)?;
+        room.measure(&load(FLOOD, count, WARM_UP_TIME))?;
+        for pace in paces(peer, count) {
+            self.measure(room, peer, &load(pace, count, duration(pace, count)))?;
+        }
+        if stalls(peer, count) {
+            self.stall(room, peer)?;
+        }
+        if !peer.warms_up() {
+            warm.remove(&peer);
         }
         Ok(())
     }
 
-    fn large_rooms(&mut self, peer: Peer, ours: &Path) -> Result<()> {
-        for count in LARGE_ROOMS {
-            let room = &mut Room::open(peer, ours)?;
-            self.join(room, peer, count)?;
-            self.measure(room, peer, &load(BRISK, count, STEADY_TIME))?;
-            self.measure(room, peer, &load(FLOOD, count, FLOOD_TIME))?;
-        }
+    /// One client stops reading, under flood.
+    fn stall(&mut self, room: &mut Room, peer: Peer) -> Result<()> {
+        let count = room.clients.all.len();
+        let flood = self.loads.get(&(FLOOD, count, peer)).and_then(|samples| samples.last()).copied();
+        let Some(all_reading) = flood else { return Ok(()) };
+        let load = Load { stalled: 1, ..load(FLOOD, count, STALL_TIME) };
+        let others = room.measure(&load)?.rate / (count - 1) as f64;
+        let kept = 100.0 * others / (all_reading.rate / count as f64);
+        self.stalls.entry(peer).or_default().push(kept);
         Ok(())
     }
 
@@ -179,7 +234,7 @@ impl Results {
     /// anything wakes up while nobody says anything. Once, not in rounds, because there is nothing here that varies.
     fn idle_rooms(&mut self, peers: &[Peer], ours: &Path) -> Result<()> {
         let mut rooms = Vec::new();
-        for &peer in peers {
+        for &peer in peers.iter().filter(|&&peer| peer != Peer::OursUnbatched) {
             let outcome = Room::open(peer, ours).and_then(|mut room| {
                 self.memory(&mut room, peer, &ROOMS)?;
                 rooms.push((peer, room));
@@ -198,11 +253,11 @@ impl Results {
             let (threads, wake_ups) = (room.server.threads()?, after - before);
             self.idle.insert(*peer, Idle { threads, wake_ups });
         }
-        // The larger ones only after the others are gone: a process may not have descriptors for all of them.
-        rooms.retain(|(peer, _)| matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign));
-        for (peer, room) in &mut rooms {
-            let outcome = self.memory(room, *peer, &LARGE_ROOMS);
-            self.note(*peer, outcome);
+        // The larger ones only after the others are gone, and one at a time: there may not be descriptors for more.
+        rooms.retain(|&(peer, _)| grows(peer));
+        for (peer, mut room) in rooms {
+            let outcome = self.memory(&mut room, peer, &LARGE_ROOMS);
+            self.note(peer, outcome);
         }
         Ok(())
     }
@@ -213,11 +268,11 @@ impl Results {
         Ok(())
     }
 
-    fn measure(&mut self, room: &mut Room, peer: Peer, load: &Load) -> Result<Sample> {
+    fn measure(&mut self, room: &mut Room, peer: Peer, load: &Load) -> Result<()> {
         let sample = room.measure(load)?;
         let key = (load.pace, room.clients.all.len(), peer);
         self.loads.entry(key).or_default().push(sample);
-        Ok(sample)
+        Ok(())
     }
 
     fn memory(&mut self, room: &mut Room, peer: Peer, counts: &[usize]) -> Result<()> {
