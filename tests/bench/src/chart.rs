@@ -61,12 +61,16 @@ fn panel(area: &Area, title: &str, lines: &[(RGBColor, Points)]) -> Result<()> {
     if greatest == 0.0 {
         return Ok(());
     }
+    // An axis is marked at powers of ten, or of two where there would be hardly any of ten.
+    let base = if greatest / least < 100.0 { 2.0 } else { 10.0 };
+    let range = (least / 1.5..greatest * 1.5).log_scale().base(base);
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 18))
-        .margin(12)
+        .margin(10)
+        .margin_right(30)
         .x_label_area_size(42)
         .y_label_area_size(52)
-        .build_cartesian_2d((8.0..11_000.0).log_scale(), (least / 1.5..greatest * 1.5).log_scale())?;
+        .build_cartesian_2d((8.0..11_000.0).log_scale(), range)?;
     chart
         .configure_mesh()
         .x_desc("clients")
