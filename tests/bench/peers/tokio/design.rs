@@ -63,9 +63,7 @@ async fn main() -> io::Result<()> {
     println!("Chat server started...\nListening on {}", listener.local_addr()?);
     let (events, inbox) = mpsc::channel(1024);
     tokio::spawn(accept(listener, events));
-    let stop = async {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    };
+    let stop = async { tokio::select!(_ = terminate.recv() => {}, _ = interrupt.recv() => {}) };
     Room::default().run(inbox, stop).await;
     Ok(())
 }
@@ -123,6 +121,7 @@ async fn hear(id: u64, reader: &mut BufReader<OwnedReadHalf>, events: &mpsc::Sen
         let ends = line.ends_with(b"\n") || count <= MAX_LINE;
         let event = match (mem::replace(&mut too_long, !ends), ends) {
             _ if count == 0 => return events.send(Event::Left(id)).await.ok(),
+            (false, true) if line.trim_ascii().is_empty() => continue,
             (false, true) => Event::Said(id, String::from_utf8_lossy(&line).into_owned()),
             (false, false) => Event::TooLong(id),
             (true, _) => continue,
@@ -272,10 +271,7 @@ impl Room {
             Event::Joined(id, peer, socket, done) => self.join(id, peer, socket, done),
             Event::Said(id, line) => self.obey(id, line.trim_end_matches(['\r', '\n'])),
             Event::TooLong(id) => {
-                self.tell(
-                    id,
-                    format_args!("!!! That line was longer than {MAX_LINE} bytes, so nobody got it."),
-                );
+                self.tell(id, "!!! That line was longer than 4096 bytes, so nobody got it.")
             }
             Event::Left(id) => self.leave(id, false),
         }
@@ -288,31 +284,27 @@ impl Room {
         self.announce(format_args!("{name} joined"));
         let (heard, backlog, taken) = (self.public.len(), Vec::new(), Instant::now());
         self.clients.insert(id, Client { name, socket, backlog, heard, taken, _done: done });
-        self.tell(
-            id,
-            format_args!("*** Welcome to chat-server! You are guest{id}.\n{HELP}\n{}", self.here(80)),
-        );
+        self.tell(id, &format!("*** Welcome to chat-server! You are guest{id}."));
+        self.tell(id, HELP);
+        self.tell(id, &self.here(80));
     }
 
     fn obey(&mut self, id: u64, line: &str) {
         let Some(name) = self.clients.get(&id).map(|client| client.name.clone()) else { return }; // It has left.
         let Some(command) = line.trim_start().strip_prefix('/') else {
-            return if !line.trim_start().is_empty() {
-                self.say(&name, line)
-            };
+            return self.say(&name, line);
         };
         let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         match word {
             "nick" => self.rename(id, rest.trim()),
-            "list" => self.tell(id, format_args!("{}", self.here(4_000))),
+            "list" => self.tell(id, &self.here(4_000)),
             "msg" => match rest.trim().split_once(char::is_whitespace) {
                 Some((to, text)) => self.whisper(id, &name, to, text.trim_start()),
-                None => self.tell(id, format_args!("!!! Usage: /msg NAME TEXT")),
+                None => self.tell(id, "!!! Usage: /msg NAME TEXT"),
             },
             "quit" => self.leave(id, true),
             _ if word.starts_with('/') => self.say(&name, command),
-            _ => self
-                .tell(id, format_args!("!!! There is no command /{word}. To say it as text, type //{word}")),
+            _ => self.tell(id, &format!("!!! There is no /{word}. To say it as text, type //{word}")),
         }
     }
 
@@ -326,11 +318,11 @@ impl Room {
         let fine = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
         let guest = key.strip_prefix("guest").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
         if !(1..=20).contains(&name.chars().count()) || !name.chars().all(fine) {
-            self.tell(id, format_args!("!!! A name is 1 to 20 letters, digits, - and _"));
+            self.tell(id, "!!! A name is 1 to 20 letters, digits, - and _");
         } else if guest && key != format!("guest{id}") {
-            self.tell(id, format_args!("!!! {name} is for the guest with that number."));
+            self.tell(id, &format!("!!! {name} is for the guest with that number."));
         } else if self.names.get(&key).is_some_and(|&owner| owner != id) {
-            self.tell(id, format_args!("!!! {name} is taken."));
+            self.tell(id, &format!("!!! {name} is taken."));
         } else if let Some(client) = self.clients.get_mut(&id) {
             let old = mem::replace(&mut client.name, name.to_owned());
             log(format_args!("{old} is now {}", client.name));
@@ -342,12 +334,12 @@ impl Room {
 
     fn whisper(&mut self, id: u64, from: &str, to: &str, text: &str) {
         let Some(&recipient) = self.names.get(&to.to_lowercase()) else {
-            return self.tell(id, format_args!("!!! No one here is called {to}."));
+            return self.tell(id, &format!("!!! No one here is called {to}."));
         };
         let to = self.clients[&recipient].name.clone();
         log(format_args!("{from} wrote to {to} privately"));
-        self.tell(recipient, format_args!("[{from} -> you] {text}"));
-        self.tell(id, format_args!("[you -> {to}] {text}"));
+        self.tell(recipient, &format!("[{from} -> you] {text}"));
+        self.tell(id, &format!("[you -> {to}] {text}"));
     }
 
     /// Everyone who is here, or as many names as fit.
@@ -367,7 +359,7 @@ impl Room {
     }
 
     /// A line for one client alone, behind what everyone has been told so far.
-    fn tell(&mut self, id: u64, line: Arguments) {
+    fn tell(&mut self, id: u64, line: &str) {
         if let Some(client) = self.clients.get_mut(&id) {
             let _ = writeln!(client.catch_up(&self.public), "{line}");
         }
