@@ -29,7 +29,7 @@ macro_rules! peer_file {
 pub enum Peer {
     /// chat-server itself.
     Ours,
-    /// chat-server with turns of one event: what batching brings.
+    /// chat-server with turns of one event, to show what batching brings.
     OursUnbatched,
     /// The sibling as tokio's documentation would write it: a task and an unbounded channel per client.
     Tokio,

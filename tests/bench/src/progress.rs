@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// What has been planned and what has been spent.
+/// The plan, and the time spent.
 pub struct Progress {
     start: Instant,
     planned: Duration,
-    /// Of the planned time, what lies behind the step that runs now.
+    /// The part of the planned time that lies before the step that runs now.
     past: Duration,
     current: Duration,
 }
@@ -31,7 +31,7 @@ impl Progress {
     }
 }
 
-/// What is left of the plan, at the speed seen so far. The first steps say too little about it.
+/// The rest of the plan, at the speed seen so far. The first steps say too little about it.
 fn remaining(planned: Duration, past: Duration, elapsed: Duration) -> Duration {
     const TELLING: Duration = Duration::from_secs(20);
     let left = planned.saturating_sub(past);

@@ -1,4 +1,4 @@
-//! What was measured, as Markdown that also reads well on a terminal.
+//! The results, as Markdown that also reads well on a terminal.
 
 use std::process::Command;
 use std::{fs, iter, thread};

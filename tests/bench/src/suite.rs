@@ -1,5 +1,5 @@
-//! The whole comparison: every load on every server, in rounds, so that what else the machine does meanwhile
-//! falls on all of them alike.
+//! The whole comparison: every load on every server, in rounds, so that other work of the
+//! machine falls on all of them alike.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ const WARM_UP_TIME: Duration = Duration::from_millis(100);
 const JVM_WARM_UP_TIME: Duration = Duration::from_millis(1_500);
 pub const IDLE_TIME: Duration = Duration::from_secs(10);
 
-/// What was seen of a server with 1,000 idle clients.
+/// A server with 1,000 idle clients.
 pub struct Idle {
     pub threads: usize,
     pub wake_ups: u64,
@@ -44,17 +44,17 @@ pub struct Results {
     pub loads: BTreeMap<(Pace, usize, Peer), Vec<Sample>>,
     /// Milliseconds until everybody was in.
     pub joins: BTreeMap<(usize, Peer), Vec<f64>>,
-    /// What each other client got when one did not read, in percent of what it got when all did.
+    /// The rate of each other client when one did not read, in percent of its rate when all did.
     pub stalls: BTreeMap<Peer, Vec<f64>>,
     pub idle: BTreeMap<Peer, Idle>,
     /// KiB resident, by how many idle clients there were.
     pub memory: BTreeMap<(Peer, usize), u64>,
     pub versions: Vec<String>,
-    /// What did not run, and why.
+    /// The servers and loads that did not run, each with the reason.
     pub not_run: BTreeSet<String>,
 }
 
-/// Runs everything. What fails is noted and left out; the rest still counts.
+/// Runs everything. A failure is noted and left out; the rest still counts.
 pub fn run(ours: &Path, rounds: usize) -> Results {
     let mut results = Results::default();
     let peers = results.available(ours);
@@ -144,7 +144,7 @@ fn duration(pace: Pace, count: usize) -> Duration {
     }
 }
 
-/// `ncat` waits for whoever does not read, once the kernel's buffers are full: after that there is no rate.
+/// `ncat` waits for a client that does not read, once the kernel's buffers are full: then there is no rate.
 fn bears_a_stall(peer: Peer) -> bool {
     peer != Peer::Ncat
 }
@@ -153,7 +153,7 @@ fn stalls(peer: Peer, count: usize) -> bool {
     count == 100 && peer != Peer::OursUnbatched && bears_a_stall(peer)
 }
 
-/// About how long one room of one server takes: its loads, and what was seen beside them on two cores.
+/// About how long one room of one server takes: its loads, and the time that was seen beside them on two cores.
 fn planned(peer: Peer, count: usize) -> Duration {
     let loads: Duration = paces(peer, count).into_iter().map(|pace| duration(pace, count)).sum();
     let stall = if stalls(peer, count) { STALL_TIME } else { Duration::ZERO };

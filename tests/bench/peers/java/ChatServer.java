@@ -76,7 +76,7 @@ public final class ChatServer {
     }
   }
 
-  /** One connection, and what waits to be written to it. */
+  /** One connection, and the lines that wait to be written to it. */
   private static final class Client {
     private static final int MAX_WAITING = 8192;
 
@@ -144,7 +144,7 @@ public final class ChatServer {
     QUITS
   }
 
-  /** Who is here. Its lock also gives all lines one order, the same for everyone. */
+  /** The clients in the room. Its lock gives all lines one order, the same for everyone. */
   private static final class Room {
     /** In a larger room nobody's coming and going is announced. */
     private static final int ANNOUNCED = 200;

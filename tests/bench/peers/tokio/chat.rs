@@ -79,14 +79,14 @@ async fn chat(
     }
 }
 
-/// Where to send what a client is to see.
+/// A client as the room sees it: the outbox leads to the client's task.
 struct Peer {
     number: u64,
     name: String,
     outbox: mpsc::UnboundedSender<String>,
 }
 
-/// What all tasks share.
+/// All tasks share this.
 #[derive(Default)]
 struct Room {
     /// By name in lower case, so that no two names differ in case alone.

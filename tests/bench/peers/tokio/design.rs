@@ -133,7 +133,7 @@ async fn hear(id: u64, reader: &mut BufReader<OwnedReadHalf>, events: &mpsc::Sen
 struct Client {
     name: String,
     socket: OwnedWriteHalf,
-    /// What the kernel has not taken yet.
+    /// Bytes that the kernel has not taken yet.
     backlog: Vec<u8>,
     /// How much of the turn's public text this client has, or shall not have.
     heard: usize,
@@ -186,13 +186,13 @@ fn offer(socket: &OwnedWriteHalf, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// What the room's task owns. Nothing else can reach it.
+/// The state of the room's task. Nothing else can reach it.
 #[derive(Default)]
 struct Room {
     clients: HashMap<u64, Client>,
     /// By name in lower case, so that no two names differ in case alone.
     names: BTreeMap<String, u64>,
-    /// What this turn says to everyone.
+    /// The lines that this turn says to everyone.
     public: String,
 }
 
@@ -234,7 +234,7 @@ impl Room {
         .await;
     }
 
-    /// Sends what this turn has said. Without the short wait an unpaced flood would cut off clients that do read.
+    /// Sends all that this turn has said. Without the short wait an unpaced flood would cut off clients that do read.
     async fn send(&mut self) {
         let start = Instant::now();
         while self.flush() && start.elapsed() < CATCHING_UP {
