@@ -16,7 +16,7 @@ lint: ## check formatting, lints and documentation
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-bench: ## measure the server beside others, in a few minutes; one load by hand: make bench ARGS="one --help"
+bench: ## measure the server beside others, in about five minutes; one load by hand: make bench ARGS="one --help"
 	@cargo build --release --locked --quiet --workspace --target-dir target
 	@target/release/chat-bench $(ARGS)
 

@@ -58,24 +58,16 @@ pub struct Results {
 pub fn run(ours: &Path, rounds: usize) -> Results {
     let mut results = Results::default();
     let peers = results.available(ours);
-    let jobs: Vec<_> = peers.iter().flat_map(|&peer| rooms(peer).map(move |count| (peer, count))).collect();
-    let one_round: Duration = jobs.iter().map(|&(peer, count)| planned(peer, count)).sum();
+    let jobs = jobs(&peers, rounds);
     let names: Vec<_> = peers.iter().map(Peer::to_string).collect();
-    println!(
-        "{} servers ({}) in rooms of 10 to 9,000 clients, {rounds} rounds.",
-        peers.len(),
-        names.join(", ")
-    );
-    results.not_run.iter().for_each(|reason| println!("Not run: {reason}"));
-    let mut progress = Progress::start(one_round * rounds as u32 + planned_idle(&peers));
+    eprintln!("{rounds} rounds in rooms of 10 to 9,000 clients: {}.", names.join(", "));
+    results.not_run.iter().for_each(|reason| eprintln!("Not run: {reason}"));
+    let mut progress = Progress::start(planned_in_all(&jobs, &peers));
     let mut warm = BTreeMap::new();
-    for round in 1..=rounds {
-        for &(peer, count) in &jobs {
-            progress
-                .next(planned(peer, count), &format!("round {round} of {rounds}: {peer}, {count} clients"));
-            let outcome = results.room(peer, count, ours, &mut warm);
-            results.note(peer, outcome);
-        }
+    for (round, peer, count) in jobs {
+        progress.next(planned(peer, count), &format!("round {round} of {rounds}: {peer}, {count} clients"));
+        let outcome = results.room(peer, count, ours, &mut warm);
+        results.note(peer, outcome);
     }
     drop(warm);
     progress.next(planned_idle(&peers), "idle clients");
@@ -109,6 +101,18 @@ pub fn smoke(ours: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Every room of every server, round by round.
+fn jobs(peers: &[Peer], rounds: usize) -> Vec<(usize, Peer, usize)> {
+    let mut jobs = Vec::new();
+    for round in 1..=rounds {
+        for &peer in peers {
+            let worth_it = |&count: &usize| round == 1 || !is_costly(peer, count);
+            jobs.extend(rooms(peer).filter(worth_it).map(|count| (round, peer, count)));
+        }
+    }
+    jobs
+}
+
 fn rooms(peer: Peer) -> impl Iterator<Item = usize> {
     let large: &[usize] = if grows(peer) { &LARGE_ROOMS } else { &[] };
     ROOMS.into_iter().chain(large.iter().copied())
@@ -117,6 +121,11 @@ fn rooms(peer: Peer) -> impl Iterator<Item = usize> {
 /// The servers that go through the large rooms, and into the chart.
 fn grows(peer: Peer) -> bool {
     matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign)
+}
+
+/// `ncat` tells every client of every other one that joins, which takes it ten seconds here. Once is enough.
+fn is_costly(peer: Peer, count: usize) -> bool {
+    peer == Peer::Ncat && count == 1_000
 }
 
 /// The paces at which a server is measured, the flood last.
@@ -139,7 +148,7 @@ fn duration(pace: Pace, count: usize) -> Duration {
         Pace::Flood { .. } => FLOOD_TIME,
         Pace::Steady { deliveries } => {
             let seconds = 20.0 * count as f64 / f64::from(deliveries);
-            Duration::from_secs_f64(seconds.clamp(0.5, 2.0))
+            Duration::from_secs_f64(seconds.clamp(0.5, 1.5))
         }
     }
 }
@@ -158,14 +167,24 @@ fn planned(peer: Peer, count: usize) -> Duration {
     let loads: Duration = paces(peer, count).into_iter().map(|pace| duration(pace, count)).sum();
     let stall = if stalls(peer, count) { STALL_TIME } else { Duration::ZERO };
     let starts = if peer.warms_up() { 1.5 } else { 0.2 };
-    let joins =
-        peer.manners().pause.as_secs_f64() + count as f64 / if peer.warms_up() { 1_000.0 } else { 5_000.0 };
-    WARM_UP_TIME + loads + stall + Duration::from_secs_f64(starts + joins)
+    let joins_per_second = if peer.warms_up() { 1_000.0 } else { 5_000.0 };
+    let joins = if is_costly(peer, count) { 10.0 } else { count as f64 / joins_per_second };
+    WARM_UP_TIME + loads + stall + peer.manners().pause + Duration::from_secs_f64(starts + joins)
+}
+
+fn planned_in_all(jobs: &[(usize, Peer, usize)], peers: &[Peer]) -> Duration {
+    let loads: Duration = jobs.iter().map(|&(_, peer, count)| planned(peer, count)).sum();
+    loads + planned_idle(peers)
 }
 
 fn planned_idle(peers: &[Peer]) -> Duration {
-    let joins: f64 = peers.iter().map(|&peer| if grows(peer) { 3.5 } else { 2.0 }).sum();
+    let joins: f64 = idle_peers(peers).map(|peer| if grows(peer) { 3.5 } else { 2.0 }).sum();
     IDLE_TIME + Duration::from_secs_f64(joins)
+}
+
+/// One chat-server is enough, and `ncat` takes too long to let 1,000 in.
+fn idle_peers(peers: &[Peer]) -> impl Iterator<Item = Peer> {
+    peers.iter().copied().filter(|&peer| peer != Peer::OursUnbatched && peer != Peer::Ncat)
 }
 
 fn load(pace: Pace, clients: usize, duration: Duration) -> Load {
@@ -234,7 +253,7 @@ impl Results {
     /// anything wakes up while nobody says anything. Once, not in rounds, because there is nothing here that varies.
     fn idle_rooms(&mut self, peers: &[Peer], ours: &Path) -> Result<()> {
         let mut rooms = Vec::new();
-        for &peer in peers.iter().filter(|&&peer| peer != Peer::OursUnbatched) {
+        for peer in idle_peers(peers) {
             let outcome = Room::open(peer, ours).and_then(|mut room| {
                 self.memory(&mut room, peer, &ROOMS)?;
                 rooms.push((peer, room));
@@ -287,5 +306,17 @@ impl Results {
         if let Err(error) = outcome {
             self.not_run.insert(format!("{peer}: {error:#}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_rounds_of_everything_are_planned_within_six_minutes() {
+        let peers = Peer::value_variants();
+        let planned = planned_in_all(&jobs(peers, 3), peers);
+        assert!(planned < Duration::from_secs(345), "{planned:?}");
     }
 }
