@@ -24,7 +24,7 @@ import java.util.regex.Pattern;
  * its queue is full, the client is disconnected.
  *
  * <p>It keeps some simplifications of the textbooks. {@code readLine} holds a line of any length in
- * memory. A failing {@code accept} ends the server. Escape sequences pass.
+ * memory. After a failing {@code accept} no one else gets in. Escape sequences pass.
  */
 public final class ChatServer {
   private static final boolean LOGGING = !"off".equals(System.getenv("CHAT_LOG"));
