@@ -27,7 +27,7 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Manners {
     /// A sender gets its own lines too.
     pub echoes: bool,
-    /// Whoever joins is told something. Where not, somebody in the room speaks up until all hear it.
+    /// A client that joins is told something. Where not, clients in the room speak up until all hear them.
     pub greets: bool,
     /// How many may stand at the door at once. More than its listen backlog, and the kernel forgets some of them: they
     /// are tried again seconds later, or believe for ever that they are connected.
@@ -41,7 +41,7 @@ pub struct Client {
     socket: OwnedFd,
     /// The beginning of a line whose end has not come yet.
     cut: Vec<u8>,
-    /// What the kernel has not taken yet of what this client says.
+    /// Bytes that this client says and the kernel has not taken yet.
     unsent: Vec<u8>,
     /// It has received something, so the server has let it in.
     heard: bool,
@@ -139,19 +139,19 @@ impl Clients {
         let before = self.all.len();
         let (target, mut inside, mut next_call) = (before + count, before, Duration::ZERO);
         while inside < target {
-            // A few at a time, so that what those inside hear meanwhile does not pile up.
+            // A few at a time, so that the news of them does not pile up for those inside.
             let waiting = self.all.len() - inside;
             let more = (target - self.all.len()).min(self.manners.burst.saturating_sub(waiting)).min(64);
             for _ in 0..more {
                 self.connect(address)?;
             }
             if more == 0 && !self.manners.greets && start.elapsed() >= next_call {
-                // Two callers, because some servers do not send a line back to who said it.
+                // Two callers, because some servers do not send a line back to its author.
                 for caller in self.all.iter_mut().take(2) {
                     caller.unsent().extend(b"is everybody here?\n");
                     caller.send()?;
                 }
-                next_call = start.elapsed() + Duration::from_millis(20);
+                next_call = start.elapsed() + Duration::from_millis(5);
             }
             let timeout = Duration::from_millis(if more == 0 { 5 } else { 0 });
             for index in self.wait(timeout)? {

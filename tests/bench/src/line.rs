@@ -24,7 +24,7 @@ const PADDING: [u8; LEN - HEADER] = {
     padding
 };
 
-/// What a marked line says.
+/// The meaning of a marked line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marked {
     pub sender: usize,

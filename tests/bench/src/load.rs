@@ -45,7 +45,7 @@ pub struct Load {
     pub stalled: usize,
 }
 
-/// What came of a load.
+/// The outcome of a load.
 pub struct Outcome {
     pub deliveries: u64,
     /// From the first line said until the last copy came.
@@ -85,7 +85,7 @@ struct Sender {
     first: u32,
     /// When each line was sent, or was due, in nanoseconds from the start.
     sent_at: Vec<u64>,
-    /// How many of them have come back to whoever counts them for this sender.
+    /// How many of them have come back to the client that counts them for this sender.
     back: u32,
 }
 
@@ -244,7 +244,7 @@ impl Run<'_> {
         self.say(sender, window - on_their_way, self.start.elapsed())
     }
 
-    /// Whose lines this client counts as come back: its own if the server echoes them, or else its neighbour's.
+    /// The sender whose lines this client counts as come back: its own if the server echoes them, or else its neighbour's.
     fn counts_for(&self, index: usize) -> Option<usize> {
         let count = self.clients.all.len();
         let sender = if self.clients.manners.echoes { index } else { (index + count - 1) % count };

@@ -10,6 +10,7 @@ mod line;
 mod load;
 mod peer;
 mod process;
+mod progress;
 mod report;
 mod room;
 mod suite;

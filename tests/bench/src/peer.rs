@@ -2,32 +2,42 @@
 //! where its runtime is missing.
 
 mod floor;
-mod tokio;
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use std::{fmt, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::clients::Manners;
 
+/// A flag of chat-server that `--help` does not show.
+const ONE_EVENT_PER_TURN: [&str; 2] = ["--events-per-turn", "1"];
+
+/// A file of a sibling that is not built beforehand.
+macro_rules! peer_file {
+    ($path:literal) => {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/peers/", $path)
+    };
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Peer {
     /// chat-server itself.
     Ours,
-    /// A task and an unbounded channel per client, as in tokio's own chat example.
+    /// chat-server with turns of one event, to show what batching brings.
+    OursUnbatched,
+    /// The sibling as tokio's documentation would write it: a task and an unbounded channel per client.
     Tokio,
-    /// The same for rooms of thousands: only the newcomer is told that it joined, because to announce 9,000 clients
-    /// to each other takes this server 40 million lines and minutes.
-    TokioQuiet,
-    /// A thread per client, the server that chat-server is a port of.
+    /// The sibling with chat-server's design in tokio: the hardest peer.
+    TokioDesign,
+    /// The sibling in Java: two threads and a bounded queue per client.
     Java,
-    /// core.async: a channel per client.
+    /// The sibling in Clojure: core.async.
     Clojure,
     /// `ncat --chat` as it is.
     Ncat,
@@ -46,7 +56,18 @@ impl Peer {
     pub fn version(self, ours: &Path) -> Result<String> {
         match self {
             Self::Ours => first_line(Command::new(ours).arg("--version")),
-            Self::Tokio | Self::TokioQuiet | Self::Floor => Ok("part of this bench".to_owned()),
+            Self::OursUnbatched => {
+                // A server that does not know the flag must not be measured as if it obeyed it.
+                let output = Command::new(ours).args(ONE_EVENT_PER_TURN).arg("--version").output()?;
+                ensure!(output.status.success(), "chat-server does not know {}", ONE_EVENT_PER_TURN[0]);
+                Ok("chat-server with turns of one event".to_owned())
+            }
+            Self::Tokio | Self::TokioDesign => {
+                let program = self.sibling()?;
+                ensure!(program.exists(), "{} has not been built", program.display());
+                Ok("part of this bench".to_owned())
+            }
+            Self::Floor => Ok("part of this bench".to_owned()),
             Self::Java => first_line(Command::new("java").arg("--version")),
             Self::Clojure => {
                 Self::Java.version(ours)?;
@@ -63,15 +84,16 @@ impl Peer {
 
     pub fn manners(self) -> Manners {
         let burst = match self {
-            // Below the listen backlogs: 4096, 128 (the standard library's), 50 (ServerSocket's) and 10.
-            Self::Ours | Self::Floor => 4_000,
-            Self::Tokio | Self::TokioQuiet => 120,
-            Self::Java | Self::Clojure => 45,
+            // Below the listen backlogs: 4096, 1024 (Java and Clojure), 128 (tokio's default) and 10.
+            Self::Ours | Self::OursUnbatched | Self::TokioDesign | Self::Floor => 4_000,
+            Self::Java | Self::Clojure => 1_000,
+            Self::Tokio => 120,
             Self::Ncat => 8,
         };
         let greets = !matches!(self, Self::Floor | Self::Ncat);
-        // chat-server sums up the joins of a second in one line, where there are many.
-        let pause = Duration::from_millis(if self == Self::Ours { 1_100 } else { 100 });
+        // chat-server says that a client has joined a quarter of a second after it came.
+        let late = matches!(self, Self::Ours | Self::OursUnbatched);
+        let pause = Duration::from_millis(if late { 400 } else { 100 });
         Manners { echoes: self != Self::Ncat, greets, burst, pause }
     }
 
@@ -79,33 +101,47 @@ impl Peer {
     pub fn become_server(self, port: u16, ours: &Path) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let address = format!("127.0.0.1:{port}");
-        let port = port.to_string();
-        let mut command;
-        match self {
-            Self::Tokio => return tokio::serve(&address, true),
-            Self::TokioQuiet => return tokio::serve(&address, false),
+        let mut command = match self {
             Self::Floor => return floor::serve(&address),
-            Self::Ours => {
-                command = Command::new(ours);
+            Self::Ours | Self::OursUnbatched => {
+                let mut command = Command::new(ours);
                 command.args(["--listen", &address, "--max-clients", "20000", "--log-level", "warn"]);
-                // Not as an argument, so that a version from before there was pacing can be measured too.
-                command.env("CHAT_RATE", "0");
+                // Not as arguments, so that a version from before there were these limits can be measured too.
+                command.envs([("CHAT_RATE", "0"), ("CHAT_MAX_PER_IP", "0")]);
+                if self == Self::OursUnbatched {
+                    command.args(ONE_EVENT_PER_TURN);
+                }
+                command
+            }
+            Self::Tokio | Self::TokioDesign => {
+                let mut command = Command::new(self.sibling()?);
+                command.arg(&address);
+                command
             }
             Self::Java => {
-                command = Command::new("java");
-                command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/peers/java/ChatServer.java"), &port]);
+                let mut command = Command::new("java");
+                command.args([peer_file!("java/ChatServer.java"), &address]);
+                command
             }
             Self::Clojure => {
-                command = Command::new("java");
+                let mut command = Command::new("java");
                 command.args(["-cp", "/usr/share/java/*", "clojure.main"]);
-                command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/peers/clojure/chat.clj"), &port]);
+                command.args([peer_file!("clojure/chat.clj"), &address]);
+                command
             }
             Self::Ncat => {
-                command = Command::new("ncat");
-                command.args(["--listen", "--chat", "--max-conns", "1100", "127.0.0.1", &port]);
+                let mut command = Command::new("ncat");
+                command.args(["--listen", "--chat", "--max-conns", "1100", "127.0.0.1", &port.to_string()]);
+                command
             }
-        }
+        };
+        command.env("CHAT_LOG", "off");
         Err(command.exec()).with_context(|| format!("cannot run {command:?}"))
+    }
+
+    /// The program of a sibling in Rust, which cargo builds beside the bench.
+    fn sibling(self) -> Result<PathBuf> {
+        Ok(std::env::current_exe()?.with_file_name(format!("sibling-{self}")))
     }
 }
 

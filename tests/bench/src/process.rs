@@ -22,7 +22,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     pub address: SocketAddr,
     process: Child,
-    /// What the server says on stderr, shown if it does not start.
+    /// The server's stderr, shown if it does not start.
     log: PathBuf,
 }
 
@@ -112,7 +112,7 @@ impl Drop for Server {
 }
 
 impl CpuTimes {
-    /// What all threads used since `earlier`. Threads that ended in between are not seen; servers that start one per
+    /// The time that all threads used since `earlier`. Threads that ended in between are not seen; servers that start one per
     /// client end them when the clients leave, and no client leaves during a load.
     pub fn since(&self, earlier: &Self) -> Duration {
         let used = |(thread, now): (&String, &u64)| now.saturating_sub(*earlier.0.get(thread).unwrap_or(&0));

@@ -1,4 +1,4 @@
-//! What was measured, as Markdown that also reads well on a terminal.
+//! The results, as Markdown that also reads well on a terminal.
 
 use std::process::Command;
 use std::{fs, iter, thread};
@@ -16,8 +16,8 @@ Every value is the median of the rounds, with the least and the greatest in brac
 - *CPU*: what the server used, from the kernel's scheduler statistics, in microseconds per line delivered.
 - *Generator*: the cores that the load generator used, which is one thread. Near 1.00, a faster server would not show.
 - *Wrong*: copies that came twice, in the wrong order or with a wrong byte.
-- *floor*: a bare relay that parses nothing. *tokio-quiet*: the tokio peer without announcements of joins, for rooms
-  in which they would take it minutes.
+- *ours-unbatched*: chat-server with turns of one event. *tokio*: the sibling as tokio's documentation would write it.
+  *tokio-design*: the sibling with chat-server's own design. *floor*: a bare relay that parses nothing.
 ";
 
 pub fn markdown(results: &Results, rounds: usize) -> String {

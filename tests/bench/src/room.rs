@@ -16,7 +16,7 @@ pub struct Room {
     peer: Peer,
 }
 
-/// What a load on a server showed.
+/// The figures that a load on a server gave.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// Deliveries per second.

@@ -1,5 +1,5 @@
-//! The whole comparison: every load on every server, in rounds, so that what else the machine does meanwhile
-//! falls on all of them alike.
+//! The whole comparison: every load on every server, in rounds, so that other work of the
+//! machine falls on all of them alike.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use crate::load::{Load, Pace};
 use crate::peer::Peer;
+use crate::progress::Progress;
 use crate::room::{Room, Sample};
 
 /// Rooms that every server is measured in.
@@ -25,16 +26,13 @@ pub const FLOOD: Pace = Pace::Flood { window: 32 };
 const SLOW: Pace = Pace::Steady { deliveries: 2_000 };
 pub const BRISK: Pace = Pace::Steady { deliveries: 20_000 };
 
-const FLOOD_TIME: Duration = Duration::from_millis(300);
-/// In rooms of 1,000 and more, where lines are few; half of it in smaller ones.
-const STEADY_TIME: Duration = Duration::from_millis(1_000);
-/// Long enough that the moment in which a server finds out that somebody does not read is not all that is seen.
-const STALL_TIME: Duration = Duration::from_secs(2);
+const FLOOD_TIME: Duration = Duration::from_secs(1);
+const STALL_TIME: Duration = Duration::from_secs(1);
 const WARM_UP_TIME: Duration = Duration::from_millis(100);
 const JVM_WARM_UP_TIME: Duration = Duration::from_millis(1_500);
 pub const IDLE_TIME: Duration = Duration::from_secs(10);
 
-/// What was seen of a server with 1,000 idle clients.
+/// A server with 1,000 idle clients.
 pub struct Idle {
     pub threads: usize,
     pub wake_ups: u64,
@@ -46,39 +44,37 @@ pub struct Results {
     pub loads: BTreeMap<(Pace, usize, Peer), Vec<Sample>>,
     /// Milliseconds until everybody was in.
     pub joins: BTreeMap<(usize, Peer), Vec<f64>>,
-    /// What each other client got when one did not read, in percent of what it got when all did.
+    /// The rate of each other client when one did not read, in percent of its rate when all did.
     pub stalls: BTreeMap<Peer, Vec<f64>>,
     pub idle: BTreeMap<Peer, Idle>,
     /// KiB resident, by how many idle clients there were.
     pub memory: BTreeMap<(Peer, usize), u64>,
     pub versions: Vec<String>,
-    /// What did not run, and why.
+    /// The servers and loads that did not run, each with the reason.
     pub not_run: BTreeSet<String>,
 }
 
-/// Runs everything. What fails is noted and left out; the rest still counts.
+/// Runs everything. A failure is noted and left out; the rest still counts.
 pub fn run(ours: &Path, rounds: usize) -> Results {
     let mut results = Results::default();
     let peers = results.available(ours);
+    let jobs = jobs(&peers, rounds);
+    let names: Vec<_> = peers.iter().map(Peer::to_string).collect();
+    eprintln!("{rounds} rounds in rooms of 10 to 9,000 clients: {}.", names.join(", "));
+    results.not_run.iter().for_each(|reason| eprintln!("Not run: {reason}"));
+    let mut progress = Progress::start(planned_in_all(&jobs, &peers));
     let mut warm = BTreeMap::new();
-    for round in 1..=rounds {
-        for &peer in &peers {
-            eprintln!("round {round} of {rounds}: {peer}");
-            if peer != Peer::TokioQuiet {
-                let outcome = results.small_rooms(peer, ours, &mut warm);
-                results.note(peer, outcome);
-            }
-            if matches!(peer, Peer::Ours | Peer::TokioQuiet | Peer::Floor) {
-                let outcome = results.large_rooms(peer, ours);
-                results.note(peer, outcome);
-            }
-        }
+    for (round, peer, count) in jobs {
+        progress.next(planned(peer, count), &format!("round {round} of {rounds}: {peer}, {count} clients"));
+        let outcome = results.room(peer, count, ours, &mut warm);
+        results.note(peer, outcome);
     }
     drop(warm);
-    eprintln!("idle clients");
+    progress.next(planned_idle(&peers), "idle clients");
     if let Err(error) = results.idle_rooms(&peers, ours) {
         results.not_run.insert(format!("idle clients: {error:#}"));
     }
+    progress.end();
     results
 }
 
@@ -105,9 +101,90 @@ pub fn smoke(ours: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The other servers wait for whoever does not read, once the kernel's buffers are full: after that there is no rate.
+/// Every room of every server, round by round.
+fn jobs(peers: &[Peer], rounds: usize) -> Vec<(usize, Peer, usize)> {
+    let mut jobs = Vec::new();
+    for round in 1..=rounds {
+        for &peer in peers {
+            let worth_it = |&count: &usize| round == 1 || !is_costly(peer, count);
+            jobs.extend(rooms(peer).filter(worth_it).map(|count| (round, peer, count)));
+        }
+    }
+    jobs
+}
+
+fn rooms(peer: Peer) -> impl Iterator<Item = usize> {
+    let large: &[usize] = if grows(peer) { &LARGE_ROOMS } else { &[] };
+    ROOMS.into_iter().chain(large.iter().copied())
+}
+
+/// The servers that go through the large rooms, and into the chart.
+fn grows(peer: Peer) -> bool {
+    matches!(peer, Peer::Ours | Peer::Tokio | Peer::TokioDesign)
+}
+
+/// `ncat` tells every client of every other one that joins, which takes it ten seconds here. Once is enough.
+fn is_costly(peer: Peer, count: usize) -> bool {
+    peer == Peer::Ncat && count == 1_000
+}
+
+/// The paces at which a server is measured, the flood last.
+fn paces(peer: Peer, count: usize) -> Vec<Pace> {
+    let mut paces = Vec::new();
+    if grows(peer) || peer == Peer::Floor {
+        // At so few deliveries a large room hears a line or two in a second, which says nothing.
+        if count <= 100 {
+            paces.push(SLOW);
+        }
+        paces.push(BRISK);
+    }
+    paces.push(FLOOD);
+    paces
+}
+
+/// Long enough for twenty lines, as far as patience goes.
+fn duration(pace: Pace, count: usize) -> Duration {
+    match pace {
+        Pace::Flood { .. } => FLOOD_TIME,
+        Pace::Steady { deliveries } => {
+            let seconds = 20.0 * count as f64 / f64::from(deliveries);
+            Duration::from_secs_f64(seconds.clamp(0.5, 1.5))
+        }
+    }
+}
+
+/// `ncat` waits for a client that does not read, once the kernel's buffers are full: then there is no rate.
 fn bears_a_stall(peer: Peer) -> bool {
-    matches!(peer, Peer::Ours | Peer::Tokio | Peer::Floor)
+    peer != Peer::Ncat
+}
+
+fn stalls(peer: Peer, count: usize) -> bool {
+    count == 100 && peer != Peer::OursUnbatched && bears_a_stall(peer)
+}
+
+/// About how long one room of one server takes: its loads, and the time that was seen beside them on two cores.
+fn planned(peer: Peer, count: usize) -> Duration {
+    let loads: Duration = paces(peer, count).into_iter().map(|pace| duration(pace, count)).sum();
+    let stall = if stalls(peer, count) { STALL_TIME } else { Duration::ZERO };
+    let starts = if peer.warms_up() { 1.5 } else { 0.2 };
+    let joins_per_second = if peer.warms_up() { 1_000.0 } else { 5_000.0 };
+    let joins = if is_costly(peer, count) { 10.0 } else { count as f64 / joins_per_second };
+    WARM_UP_TIME + loads + stall + peer.manners().pause + Duration::from_secs_f64(starts + joins)
+}
+
+fn planned_in_all(jobs: &[(usize, Peer, usize)], peers: &[Peer]) -> Duration {
+    let loads: Duration = jobs.iter().map(|&(_, peer, count)| planned(peer, count)).sum();
+    loads + planned_idle(peers)
+}
+
+fn planned_idle(peers: &[Peer]) -> Duration {
+    let joins: f64 = idle_peers(peers).map(|peer| if grows(peer) { 3.5 } else { 2.0 }).sum();
+    IDLE_TIME + Duration::from_secs_f64(joins)
+}
+
+/// One chat-server is enough, and `ncat` takes too long to let 1,000 in.
+fn idle_peers(peers: &[Peer]) -> impl Iterator<Item = Peer> {
+    peers.iter().copied().filter(|&peer| peer != Peer::OursUnbatched && peer != Peer::Ncat)
 }
 
 fn load(pace: Pace, clients: usize, duration: Duration) -> Load {
@@ -128,50 +205,47 @@ impl Results {
         peers
     }
 
-    /// One server through the smaller rooms. A JVM takes seconds to start and to warm up, so it stays in `warm` for
+    /// One server in one room. A JVM takes seconds to start and to warm up, so it stays in `warm` for the next room and
     /// the next round. The others start afresh for every room.
-    fn small_rooms(&mut self, peer: Peer, ours: &Path, warm: &mut BTreeMap<Peer, Room>) -> Result<()> {
-        for count in ROOMS {
-            if !peer.warms_up() {
-                warm.remove(&peer);
-            }
-            let room = match warm.entry(peer) {
-                Entry::Occupied(running) => running.into_mut(),
-                Entry::Vacant(place) => {
-                    let room = place.insert(Room::open(peer, ours)?);
-                    if peer.warms_up() {
-                        room.grow(count)?;
-                        room.measure(&load(FLOOD, count, JVM_WARM_UP_TIME))?;
-                    }
-                    room
+    fn room(&mut self, peer: Peer, count: usize, ours: &Path, warm: &mut BTreeMap<Peer, Room>) -> Result<()> {
+        if !peer.warms_up() {
+            warm.remove(&peer);
+        }
+        let room = match warm.entry(peer) {
+            Entry::Occupied(running) => running.into_mut(),
+            Entry::Vacant(place) => {
+                let room = place.insert(Room::open(peer, ours)?);
+                if peer.warms_up() {
+                    room.grow(count)?;
+                    room.measure(&load(FLOOD, count, JVM_WARM_UP_TIME))?;
                 }
-            };
-            room.clear()?;
-            self.join(room, peer, count)?;
-            room.measure(&load(FLOOD, count, WARM_UP_TIME))?;
-            if matches!(peer, Peer::Ours | Peer::Tokio | Peer::Floor) {
-                let duration = if count < 1_000 { STEADY_TIME / 2 } else { STEADY_TIME };
-                self.measure(room, peer, &load(SLOW, count, duration))?;
-                self.measure(room, peer, &load(BRISK, count, duration))?;
+                room
             }
-            let all_reading = self.measure(room, peer, &load(FLOOD, count, FLOOD_TIME))?;
-            if count == 100 && bears_a_stall(peer) {
-                let load = Load { stalled: 1, ..load(FLOOD, count, STALL_TIME) };
-                let others = room.measure(&load)?.rate / (count - 1) as f64;
-                let kept = 100.0 * others / (all_reading.rate / count as f64);
-                self.stalls.entry(peer).or_default().push(kept);
-            }
+        };
+        room.clear()?;
+        self.join(room, peer, count)?;
+        room.measure(&load(FLOOD, count, WARM_UP_TIME))?;
+        for pace in paces(peer, count) {
+            self.measure(room, peer, &load(pace, count, duration(pace, count)))?;
+        }
+        if stalls(peer, count) {
+            self.stall(room, peer)?;
+        }
+        if !peer.warms_up() {
+            warm.remove(&peer);
         }
         Ok(())
     }
 
-    fn large_rooms(&mut self, peer: Peer, ours: &Path) -> Result<()> {
-        for count in LARGE_ROOMS {
-            let room = &mut Room::open(peer, ours)?;
-            self.join(room, peer, count)?;
-            self.measure(room, peer, &load(BRISK, count, STEADY_TIME))?;
-            self.measure(room, peer, &load(FLOOD, count, FLOOD_TIME))?;
-        }
+    /// One client stops reading, under flood.
+    fn stall(&mut self, room: &mut Room, peer: Peer) -> Result<()> {
+        let count = room.clients.all.len();
+        let flood = self.loads.get(&(FLOOD, count, peer)).and_then(|samples| samples.last()).copied();
+        let Some(all_reading) = flood else { return Ok(()) };
+        let load = Load { stalled: 1, ..load(FLOOD, count, STALL_TIME) };
+        let others = room.measure(&load)?.rate / (count - 1) as f64;
+        let kept = 100.0 * others / (all_reading.rate / count as f64);
+        self.stalls.entry(peer).or_default().push(kept);
         Ok(())
     }
 
@@ -179,7 +253,7 @@ impl Results {
     /// anything wakes up while nobody says anything. Once, not in rounds, because there is nothing here that varies.
     fn idle_rooms(&mut self, peers: &[Peer], ours: &Path) -> Result<()> {
         let mut rooms = Vec::new();
-        for &peer in peers {
+        for peer in idle_peers(peers) {
             let outcome = Room::open(peer, ours).and_then(|mut room| {
                 self.memory(&mut room, peer, &ROOMS)?;
                 rooms.push((peer, room));
@@ -198,11 +272,11 @@ impl Results {
             let (threads, wake_ups) = (room.server.threads()?, after - before);
             self.idle.insert(*peer, Idle { threads, wake_ups });
         }
-        // The larger ones only after the others are gone: a process may not have descriptors for all of them.
-        rooms.retain(|(peer, _)| matches!(peer, Peer::Ours | Peer::TokioQuiet));
-        for (peer, room) in &mut rooms {
-            let outcome = self.memory(room, *peer, &LARGE_ROOMS);
-            self.note(*peer, outcome);
+        // The larger ones only after the others are gone, and one at a time: there may not be descriptors for more.
+        rooms.retain(|&(peer, _)| grows(peer));
+        for (peer, mut room) in rooms {
+            let outcome = self.memory(&mut room, peer, &LARGE_ROOMS);
+            self.note(peer, outcome);
         }
         Ok(())
     }
@@ -213,11 +287,11 @@ impl Results {
         Ok(())
     }
 
-    fn measure(&mut self, room: &mut Room, peer: Peer, load: &Load) -> Result<Sample> {
+    fn measure(&mut self, room: &mut Room, peer: Peer, load: &Load) -> Result<()> {
         let sample = room.measure(load)?;
         let key = (load.pace, room.clients.all.len(), peer);
         self.loads.entry(key).or_default().push(sample);
-        Ok(sample)
+        Ok(())
     }
 
     fn memory(&mut self, room: &mut Room, peer: Peer, counts: &[usize]) -> Result<()> {
@@ -232,5 +306,17 @@ impl Results {
         if let Err(error) = outcome {
             self.not_run.insert(format!("{peer}: {error:#}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_rounds_of_everything_are_planned_within_six_minutes() {
+        let peers = Peer::value_variants();
+        let planned = planned_in_all(&jobs(peers, 3), peers);
+        assert!(planned < Duration::from_secs(345), "{planned:?}");
     }
 }

@@ -1,47 +1,202 @@
-;; The chat server as core.async would have it: what anybody says goes into one channel, a mult copies it to a channel
-;; per client, and the channels do all the waiting. Sockets block, so each client has two threads, not go blocks:
-;; one takes from its socket and puts into the channel, the other takes from its tap and writes to its socket.
+;; The chat with core.async: java -cp '/usr/share/java/*' clojure.main chat.clj HOST:PORT
+;;
+;; One go-loop owns the room, a plain value. Everything that happens comes to it through one channel of events, and it
+;; never waits: what a client is to see is offered to that client's own channel, and a client whose channel is full is
+;; disconnected. Sockets block, so each client has two threads and no go block: one reads from its socket and puts into
+;; the channel of events, the other takes from its channel and writes to its socket.
+;;
+;; It keeps some simplifications of the textbooks. A line of any length is held in memory. A failing accept ends the
+;; server. Escape sequences pass.
 
-(require '[clojure.core.async :refer [<!! >!! chan close! mult tap thread untap]]
-         '[clojure.java.io :as io])
-(import '(java.io BufferedWriter IOException)
-        '(java.net InetAddress ServerSocket Socket))
+(ns chat
+  (:require
+   [clojure.core.async :as async :refer [<! <!! >!! chan close! go-loop offer! poll! thread]]
+   [clojure.java.io :as io]
+   [clojure.string :as str])
+  (:import
+   (java.io IOException)
+   (java.net InetAddress ServerSocket Socket)))
 
-(def said (chan 64))
-(def room (mult said))
+(set! *warn-on-reflection* true)
 
-(defn write-lines [^BufferedWriter writer lines]
+;; In a larger room nobody's coming and going is announced.
+(def announced 200)
+
+;; Lines that may wait for one client.
+(def max-waiting 8192)
+
+(def logging? (not= "off" (System/getenv "CHAT_LOG")))
+
+;; The log loses its oldest lines rather than make the room wait for a terminal.
+(def log-lines (chan (async/sliding-buffer 1024)))
+
+(defn log [& words]
+  (when logging?
+    (async/put! log-lines (str/join words))))
+
+;;; The room. Each function takes a room and returns the next one, with what is to be sent as mail in it.
+
+(def empty-room
+  {:clients {}                                          ; by number
+   :names (sorted-map-by String/CASE_INSENSITIVE_ORDER) ; to numbers, so that no two names differ in case alone
+   :mail []})                                           ; pairs of a client and a line, or :end
+
+(defn tell [room number line]
+  (update room :mail conj [(get-in room [:clients number]) line]))
+
+(defn broadcast [room line]
+  (update room :mail into (map #(vector % line)) (vals (:clients room))))
+
+(defn announce [room size line]
+  (if (<= size announced) (broadcast room line) room))
+
+(defn here
+  "Everyone who is here, or as many names as fit."
+  [{:keys [names]} columns]
+  (loop [line (str "*** " (count names) " here: ")
+         separator ""
+         [name & others] (keys names)
+         unnamed (count names)]
+    (let [more (str " … and " unnamed " more")
+          longer (str line separator name)]
+      (cond
+        (nil? name) line
+        (> (+ (count longer) (if others (count more) 0)) columns) (str line more)
+        :else (recur longer ", " others (dec unnamed))))))
+
+(defn join [room {:keys [number name] :as client}]
+  (as-> room room
+    (announce room (inc (count (:clients room))) (str "*** " name " joined"))
+    (assoc-in room [:clients number] client)
+    (assoc-in room [:names name] number)
+    (tell room number (str "*** Welcome to chat-server! You are " name "."))
+    (tell room number "*** Any text is for everyone. Or: /nick NAME, /list, /msg NAME TEXT, /quit")
+    (tell room number (here room 80))))
+
+(defn leave [room number hears-it?]
+  (let [{:keys [name] :as client} (get-in room [:clients number])
+        size (count (:clients room))
+        without (fn [room]
+                  (-> room
+                      (update :clients dissoc number)
+                      (update :names dissoc name)))
+        line (str "*** " name " left")]
+    (log name " disconnected")
+    (-> (if hears-it?
+          (-> room (announce size line) without)
+          (-> room without (announce size line)))
+        (update :mail conj [client :end]))))
+
+(defn say [room {:keys [name]} text]
+  (log name ": " text)
+  (broadcast room (str "<" name "> " text)))
+
+(defn whisper [room {:keys [number name]} [to text]]
+  (let [recipient (get-in room [:names (str to)])
+        to-name (get-in room [:clients recipient :name])]
+    (cond
+      (str/blank? text) (tell room number "!!! Usage: /msg NAME TEXT")
+      (nil? recipient) (tell room number (str "!!! No one here is called " to "."))
+      :else (do
+              (log name " wrote to " to-name " privately")
+              (-> room
+                  (tell recipient (str "[" name " -> you] " text))
+                  (tell number (str "[you -> " to-name "] " text)))))))
+
+(defn rename [room {:keys [number name]} wanted]
+  (cond
+    (not (re-matches #"[\p{L}\p{N}_-]{1,20}" wanted))
+    (tell room number "!!! A name is 1 to 20 letters, digits, - and _")
+
+    (and (re-matches #"(?i)guest[0-9]*" wanted) (not (.equalsIgnoreCase (str "guest" number) wanted)))
+    (tell room number (str "!!! " wanted " is for the guest with that number."))
+
+    (not= number (get-in room [:names wanted] number))
+    (tell room number (str "!!! " wanted " is taken."))
+
+    :else
+    (do
+      (log name " is now " wanted)
+      (-> room
+          (update :names dissoc name)
+          (assoc-in [:names wanted] number)
+          (assoc-in [:clients number :name] wanted)
+          (broadcast (str "*** " name " is now " wanted))))))
+
+(defn obey [room {:keys [number] :as client} line]
+  (let [typed (str/trim line)
+        [word rest] (str/split typed #"\s+" 2)]
+    (cond
+      (= typed "") room
+      (str/starts-with? typed "//") (say room client (subs typed 1))
+      (str/starts-with? typed "/") (case word
+                                     "/nick" (rename room client (str rest))
+                                     "/list" (tell room number (here room 4000))
+                                     "/msg" (whisper room client (str/split (str rest) #"\s+" 2))
+                                     "/quit" (leave room number true)
+                                     (tell room number (str "!!! There is no command " word
+                                                            ". To say it as text, type /" word)))
+      :else (say room client line))))
+
+(defn step [room [what number detail]]
+  (let [client (get-in room [:clients number])]
+    (cond
+      (= what :joined) (join room detail)
+      (nil? client) room ; It has left; what it said after /quit is not heard.
+      (= what :said) (obey room client detail)
+      (= what :left) (leave room number false))))
+
+;;; The world around the room: sockets, threads and channels.
+
+(defn deliver! [[{:keys [lines ^Socket socket]} line]]
+  (cond
+    (= line :end) (close! lines)
+    ;; Too slow. Its reading thread finds the socket closed, and then it leaves.
+    (not (offer! lines line)) (.close socket)))
+
+(defn run-room! [events]
+  (go-loop [room empty-room]
+    (when-let [event (<! events)]
+      (let [{:keys [mail] :as room} (step room event)]
+        (run! deliver! mail)
+        (recur (assoc room :mail []))))))
+
+(defn read-lines! [events number ^Socket socket]
   (try
-    (loop []
-      (when-let [^String line (<!! lines)]
-        (.write writer line)
-        (.newLine writer)
-        (.flush writer)
-        (recur)))
-    (catch IOException _))
-  ;; The room waits for every tap, so one that nobody takes from must leave the room.
-  (untap room lines)
-  (close! lines))
+    (doseq [line (line-seq (io/reader (.getInputStream socket)))]
+      (>!! events [:said number line]))
+    (catch IOException _)) ; The connection broke: the client is gone, as if it had hung up.
+  (>!! events [:left number]))
 
-(defn converse [^Socket socket name]
-  (let [lines (chan 64)]
-    (try
-      (with-open [socket socket
-                  reader (io/reader socket)
-                  writer (io/writer socket)]
-        (tap room lines)
-        (thread (write-lines writer lines))
-        (>!! said (str "*** " name " joined"))
-        (doseq [line (line-seq reader)]
-          (>!! said (str "<" name "> " line))))
-      (catch IOException _))
-    (untap room lines)
-    (close! lines)
-    (>!! said (str "*** " name " left"))))
+(defn write-lines! [lines ^Socket socket]
+  (try
+    (with-open [socket socket
+                writer (io/writer (.getOutputStream socket))]
+      (loop []
+        (when-let [^String line (or (poll! lines)
+                                    (do (.flush writer) (<!! lines)))]
+          (.write writer line)
+          (.write writer "\n")
+          (recur))))
+    (catch IOException _))) ; The reading thread finds out too.
 
-(let [port (parse-long (first *command-line-args*))
-      listener (ServerSocket. port 0 (InetAddress/getLoopbackAddress))]
-  (println "Chat server started...")
-  (doseq [number (rest (range))]
-    (let [socket (.accept listener)]
-      (thread (converse socket (str "guest" number))))))
+(defn serve! [events number ^Socket socket]
+  (.setTcpNoDelay socket true)
+  (let [lines (chan max-waiting)
+        name (str "guest" number)]
+    (log name " connected from " (.getRemoteSocketAddress socket))
+    (>!! events [:joined number {:number number :name name :lines lines :socket socket}])
+    (thread (write-lines! lines socket))
+    (thread (read-lines! events number socket))))
+
+(defn -main [address]
+  (let [[host port] (str/split address #":")
+        listener (ServerSocket. (parse-long port) 1024 (InetAddress/getByName host))
+        events (chan 1024)]
+    (println "Chat server started...")
+    (println (str "Listening on " host ":" (.getLocalPort listener)))
+    (thread (run! println (repeatedly #(<!! log-lines))))
+    (run-room! events)
+    (run! #(serve! events % (.accept listener)) (rest (range)))))
+
+(-main (or (first *command-line-args*) "127.0.0.1:12345"))

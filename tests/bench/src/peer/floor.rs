@@ -15,7 +15,7 @@ const LISTENER: u64 = u64::MAX;
 
 struct Client {
     socket: OwnedFd,
-    /// What the kernel has not taken yet.
+    /// Bytes that the kernel has not taken yet.
     unsent: Vec<u8>,
 }
 
