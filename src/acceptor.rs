@@ -7,13 +7,14 @@ use crate::client::{Client, STACK_SIZE};
 use crate::config::Config;
 use crate::event::Event;
 use crate::guard::admission::{Admission, EXHAUSTED, check_headroom};
-use crate::guard::{listener, pace::Pace, turned_away::TurnedAway};
+use crate::guard::{listener, turned_away::TurnedAway};
 use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::{io, sync::Arc, thread, time::Duration};
+use std::time::{Duration, Instant};
+use std::{io, sync::Arc, thread};
 
 /// How long the acceptor rests when the system has nothing left for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -73,7 +74,7 @@ impl Acceptor {
     }
 
     fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
-        let permit = match self.admission.admit(peer.ip()) {
+        let permit = match self.admission.admit(peer.ip(), Instant::now()) {
             Ok(permit) => permit,
             Err(refusal) => return self.turned_away.refuse(&socket.into(), peer, refusal, &refusal),
         };
@@ -86,8 +87,7 @@ impl Acceptor {
             peer,
             socket: Arc::new(socket),
             max_line: self.config.max_line,
-            pace: Pace::new(self.config.rate, self.config.burst),
-            _permit: permit,
+            permit,
         };
         let socket = client.socket.clone();
         if let Err(error) = self.start_thread(client) {

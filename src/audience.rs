@@ -21,7 +21,7 @@ use log::trace;
 use rustix::net::sockopt::set_socket_linger;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-use std::{convert::Infallible, fmt::Display, io::Write, mem, sync::Arc};
+use std::{fmt::Display, io::Write, mem, sync::Arc};
 
 /// A client with a backlog counts as reading if its kernel has accepted bytes within this time. It may be slow, or its
 /// machine busy; one that has stopped is not waited for.
@@ -56,8 +56,11 @@ pub(crate) struct Connection {
     stamped: Option<Date>,
     /// It hears nothing new and is only sent what waits.
     leaving: bool,
-    /// The client's thread waits for the end of this channel, which comes with the end of this connection.
-    _done: Sender<Infallible>,
+    /// The client's thread gets a ticket for each line that was taken, and waits for the end of this channel, which comes
+    /// with the end of this connection.
+    tickets: Sender<()>,
+    /// How many of the bytes that wait are answers to the client itself, at most.
+    own: usize,
 }
 
 /// What a flush found out.
@@ -83,7 +86,7 @@ impl Audience {
         id: ClientId,
         peer: SocketAddr,
         socket: Arc<TcpStream>,
-        done: Sender<Infallible>,
+        tickets: Sender<()>,
     ) {
         let (outbox, now) = (Outbox::new(socket, &self.public), Instant::now());
         let connection = Connection {
@@ -94,7 +97,8 @@ impl Audience {
             accepted: now,
             stamped: None,
             leaving: false,
-            _done: done,
+            tickets,
+            own: 0,
         };
         let at = self.connections.partition_point(|other| other.id < id);
         self.connections.insert(at, connection);
@@ -128,6 +132,12 @@ impl Audience {
             Recipients::Only(id) => {
                 self.with_outbox(id, |connection, public| connection.write(public, line, stamp))
             }
+            Recipients::Asker(id) => self.with_outbox(id, |connection, public| {
+                connection.outbox.catch_up(public);
+                let before = connection.outbox.backlog();
+                connection.write(public, line, stamp);
+                connection.own += connection.outbox.backlog() - before;
+            }),
         }
     }
 
@@ -192,6 +202,13 @@ impl Audience {
     /// How many bytes were said in this turn so far, to everyone and to single clients.
     pub(crate) fn said(&self) -> usize {
         self.public.len() + self.private
+    }
+
+    /// A line of a client has been taken: its thread may send one more.
+    pub(crate) fn return_ticket(&self, id: ClientId) {
+        if let Some(at) = self.position(id) {
+            let _ = self.connections[at].tickets.try_send(()); // It cannot be full: there are no more tickets.
+        }
     }
 
     /// Whether bytes wait that are not for everyone, a backlog above all.
@@ -295,7 +312,9 @@ impl Connection {
                 self.accepted = now;
             }
             let reads = now.duration_since(self.accepted) < STILL_READING;
-            flushed.crowded |= reads && backlog > max_backlog / 2;
+            flushed.crowded |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
+        } else {
+            self.own = 0;
         }
         Ok(())
     }

@@ -7,12 +7,13 @@
 use crate::chat::ClientId;
 use crate::chat::command::{Command, Request};
 use crate::event::{Departure, Event};
-use crate::guard::{Lines, admission::Permit, pace::Pace, parting::linger};
+use crate::guard::text::{printable, visible};
+use crate::guard::{EVENTS_UNDER_WAY, Lines, admission::Permit, parting::linger};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::trace;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{convert::Infallible, io, sync::Arc};
+use std::{io, sync::Arc};
 
 /// How much stack a client's thread gets, in bytes. It needs a few KiB; pages that it does not touch cost no memory.
 pub(crate) const STACK_SIZE: usize = 128 * 1024;
@@ -25,25 +26,25 @@ pub(crate) struct Client {
     /// Shared with the dispatcher: this thread reads, the dispatcher writes.
     pub(crate) socket: Arc<TcpStream>,
     pub(crate) max_line: usize,
-    pub(crate) pace: Pace,
-    /// Its place in the room, given back when this is dropped.
-    pub(crate) _permit: Permit,
+    /// Its place in the room, given back when this is dropped, and its pace.
+    pub(crate) permit: Permit,
 }
 
 impl Client {
     /// The whole life of the client's thread.
-    pub(crate) fn run(self, events: Sender<Event>) {
+    pub(crate) fn run(mut self, events: Sender<Event>) {
         self.live(&events, Client::listen);
         // The place is free before the sender is gone: when all senders are gone, all places are free.
         drop(self);
         drop(events);
     }
 
-    fn live(&self, events: &Sender<Event>, listen: Listen) {
-        let Client { id, peer, .. } = *self;
-        // The dispatcher keeps one end for as long as it has something to send to this client. Dropping it is the message.
-        let (keep, done) = bounded(0);
-        let joined = Event::Joined { id, peer, socket: self.socket.clone(), done: keep };
+    fn live(&mut self, events: &Sender<Event>, listen: Listen) {
+        let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
+        // The dispatcher returns a ticket for each event that it has taken, and keeps its end for as long as it has
+        // something to send to this client. Dropping it is the message.
+        let (tickets, done) = bounded(EVENTS_UNDER_WAY);
+        let joined = Event::Joined { id, peer, socket, tickets };
         if events.send(joined).is_err() {
             return;
         }
@@ -57,20 +58,23 @@ impl Client {
     }
 
     /// Reads lines until there are no more, and says why.
-    fn listen(&self, events: &Sender<Event>, done: &Receiver<Infallible>) -> io::Result<Departure> {
+    fn listen(&mut self, events: &Sender<Event>, tickets: &Receiver<()>) -> io::Result<Departure> {
         let id = self.id;
-        let mut lines = Lines::new(&self.socket, self.max_line, self.pace.clone(), done);
+        let mut lines = Lines::new(&self.socket, self.max_line, &mut self.permit.pace, tickets);
         let tell = |how| drop(events.send(Event::Line { id, request: Ok(Request::Slowed(how)) }));
         while let Some(line) = lines.next(tell)? {
-            let request = match line.map(|bytes| Command::parse(&String::from_utf8_lossy(bytes))) {
+            let request = match line.map(|line| Command::parse(&printable(&line), &visible(&line))) {
                 Ok(None) => continue, // A blank line.
                 Ok(Some(Ok(Command::Quit(last_word)))) => return Ok(Departure::Quit(last_word)),
-                Ok(Some(Ok(Command::Room(request)))) => Ok(request),
+                Ok(Some(Ok(Command::Room(request)))) => {
+                    lines.charge(request.cost());
+                    Ok(request)
+                }
                 Ok(Some(Err(problem))) | Err(problem) => Err(problem),
             };
             trace!("client {id}: on its way to the dispatcher");
             // This waits while the channel is full, and so the client waits too.
-            if events.send(Event::Line { id, request }).is_err() {
+            if !lines.may_send() || events.send(Event::Line { id, request }).is_err() {
                 return Ok(Departure::Shutdown);
             }
         }
@@ -79,7 +83,7 @@ impl Client {
 }
 
 /// What a client's thread does between joining and leaving.
-type Listen = fn(&Client, &Sender<Event>, &Receiver<Infallible>) -> io::Result<Departure>;
+type Listen = fn(&mut Client, &Sender<Event>, &Receiver<()>) -> io::Result<Departure>;
 
 #[cfg(test)]
 mod tests {
@@ -101,9 +105,8 @@ mod tests {
         let connect = |id, listen: Listen| {
             let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (socket, peer) = listener.accept().unwrap();
-            let (pace, permit) = (Pace::new(0, 0), admission.admit(peer.ip()).unwrap());
-            let id = ClientId(id);
-            let client = Client { id, peer, socket: Arc::new(socket), max_line: 4096, pace, _permit: permit };
+            let (id, permit) = (ClientId(id), admission.admit(peer.ip(), std::time::Instant::now()).unwrap());
+            let mut client = Client { id, peer, socket: Arc::new(socket), max_line: 4096, permit };
             let events = events.clone();
             thread::spawn(move || client.live(&events, listen));
             BufReader::new(far)

@@ -103,6 +103,12 @@ impl Config {
         }
     }
 
+    /// Whether the pace keeps what waits for a reader small: one client's burst is far below a backlog.
+    pub(crate) fn is_paced(&self) -> bool {
+        let burst = (self.burst as usize).saturating_mul(128);
+        self.rate > 0 && self.burst > 0 && burst <= self.max_backlog / 4
+    }
+
     /// The networks from which clients may connect.
     pub fn allowed(&self) -> Vec<Allow> {
         if self.allow.is_empty() {

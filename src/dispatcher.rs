@@ -41,8 +41,9 @@ const _: () = assert!(BYTES_PER_TURN < SEND_BUFFER);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
-/// How long a turn waits at most for clients that read and are far behind. Without it an unpaced flood would cut off
-/// readers whose only fault is that their thread had to wait for a processor.
+/// How long a turn waits at most for clients that read and are far behind, where nothing paces the talk. Without it an
+/// unpaced flood would cut off readers whose only fault is that their thread had to wait for a processor. With a pace,
+/// little waits for a reader, and a client that stays behind on purpose must not hold up the room.
 const CATCHING_UP: Duration = Duration::from_millis(20);
 
 /// How long a newcomer that says nothing stays unannounced. Port scans and health checks are gone before.
@@ -64,6 +65,8 @@ pub(crate) struct Dispatcher {
     newcomers: VecDeque<(Instant, ClientId)>,
     is_stopping: bool,
     grace: Duration,
+    /// How long a turn may wait for readers.
+    brake: Duration,
     /// Where the operator takes part, if there is one.
     console: Option<Console>,
     /// For the operator's bans.
@@ -101,6 +104,7 @@ impl Dispatcher {
             newcomers: VecDeque::new(),
             is_stopping: false,
             grace: config.grace,
+            brake: if config.is_paced() { Duration::ZERO } else { CATCHING_UP },
             console,
             admission,
             stopper,
@@ -158,9 +162,9 @@ impl Dispatcher {
     /// One event becomes lines in outboxes.
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Joined { id, peer, socket, done } => {
+            Event::Joined { id, peer, socket, tickets } => {
                 info!("client {id} connected from {peer}");
-                self.audience.add(id, peer, socket, done);
+                self.audience.add(id, peer, socket, tickets);
                 let deliveries = self.room.join(id, self.now);
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
@@ -170,6 +174,7 @@ impl Dispatcher {
             }
             Event::Line { id, request } => {
                 trace!("client {id}: taken");
+                self.audience.return_ticket(id);
                 self.announce(id);
                 if let Ok(Request::Timestamps(on)) = request {
                     self.audience.set_timestamps(id, on.then(|| self.now.day()));
@@ -246,7 +251,7 @@ impl Dispatcher {
             // Lines of the past have their own time already.
             let stamp = (!matches!(reply, Reply::History(..))).then_some(self.now);
             self.audience.say(to, &reply, stamp);
-            let is_public = !matches!(to, Recipients::Only(_));
+            let is_public = matches!(to, Recipients::Everyone | Recipients::EveryoneBut(_));
             if is_public && self.console.as_ref().is_some_and(|console| console.shows_chat) {
                 self.show(&reply.to_string());
             }
@@ -281,7 +286,7 @@ impl Dispatcher {
     /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not long.
     fn send(&mut self) {
         let begun = Instant::now();
-        while self.flush() && begun.elapsed() < CATCHING_UP {
+        while self.flush() && begun.elapsed() < self.brake {
             thread::sleep(SHORTEST_PAUSE);
         }
     }

@@ -8,10 +8,13 @@ use crate::chat::{ClientId, Problem, command::Request};
 use crate::guard::foreign::Foreign;
 use crossbeam_channel::Sender;
 use std::net::{SocketAddr, TcpStream};
-use std::{convert::Infallible, fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 /// How many events may wait for the dispatcher.
 pub(crate) const CAPACITY: usize = 1024;
+
+/// How many bytes of a last word, or of the operator's reason, the others see.
+const MAX_LAST_WORDS: usize = 200;
 
 /// One thing that happened. Each client's first event is [`Event::Joined`], its last is [`Event::Left`]. A client that
 /// the dispatcher has cut off meanwhile is not in the room any more, and its events come to nothing.
@@ -23,8 +26,9 @@ pub(crate) enum Event {
         peer: SocketAddr,
         /// Shared with the client's thread: that one reads, the dispatcher writes.
         socket: Arc<TcpStream>,
-        /// Dropped when the dispatcher has nothing more to send to the client. Its thread waits for that.
-        done: Sender<Infallible>,
+        /// The dispatcher returns a ticket for each line that it has taken, so that a few lines of one client at most are in
+        /// the channel. It drops this end when it has nothing more to send to the client.
+        tickets: Sender<()>,
     },
     /// A client sent a line: a request, or a problem to tell it about.
     Line { id: ClientId, request: Result<Request, Problem> },
@@ -59,9 +63,9 @@ impl Departure {
     /// What the others are told of it, if anything.
     pub(crate) fn told(&self) -> Option<String> {
         match self {
-            Departure::Quit(last_word) => last_word.as_ref().map(ToString::to_string),
+            Departure::Quit(last_word) => last_word.as_ref().map(|words| quoted(words)),
             Departure::Kicked(None) => Some("sent away".to_owned()),
-            Departure::Kicked(Some(reason)) => Some(format!("sent away: {reason}")),
+            Departure::Kicked(Some(reason)) => Some(format!("sent away: {}", quoted(reason))),
             Departure::TooSlow(_) => Some("too slow: too much was waiting to be read".to_owned()),
             // A reset is how a program ends that is killed; any other error comes from the network in between.
             Departure::Failed(error) => match error.kind() {
@@ -72,6 +76,12 @@ impl Departure {
             Departure::Closed | Departure::Foreign(_) | Departure::Shutdown => None,
         }
     }
+}
+
+/// A person's own words, in quotation marks and cut: last words must not pass for a reason of the server's.
+fn quoted(words: &str) -> String {
+    let end = (0..=MAX_LAST_WORDS).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+    format!("\"{}\"", words.get(..end).unwrap_or(words).trim_end().replace('"', "'"))
 }
 
 impl From<io::Error> for Departure {

@@ -58,8 +58,8 @@ says bob "/me yawns";                             sees carol "* bob yawns"
 says carol "/msg bob There is coffee in room 7."; sees bob "coffee in room 7"
 says bob "/reply On my way.";                     sees carol "On my way"
 says alice "/list";                               sees alice "3 here: alice, bob, carol"
-says bob "/quit coffee";                          sees alice "bob left (coffee)"
-sees carol "bob left (coffee)"
+says bob "/quit coffee";                          sees alice 'bob left ("coffee")'
+sees carol 'bob left ("coffee")'
 says carol "/quit";                               sees alice "carol left"
 says alice "/quit";                               sees alice "alice left"
 sees server "alice, 127.0.0.1"

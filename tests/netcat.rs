@@ -232,7 +232,7 @@ fn demo() -> Result<(), Failed> {
     let complaint = String::from_utf8(output.stderr)?;
     assert!(output.status.success(), "{text}{complaint}");
     for part in
-        ["alice saw:\n", "    [carol -> you] There is coffee in room 7.\n", "    *** bob left (coffee)\n"]
+        ["alice saw:\n", "    [carol -> you] There is coffee in room 7.\n", "    *** bob left (\"coffee\")\n"]
     {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

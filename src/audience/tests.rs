@@ -146,7 +146,7 @@ fn the_client_s_thread_learns_when_its_connection_is_done() {
         audience.add(ClientId(n), peer, Arc::new(near), keep);
         done
     });
-    let is_done = |done: &crossbeam_channel::Receiver<Infallible>| {
+    let is_done = |done: &crossbeam_channel::Receiver<()>| {
         done.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected)
     };
     audience.dismiss(ClientId(1));

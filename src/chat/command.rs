@@ -3,7 +3,6 @@
 //! [`TABLE`] is the only list of them: the parser looks words up in it, and both `/help`s print it. A client's line
 //! is parsed in the client's own thread, so the dispatcher gets what is meant and not text.
 
-use super::text::{printable, visible};
 use super::{Problem, nickname::Nickname};
 use std::sync::Arc;
 
@@ -39,6 +38,18 @@ pub(crate) enum Request {
     Help,
     /// Not asked by the client: its lines come faster than they are passed on.
     Slowed(String),
+}
+
+impl Request {
+    /// What the answer costs beyond the line that asks for it, in tokens of the client's pace: by its size and work. A new
+    /// name is dear as well, or a client that the operator wants to send away could change it faster than anyone types.
+    pub(crate) fn cost(&self) -> u32 {
+        match self {
+            Request::List | Request::History => 20,
+            Request::Help | Request::Nick(_) => 8,
+            _ => 0,
+        }
+    }
 }
 
 /// What a line from the operator asks for.
@@ -107,7 +118,7 @@ static TABLE: Table = Table {
     ],
     operator: [
         row(&["list", "who", "names"], "", "who is here, with all details", |_, _| Ok(Order::List)),
-        row(&["kick"], "NAME [REASON]", "send a client away", |spec, rest| {
+        row(&["kick"], "NAME [REASON]", "send NAME away, or #7: see /list", |spec, rest| {
             let (name, reason) = split_word(rest);
             Ok(Order::Kick(required(spec, name)?.to_string(), some_text(reason)))
         }),
@@ -137,29 +148,33 @@ fn room(request: Request) -> Result<Command, Problem> {
 }
 
 impl Command {
-    /// Understands one line as it was received; `None` if nothing in it is visible.
+    /// Understands one printable line; `None` if nothing in it is visible. `seen` is the same line as a person sees it,
+    /// without what is invisible.
     ///
     /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with a slash and
     /// a letter and is no command, nor one that only looks like a command on the screen: with a blank or an invisible
     /// character in front, say.
-    pub(crate) fn parse(line: &str) -> Option<Result<Command, Problem>> {
-        understand(line, &TABLE.clients, |text| Command::Room(Request::Say(text)))
+    pub(crate) fn parse(line: &str, seen: &str) -> Option<Result<Command, Problem>> {
+        understand(line, seen, &TABLE.clients, |text| Command::Room(Request::Say(text)))
     }
 }
 
 impl Order {
     /// The same for a line from the operator.
-    pub(crate) fn parse(line: &str) -> Option<Result<Order, Problem>> {
-        understand(line, &TABLE.operator, Order::Say)
+    pub(crate) fn parse(line: &str, seen: &str) -> Option<Result<Order, Problem>> {
+        understand(line, seen, &TABLE.operator, Order::Say)
     }
 }
 
-fn understand<T>(line: &str, specs: &[Spec<T>], say: fn(Arc<str>) -> T) -> Option<Result<T, Problem>> {
-    let seen = visible(line);
+fn understand<T>(
+    line: &str,
+    seen: &str,
+    specs: &[Spec<T>],
+    say: fn(Arc<str>) -> T,
+) -> Option<Result<T, Problem>> {
     if seen.trim().is_empty() {
         return None;
     }
-    let line = printable(line);
     let text = match line.strip_prefix('/') {
         Some(command) if command.is_empty() || command == "?" || command.starts_with(char::is_alphabetic) => {
             let (word, rest) = split_word(command);
@@ -167,14 +182,14 @@ fn understand<T>(line: &str, specs: &[Spec<T>], say: fn(Arc<str>) -> T) -> Optio
             return Some(called.map_or_else(|| Err(unknown(word, specs)), |spec| (spec.parse)(spec, rest)));
         }
         Some(text) if text.starts_with('/') && !text[1..].starts_with(char::is_whitespace) => text,
-        _ => match disguised(&seen, specs) {
+        _ => match disguised(seen, specs) {
             Some(word) => {
                 return Some(Err(format!(
                     "That looks like /{word}, but does not begin with exactly that, so nobody got that. \
                      To say it to everyone, begin it with //{word}."
                 )));
             }
-            None => &line,
+            None => line,
         },
     };
     Some(Ok(say(text.into())))
@@ -288,17 +303,26 @@ fn help<T>(said: &str, specs: &[Spec<T>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::text::{printable, visible};
     use proptest::prelude::*;
 
+    fn parse(line: &str) -> Option<Result<Command, Problem>> {
+        Command::parse(&printable(line), &visible(line))
+    }
+
+    fn parse_order(line: &str) -> Option<Result<Order, Problem>> {
+        Order::parse(&printable(line), &visible(line))
+    }
+
     fn understood(line: &str) -> Request {
-        match Command::parse(line) {
+        match parse(line) {
             Some(Ok(Command::Room(request))) => request,
             other => panic!("{line:?}: {other:?}"),
         }
     }
 
     fn refused(line: &str) -> Problem {
-        Command::parse(line).expect("not blank").expect_err("no command")
+        parse(line).expect("not blank").expect_err("no command")
     }
 
     #[test]
@@ -351,20 +375,19 @@ mod tests {
         ] {
             assert!(refused(line).contains("nobody got that"), "{line:?}: {}", refused(line));
         }
-        assert!(Order::parse(" /kick bob").unwrap().unwrap_err().contains("nobody got that"));
+        assert!(parse_order(" /kick bob").unwrap().unwrap_err().contains("nobody got that"));
     }
 
     #[test]
     fn blank_lines_are_nothing() {
         for blank in ["", " ", "\t", "  \t ", "\u{200b}\u{feff}", "\u{3164}", "\x1b[A", "\u{fe0f}\u{ad}"] {
-            assert!(Command::parse(blank).is_none() && Order::parse(blank).is_none());
+            assert!(parse(blank).is_none() && parse_order(blank).is_none());
         }
     }
 
     #[test]
     fn every_word_of_every_command_is_known_in_any_case() {
-        let parse_both =
-            |line: &str| (Command::parse(line).unwrap().err(), Order::parse(line).unwrap().err());
+        let parse_both = |line: &str| (parse(line).unwrap().err(), parse_order(line).unwrap().err());
         let is_known = |problem: Option<Problem>| problem.is_none_or(|p| !p.starts_with("There is no"));
         for word in TABLE.clients.iter().flat_map(|spec| spec.words) {
             assert!(is_known(parse_both(&format!("/{word} bob on")).0), "{word}");
@@ -385,12 +408,12 @@ mod tests {
         assert_eq!(understood("/nick bob "), Request::Nick(bob.clone()));
         assert_eq!(understood("/me waves"), Request::Me("waves".into()));
         assert_eq!(understood("/echo OFF"), Request::Echo(false));
-        assert_eq!(Command::parse("/quit"), Some(Ok(Command::Quit(None))));
-        assert_eq!(Command::parse("/quit bye all"), Some(Ok(Command::Quit(Some("bye all".into())))));
-        assert_eq!(Order::parse("hello"), Some(Ok(Order::Say("hello".into()))));
-        assert_eq!(Order::parse("//x"), Some(Ok(Order::Say("/x".into()))));
+        assert_eq!(parse("/quit"), Some(Ok(Command::Quit(None))));
+        assert_eq!(parse("/quit bye all"), Some(Ok(Command::Quit(Some("bye all".into())))));
+        assert_eq!(parse_order("hello"), Some(Ok(Order::Say("hello".into()))));
+        assert_eq!(parse_order("//x"), Some(Ok(Order::Say("/x".into()))));
         let kick = Order::Kick("bob".into(), Some("too loud".into()));
-        assert_eq!(Order::parse("/KICK bob too loud"), Some(Ok(kick)));
+        assert_eq!(parse_order("/KICK bob too loud"), Some(Ok(kick)));
     }
 
     #[test]
@@ -432,7 +455,7 @@ mod tests {
         assert_eq!(refused("/Stop"), "Only the operator can use /Stop.");
         assert_eq!(refused("/hlep"), "There is no command /hlep. Did you mean /help?");
         assert_eq!(refused("/msg <> hi"), nobody_called("<>"));
-        let order = Order::parse("/BAN").unwrap().unwrap_err();
+        let order = parse_order("/BAN").unwrap().unwrap_err();
         assert_eq!(order, "/ban needs something else after it. Usage: /ban NAME|ADDRESS|NET");
     }
 
@@ -451,7 +474,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_is_too_strange_to_parse(line in ".*") {
-            let _ = (Command::parse(&line), Order::parse(&line));
+            let _ = (parse(&line), parse_order(&line));
         }
 
         #[test]
@@ -470,7 +493,7 @@ mod tests {
             rest in "[a-z]{1,8} .{0,20}",
         ) {
             let line = format!("{front}{slash}{between}{word}{blank}{rest}");
-            match Command::parse(&line) {
+            match parse(&line) {
                 Some(Ok(Command::Room(Request::Say(_) | Request::Me(_)))) => prop_assert!(false, "{line:?} is public"),
                 Some(Ok(_) | Err(_)) => {}
                 None => prop_assert!(false, "{line:?} is blank"),

@@ -2,14 +2,13 @@
 //!
 //! Nothing here knows a socket, a thread or a clock; a time is a value that is handed in. So a test of a rule is a
 //! few lines, and the rules read without anything around them. The [dispatcher](crate::dispatcher) calls the
-//! [`room`]; a [client's thread](crate::client) calls [`text`] and [`command`].
+//! [`room`]; a [client's thread](crate::client) calls [`command`].
 
 pub(crate) mod clock;
 pub(crate) mod command;
 pub(crate) mod nickname;
 pub(crate) mod reply;
 pub(crate) mod room;
-pub(crate) mod text;
 
 use std::fmt;
 

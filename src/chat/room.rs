@@ -23,7 +23,7 @@ const LARGEST_ANNOUNCED: usize = 200;
 
 /// How many names are compared with one that nobody has, so that asking for such names cannot keep the dispatcher
 /// busy.
-const MOST_COMPARED: usize = 500;
+const MOST_COMPARED: usize = 200;
 
 /// Everyone who is here, and what was said last.
 #[derive(Debug, Default)]
@@ -68,6 +68,8 @@ pub(crate) enum Recipients {
     Everyone,
     EveryoneBut(ClientId),
     Only(ClientId),
+    /// The one who asked. An answer never holds up the room, however slowly it is read.
+    Asker(ClientId),
 }
 
 impl Recipients {
@@ -82,7 +84,7 @@ type Departed = (Member, Option<Delivery>);
 /// [`Reply::Said`] or [`Reply::Acted`].
 type Way = fn(Nickname, Arc<str>) -> Reply;
 
-use Recipients::{Everyone, EveryoneBut, Only};
+use Recipients::{Asker, Everyone, EveryoneBut, Only};
 
 impl Room {
     /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes` long.
@@ -97,7 +99,7 @@ impl Room {
         let member =
             Member { name: name.clone(), announced: false, echo: true, last_whisper: None, lines: 0 };
         self.members.insert(id, member);
-        let welcome = Only(id).hear(Reply::Welcome(name, self.here(NAMES_IN_WELCOME)));
+        let welcome = Asker(id).hear(Reply::Welcome(name, self.here(NAMES_IN_WELCOME)));
         match self.history.is_empty() {
             true => vec![welcome],
             false => vec![self.recall(id, now), welcome],
@@ -163,7 +165,7 @@ impl Room {
                 let renamed = self.rename(id, new);
                 vec![renamed.unwrap_or_else(|why| problem(id, why))]
             }
-            Request::List => vec![Only(id).hear(Reply::List(self.here(NAMES_IN_LIST)))],
+            Request::List => vec![Asker(id).hear(Reply::List(self.here(NAMES_IN_LIST)))],
             Request::Echo(on) => {
                 member.echo = on;
                 vec![notice(
@@ -184,7 +186,7 @@ impl Room {
             )],
             Request::History => vec![self.recall(id, now)],
             Request::Slowed(how) => vec![notice(id, how)],
-            Request::Help => vec![Only(id).hear(Reply::Help)],
+            Request::Help => vec![Asker(id).hear(Reply::Help)],
         }
     }
 
@@ -221,7 +223,7 @@ impl Room {
     }
 
     fn recall(&self, id: ClientId, now: Moment) -> Delivery {
-        Only(id).hear(Reply::History(self.history.iter().cloned().collect(), now))
+        Asker(id).hear(Reply::History(self.history.iter().cloned().collect(), now))
     }
 
     /// Both are here. The recipient hears it first, so that the author's copy means that it was delivered.
@@ -237,7 +239,7 @@ impl Room {
         if let Some(member) = self.members.get_mut(&from) {
             member.lines += 1;
             if member.echo {
-                deliveries.push(Only(from).hear(Reply::WhisperSent(recipient, text)));
+                deliveries.push(Asker(from).hear(Reply::WhisperSent(recipient, text)));
             }
         }
         deliveries
@@ -295,7 +297,9 @@ impl Room {
     /// less than four letters, one).
     fn nobody_called(&self, name: &Nickname) -> Problem {
         let slips = if name.folded().chars().count() < 4 { 1 } else { 2 };
-        let known = self.names.iter().take(MOST_COMPARED);
+        let length = name.folded().len();
+        let is_as_long = |known: &str| known.len().abs_diff(length) <= 4 * slips;
+        let known = self.names.iter().take(MOST_COMPARED).filter(|(known, _)| is_as_long(known));
         let near = known.map(|(known, id)| (strsim::osa_distance(known, name.folded()), id));
         let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
         match nearest.and_then(|(_, id)| self.name(*id)) {
@@ -317,12 +321,12 @@ fn did_you_mean(typed: &str, name: &Nickname) -> Problem {
 
 /// Tells a client something.
 pub(crate) fn notice(to: ClientId, text: impl Into<String>) -> Delivery {
-    Only(to).hear(Reply::Notice(text.into()))
+    Asker(to).hear(Reply::Notice(text.into()))
 }
 
 /// Tells a client what is wrong with what it sent.
 pub(crate) fn problem(to: ClientId, problem: impl Into<Problem>) -> Delivery {
-    Only(to).hear(Reply::Problem(problem.into()))
+    Asker(to).hear(Reply::Problem(problem.into()))
 }
 
 #[cfg(test)]

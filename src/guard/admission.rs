@@ -4,6 +4,7 @@
 //! when it is dropped, whatever happened to its client. The places and the bans are behind locks, because the acceptor,
 //! the dispatcher and threads that end all use them; each lock is held for a few instructions.
 
+use super::pace::{Bucket, Pace};
 use crate::config::{Allow, Config};
 use ipnet::IpNet;
 use log::warn;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 use std::{fs, io};
 
 /// Descriptors that are not for clients: the standard streams, the listeners, the logs, refused connections, some to
@@ -28,6 +30,13 @@ const RESERVED_MAPPINGS: usize = 512;
 /// more than an allocator keeps to itself (glibc: 32 MiB), so that asking for it asks the kernel.
 const HEADROOM: usize = 33 * 1024 * 1024;
 
+/// How many clients a second may come from one address, after --max-per-ip at once. Each of them and its end is a line
+/// for everyone.
+const CONNECTS_PER_SECOND: u32 = 4;
+
+/// How many addresses are remembered without a second thought.
+const FEW_ADDRESSES: usize = 64;
+
 /// Why a client is refused: the middle of a sentence.
 pub(crate) type Refusal = &'static str;
 
@@ -39,6 +48,8 @@ pub(crate) const EXHAUSTED: Refusal =
 pub(crate) struct Admission {
     max_clients: usize,
     max_per_ip: usize,
+    rate: u32,
+    burst: u32,
     allow: Vec<Allow>,
     taken: Arc<Mutex<Taken>>,
     bans: Arc<Mutex<Vec<IpNet>>>,
@@ -47,7 +58,19 @@ pub(crate) struct Admission {
 #[derive(Debug, Default)]
 struct Taken {
     places: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<IpAddr, Address>,
+    /// When there are more addresses than this, those that are forgiven are forgotten.
+    many: usize,
+}
+
+/// What is known of one address.
+#[derive(Debug)]
+struct Address {
+    places: usize,
+    /// How fast its clients may connect.
+    connects: Bucket,
+    /// How fast they may talk, all together.
+    lines: Arc<Mutex<Bucket>>,
 }
 
 /// One taken place.
@@ -55,6 +78,8 @@ struct Taken {
 pub(crate) struct Permit {
     address: IpAddr,
     taken: Arc<Mutex<Taken>>,
+    /// How fast its client may talk.
+    pub(crate) pace: Pace,
 }
 
 impl Admission {
@@ -70,14 +95,16 @@ impl Admission {
         Admission {
             max_clients: config.max_clients.min(room),
             max_per_ip: config.max_per_ip,
+            rate: config.rate,
+            burst: config.burst,
             allow: config.allowed(),
             taken: Arc::default(),
             bans: Arc::default(),
         }
     }
 
-    /// Takes a place for a client from `address`, or says why it gets none.
-    pub(crate) fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
+    /// Takes a place for a client that comes from `address` `now`, or says why it gets none.
+    pub(crate) fn admit(&self, address: IpAddr, now: Instant) -> Result<Permit, Refusal> {
         if !self.allow.iter().any(|net| net.contains(address)) {
             return Err("your address may not connect to this server");
         }
@@ -88,13 +115,25 @@ impl Admission {
         if taken.places >= self.max_clients {
             return Err("the server is full; please try again later");
         }
-        let from_there = taken.by_address.get(&address).copied().unwrap_or(0);
-        if self.max_per_ip > 0 && from_there >= self.max_per_ip && !address.is_loopback() {
+        taken.forget(now);
+        let from_there = taken.by_address.entry(address).or_insert_with(|| Address {
+            places: 0,
+            connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(self.max_per_ip).unwrap_or(u32::MAX)),
+            lines: Pace::shared(self.rate, self.burst),
+        });
+        if self.max_per_ip > 0 && from_there.places >= self.max_per_ip && !address.is_loopback() {
             return Err("there are too many clients from your address already");
         }
+        // One that comes too early is refused and costs nothing, so that the next in time gets in.
+        let before = from_there.connects.clone();
+        if !from_there.connects.take(1, now).is_zero() {
+            from_there.connects = before;
+            return Err("too many clients have come from your address; please try again in a second");
+        }
+        from_there.places += 1;
+        let pace = Pace::new(self.rate, self.burst, from_there.lines.clone());
         taken.places += 1;
-        taken.by_address.insert(address, from_there + 1);
-        Ok(Permit { address, taken: self.taken.clone() })
+        Ok(Permit { address, taken: self.taken.clone(), pace })
     }
 
     pub(crate) fn places_taken(&self) -> usize {
@@ -127,13 +166,24 @@ impl Admission {
     }
 }
 
+impl Taken {
+    /// Forgets addresses without clients whose buckets are full again, now and then.
+    fn forget(&mut self, now: Instant) {
+        if self.by_address.len() > self.many {
+            self.by_address.retain(|_, address| {
+                address.places > 0 || !address.connects.is_full(now) || !address.lines.lock().is_full(now)
+            });
+            self.many = 2 * self.by_address.len() + FEW_ADDRESSES;
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
         taken.places -= 1;
-        match taken.by_address.get_mut(&self.address) {
-            Some(others @ 2..) => *others -= 1,
-            _ => drop(taken.by_address.remove(&self.address)),
+        if let Some(address) = taken.by_address.get_mut(&self.address) {
+            address.places -= 1; // It is kept: to connect again must not fill its buckets.
         }
     }
 }
@@ -171,32 +221,53 @@ mod tests {
     }
 
     fn refusal(admission: &Admission, address: &str) -> Refusal {
-        admission.admit(ip(address)).unwrap_err()
+        admission.admit(ip(address), Instant::now()).unwrap_err()
     }
 
     #[test]
     fn a_place_is_free_again_when_its_permit_is_dropped() {
         let admission = admission(|config| config.max_clients = 2);
-        let first = admission.admit(ip("10.0.0.1")).unwrap();
-        let _second = admission.admit(ip("10.0.0.2")).unwrap();
+        let first = admission.admit(ip("10.0.0.1"), Instant::now()).unwrap();
+        let _second = admission.admit(ip("10.0.0.2"), Instant::now()).unwrap();
         assert!(refusal(&admission, "10.0.0.3").contains("full"));
         drop(first);
-        let _third = admission.admit(ip("10.0.0.3")).unwrap();
+        let _third = admission.admit(ip("10.0.0.3"), Instant::now()).unwrap();
         assert!(refusal(&admission, "10.0.0.4").contains("full"));
     }
 
     #[test]
     fn one_address_gets_its_share_and_loopback_is_not_counted() {
-        let admission = admission(|config| config.max_per_ip = 2);
-        let first = admission.admit(ip("10.0.0.1")).unwrap();
-        let second = admission.admit(ip("10.0.0.1")).unwrap();
+        let admission = admission(|config| config.max_per_ip = 20);
+        let _many: Vec<_> =
+            (0..18).map(|_| admission.admit(ip("10.0.0.1"), Instant::now()).unwrap()).collect();
+        let first = admission.admit(ip("10.0.0.1"), Instant::now()).unwrap();
+        let second = admission.admit(ip("10.0.0.1"), Instant::now()).unwrap();
         assert!(refusal(&admission, "10.0.0.1").contains("too many"));
-        let other = admission.admit(ip("10.0.0.2")).unwrap();
-        let loopback: Vec<_> = (0..10).map(|_| admission.admit(ip("::1")).unwrap()).collect();
+        let other = admission.admit(ip("10.0.0.2"), Instant::now()).unwrap();
+        let loopback: Vec<_> = (0..10).map(|_| admission.admit(ip("::1"), Instant::now()).unwrap()).collect();
         drop(first);
-        let again = admission.admit(ip("10.0.0.1")).unwrap();
-        drop((second, other, loopback, again));
-        assert!(admission.taken.lock().by_address.is_empty(), "no address is remembered for ever");
+        let later = Instant::now() + std::time::Duration::from_secs(10);
+        let again = admission.admit(ip("10.0.0.1"), later).unwrap();
+        drop((second, other, loopback, again, _many));
+        let mut taken = admission.taken.lock();
+        taken.many = 0;
+        taken.forget(Instant::now());
+        assert_eq!(taken.by_address.len(), 3, "they still pay for coming");
+        taken.many = 0;
+        taken.forget(Instant::now() + std::time::Duration::from_secs(60));
+        assert!(taken.by_address.is_empty(), "no address is remembered for ever");
+    }
+
+    #[test]
+    fn an_address_that_comes_and_goes_is_slowed() {
+        let rules = admission(|config| config.max_per_ip = 8);
+        let comes_and_goes =
+            || (0..100).filter(|_| rules.admit(ip("127.0.0.1"), Instant::now()).is_ok()).count();
+        assert_eq!(comes_and_goes(), 8);
+        assert!(refusal(&rules, "127.0.0.1").contains("try again in a second"));
+        assert!(rules.admit(ip("127.0.0.2"), Instant::now()).is_ok());
+        let unlimited = admission(|config| config.max_per_ip = 0);
+        assert!((0..1000).all(|_| unlimited.admit(ip("127.0.0.1"), Instant::now()).is_ok()));
     }
 
     #[test]
@@ -206,10 +277,10 @@ mod tests {
         admission.ban(net);
         admission.ban(crate::config::parse_net("::ffff:10.1.0.0/112").unwrap());
         assert!(refusal(&admission, "10.1.2.3").contains("banned"));
-        assert!(admission.admit(ip("10.2.0.1")).is_ok());
+        assert!(admission.admit(ip("10.2.0.1"), Instant::now()).is_ok());
         assert_eq!(admission.bans(), [net]);
         assert!(admission.unban(net) && !admission.unban(net));
-        assert!(admission.admit(ip("10.1.2.3")).is_ok());
+        assert!(admission.admit(ip("10.1.2.3"), Instant::now()).is_ok());
     }
 
     #[test]
@@ -228,12 +299,15 @@ mod tests {
             "100.64.0.1",
             "100.127.255.255",
         ] {
-            assert!(by_default.admit(ip(local)).is_ok(), "{local}");
+            assert!(by_default.admit(ip(local), Instant::now()).is_ok(), "{local}");
         }
         for foreign in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1", "192.169.0.1"] {
             assert!(refusal(&by_default, foreign).contains("may not connect"), "{foreign}");
         }
         let any = admission(|config| config.allow = vec!["any".parse().unwrap()]);
-        assert!(any.admit(ip("8.8.8.8")).is_ok() && any.admit(ip("2001:db8::1")).is_ok());
+        assert!(
+            any.admit(ip("8.8.8.8"), Instant::now()).is_ok()
+                && any.admit(ip("2001:db8::1"), Instant::now()).is_ok()
+        );
     }
 }

@@ -11,16 +11,20 @@ pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod parting;
 mod telnet;
+pub(crate) mod text;
 pub(crate) mod turned_away;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use foreign::Foreign;
 use line_reader::{Line, LineReader};
 use pace::Pace;
-use std::convert::Infallible;
 use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+
+/// How many events of one client may be under way. Otherwise one flooder could fill the channel, and everyone else's
+/// lines would wait behind a thousand of its own.
+pub(crate) const EVENTS_UNDER_WAY: usize = 32;
 
 /// How often a thread that waits looks whether its connection was reset.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,10 +37,12 @@ const LONG_WAIT: Duration = Duration::from_secs(2);
 pub(crate) struct Lines<'a> {
     socket: &'a TcpStream,
     reader: LineReader<&'a TcpStream>,
-    pace: Pace,
+    pace: &'a mut Pace,
     max_line: usize,
-    /// Disconnected when the dispatcher is done with the client. Nothing is ever sent on it.
-    done: &'a Receiver<Infallible>,
+    /// The dispatcher returns a ticket for each event that it has taken. It drops its end when it is done with the client.
+    tickets: &'a Receiver<()>,
+    /// How many events may go now.
+    free_tickets: usize,
     nothing_said: bool,
     /// Since when each line had to wait, and whether the client has been told.
     slowed: Option<(Instant, bool)>,
@@ -46,11 +52,12 @@ impl<'a> Lines<'a> {
     pub(crate) fn new(
         socket: &'a TcpStream,
         max_line: usize,
-        pace: Pace,
-        done: &'a Receiver<Infallible>,
+        pace: &'a mut Pace,
+        tickets: &'a Receiver<()>,
     ) -> Lines<'a> {
         let reader = LineReader::new(socket, max_line);
-        Lines { socket, reader, pace, max_line, done, nothing_said: true, slowed: None }
+        let free_tickets = EVENTS_UNDER_WAY;
+        Lines { socket, reader, pace, max_line, tickets, free_tickets, nothing_said: true, slowed: None }
     }
 
     /// Waits for the next line, and then for as long as the client is ahead of its pace; `tell` gets a sentence for it when
@@ -58,48 +65,68 @@ impl<'a> Lines<'a> {
     ///
     /// # Errors
     /// The connection is broken, or the client speaks another protocol (a [`Foreign`] in the error).
-    pub(crate) fn next(&mut self, tell: impl FnOnce(String)) -> io::Result<Option<Result<&[u8], String>>> {
-        let Lines { socket, reader, pace, max_line, done, nothing_said, slowed } = self;
-        let Some(line) = reader.next_line()? else { return Ok(None) };
+    pub(crate) fn next(&mut self, tell: impl FnOnce(String)) -> io::Result<Option<Result<String, String>>> {
+        let Some(line) = self.reader.next_line()? else { return Ok(None) };
         let (Line::Whole(bytes) | Line::TooLong(bytes)) = line;
-        if *nothing_said {
-            *nothing_said = bytes.trim_ascii().is_empty();
+        if self.nothing_said {
+            self.nothing_said = bytes.trim_ascii().is_empty();
             if let Some(foreign) = Foreign::by_first_line(bytes, matches!(line, Line::Whole(_))) {
                 return Err(io::Error::other(foreign));
             }
         }
+        let length = bytes.len();
+        let text = line.whole(self.max_line).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let now = Instant::now();
-        let pause = pace.next_line(bytes.len(), now);
-        let (since, is_told) = slowed.filter(|_| !pause.is_zero()).unwrap_or((now, false));
+        let pause = self.pace.take_line(length, now);
+        let (since, is_told) = self.slowed.filter(|_| !pause.is_zero()).unwrap_or((now, false));
         let is_long = now - since + pause > LONG_WAIT;
-        *slowed = (!pause.is_zero()).then_some((since, is_told || is_long));
+        self.slowed = (!pause.is_zero()).then_some((since, is_told || is_long));
         if is_long && !is_told {
-            tell(format!("Your lines come faster than {pace}. They are on their way, and none is lost."));
+            tell(format!(
+                "Your lines come faster than {}. They are on their way, and none is lost.",
+                self.pace
+            ));
         }
-        if !wait(pause, socket, done)? {
-            return Ok(None);
-        }
-        Ok(Some(line.whole(*max_line)))
+        Ok(self.rest_until(now + pause)?.then_some(text))
     }
-}
 
-/// Lets a client that is too fast wait. Its socket fills up meanwhile, and TCP slows it down. False when the dispatcher
-/// is done with the client.
-///
-/// # Errors
-/// The connection was reset.
-fn wait(wait: Duration, socket: &TcpStream, done: &Receiver<Infallible>) -> io::Result<bool> {
-    let until = Instant::now() + wait;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(true);
+    /// Lets the client pay for an answer that costs more than its question. Its next line waits for that.
+    pub(crate) fn charge(&mut self, tokens: u32) {
+        self.pace.take(tokens, Instant::now());
+    }
+
+    /// Waits until one more event may go. False when the dispatcher is done with the client.
+    pub(crate) fn may_send(&mut self) -> bool {
+        while self.free_tickets == 0 {
+            if self.tickets.recv().is_err() {
+                return false;
+            }
+            self.free_tickets += 1 + self.tickets.try_iter().count();
         }
-        if done.recv_timeout(left.min(LOOK)) == Err(RecvTimeoutError::Disconnected) {
-            return Ok(false);
-        }
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
+        self.free_tickets -= 1;
+        true
+    }
+
+    /// Lets a client that is too fast wait. Its socket fills up meanwhile, and TCP slows it down. False when the dispatcher
+    /// is done with the client.
+    ///
+    /// # Errors
+    /// The connection was reset.
+    fn rest_until(&mut self, until: Instant) -> io::Result<bool> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(true);
+            }
+            match self.tickets.recv_timeout(left.min(LOOK)) {
+                Ok(()) => self.free_tickets += 1,
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(error) = self.socket.take_error()? {
+                        return Err(error);
+                    }
+                }
+            }
         }
     }
 }

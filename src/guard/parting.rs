@@ -7,7 +7,6 @@
 use crossbeam_channel::Receiver;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
-use std::convert::Infallible;
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
 use std::thread;
@@ -28,8 +27,9 @@ const LOOK: Duration = Duration::from_millis(10);
 ///
 /// Meanwhile the rest of the client's input is thrown away: closing a socket with unread input makes the kernel send a
 /// reset at once, and that can destroy the last lines before the client has read them (RFC 1122, 4.2.2.13).
-pub(crate) fn linger(mut socket: &TcpStream, done: &Receiver<Infallible>) {
-    let _ = done.recv_timeout(PATIENCE);
+pub(crate) fn linger(mut socket: &TcpStream, tickets: &Receiver<()>) {
+    let deadline = Instant::now() + PATIENCE;
+    while tickets.recv_deadline(deadline).is_ok() {}
     let _ = socket.set_read_timeout(Some(LINGER));
     let until = Instant::now() + LINGER;
     let mut thrown_away = [0; 1024];

@@ -11,7 +11,10 @@ use crate::chat::{
     room::{Member, Room},
 };
 use crate::config::parse_net;
-use crate::guard::admission::Admission;
+use crate::guard::{
+    admission::Admission,
+    text::{printable, visible},
+};
 use ipnet::IpNet;
 use log::info;
 use std::sync::Arc;
@@ -41,7 +44,7 @@ pub(crate) struct Orders<'a> {
 impl Orders<'_> {
     /// Understands one line from the console.
     pub(crate) fn obey(&self, line: Typed) -> Vec<Effect> {
-        let order = match line.map(|text| Order::parse(&text)) {
+        let order = match line.map(|line| Order::parse(&printable(&line), &visible(&line))) {
             Ok(None) => return Vec::new(),
             Ok(Some(Ok(order))) => order,
             Ok(Some(Err(problem))) | Err(problem) => return vec![Effect::Show(format!("!!! {problem}"))],
@@ -70,6 +73,9 @@ impl Orders<'_> {
     }
 
     fn find(&self, name: &str) -> Option<ClientId> {
+        if let Some(number) = name.strip_prefix('#') {
+            return number.parse().ok().map(ClientId).filter(|id| self.room.member(*id).is_some());
+        }
         Nickname::parse(name).ok().and_then(|name| self.room.find(&name))
     }
 

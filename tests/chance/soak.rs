@@ -224,7 +224,9 @@ impl Visitor<'_> {
         let (name, text, asked) = (self.name(), self.text(), Instant::now());
         let ending = match self.rng.u32(..3) {
             0 => {
-                self.visit.said.push(format!("*** {name} left ({text})"));
+                let text: String = text.chars().take(50).collect(); // No more than the others see of last words.
+                let text = text.trim_end();
+                self.visit.said.push(format!("*** {name} left (\"{text}\")"));
                 self.wire.send(format!("/quit {text}\n").as_bytes())?;
                 Ending::Quit
             }

@@ -103,7 +103,7 @@ fn the_operator_sends_one_person_away() {
     let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
     operator.types("/kick bob too loud");
     assert_eq!(bob.reads_to_the_end(), ["!!! You have been sent away by the operator: too loud"]);
-    alice.sees("*** bob left (sent away: too loud)");
+    alice.sees("*** bob left (sent away: \"too loud\")");
     operator.sees("*** bob has been sent away.");
     operator.types("/kick bob");
     operator.sees("!!! No one here is called \"bob\".");

@@ -15,7 +15,7 @@ fn nothing_that_a_terminal_obeys_reaches_another_person() {
     assert!(bob.sees_one_that(|line| line.starts_with("!!! /nick")).contains(r"'\\'"));
     alice.sees_next(r"<bob> /\x1bx");
     bob.sends(b"/quit \x1bc\n");
-    alice.sees_next(r"*** bob left (\x1bc)");
+    alice.sees_next(r#"*** bob left ("\x1bc")"#);
 }
 
 #[test]

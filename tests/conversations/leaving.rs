@@ -49,8 +49,8 @@ fn lines_after_quit_are_not_said_and_do_not_hurt_the_goodbye() {
     text.extend(b"too late\n".repeat(5_000));
     bob.sends(&text);
     bob.ends_input();
-    assert_eq!(bob.reads_to_the_end(), ["*** bob left (bye)"]);
-    alice.sees("*** bob left (bye)");
+    assert_eq!(bob.reads_to_the_end(), ["*** bob left (\"bye\")"]);
+    alice.sees("*** bob left (\"bye\")");
     alice.says("done");
     alice.sees_next("<alice> done");
 }

@@ -26,7 +26,7 @@ fn the_log_tells_who_came_spoke_and_went() {
     alice.says("/msg bob the secret");
     bob.sees("[alice -> you] the secret");
     alice.says("/quit gone");
-    bob.sees("*** alice left (gone)");
+    bob.sees("*** alice left (\"gone\")");
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0));
 

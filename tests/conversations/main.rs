@@ -10,6 +10,7 @@ mod habits;
 mod input;
 mod leaving;
 mod log;
+mod machines;
 mod program;
 mod protocol;
 mod rebuilding;

@@ -180,8 +180,8 @@ fn commands_that_are_none_are_answered_and_not_said() {
 fn quitting_is_seen_by_everyone_with_the_last_word() {
     let (server, mut alice, mut bob) = alice_and_bob();
     bob.says("/quit see you tomorrow");
-    assert_eq!(bob.reads_to_the_end(), ["*** bob left (see you tomorrow)"]);
-    alice.sees_next("*** bob left (see you tomorrow)");
+    assert_eq!(bob.reads_to_the_end(), ["*** bob left (\"see you tomorrow\")"]);
+    alice.sees_next("*** bob left (\"see you tomorrow\")");
     let mut carol = server.person("carol");
     alice.sees_next("*** guest3 joined");
     carol.says("/quit");

@@ -45,7 +45,7 @@ fn exercise_6_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
     }
     let hers: Vec<_> = seen[0].iter().filter(|line| line.contains("carol")).cloned().collect();
     let mut expected: Vec<_> = (0..LINES).map(|n| format!("<carol> carol {n}")).collect();
-    expected.push("*** carol left (bye)".to_owned());
+    expected.push("*** carol left (\"bye\")".to_owned());
     assert_eq!(hers, expected, "all that carol said comes before her leave");
 }
 
@@ -59,7 +59,7 @@ fn talks_to_the_end(talker: &mut Person, text: &str) -> Vec<String> {
     }
     talker.says("/me is done");
     let is_end = |line: &&String| {
-        line.ends_with(" is done") || line.ends_with(TOO_SLOW) || *line == "*** carol left (bye)"
+        line.ends_with(" is done") || line.ends_with(TOO_SLOW) || *line == "*** carol left (\"bye\")"
     };
     while seen.iter().filter(is_end).count() < TALKERS + 2 {
         seen.push(talker.next_line().expect("the others are not done"));

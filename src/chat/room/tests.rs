@@ -24,7 +24,7 @@ impl Stage {
     }
 
     fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
-        let Some(Ok(Command::Room(request))) = Command::parse(line) else { panic!("{line}") };
+        let Some(Ok(Command::Room(request))) = Command::parse(line, line) else { panic!("{line}") };
         let deliveries = self.room.act(self.ids[who], request, Moment::default());
         deliveries.into_iter().map(|delivery| (delivery.to, delivery.reply.to_string())).collect()
     }
@@ -35,7 +35,7 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
     let deliveries = stage.room.join(dave, Moment::default());
-    assert_eq!(deliveries[0].to, Only(dave));
+    assert_eq!(deliveries[0].to, Asker(dave));
     assert!(deliveries[0].reply.to_string().ends_with("*** 4 here: alice, bob, carol, guest4"));
     assert_eq!(deliveries.len(), 1, "the others are told later");
     let joined = stage.room.announce(dave).unwrap();
@@ -88,10 +88,10 @@ fn a_whisper_reaches_its_two_people_and_can_be_answered() {
     let mut stage = Stage::set();
     let [alice, bob, _] = stage.ids;
     let there =
-        [(Only(bob), "[alice -> you] psst".to_owned()), (Only(alice), "[you -> bob] psst".to_owned())];
+        [(Only(bob), "[alice -> you] psst".to_owned()), (Asker(alice), "[you -> bob] psst".to_owned())];
     assert_eq!(stage.types(ALICE, "/msg BOB psst"), there);
     stage.types(ALICE, "/nick al");
-    let back = [(Only(alice), "[bob -> you] what?".to_owned()), (Only(bob), "[you -> al] what?".to_owned())];
+    let back = [(Only(alice), "[bob -> you] what?".to_owned()), (Asker(bob), "[you -> al] what?".to_owned())];
     assert_eq!(stage.types(BOB, "/reply what?"), back);
 }
 
@@ -103,10 +103,10 @@ fn newcomers_are_told_what_was_said_last() {
         stage.types(ALICE, line);
     }
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
-    assert_eq!(stage.types(BOB, "/history"), [(Only(stage.ids[BOB]), expected.to_owned())]);
+    assert_eq!(stage.types(BOB, "/history"), [(Asker(stage.ids[BOB]), expected.to_owned())]);
     let dave = ClientId(4);
     let deliveries = stage.room.join(dave, Moment::default());
-    assert_eq!((deliveries[0].to, deliveries[0].reply.to_string()), (Only(dave), expected.to_owned()));
+    assert_eq!((deliveries[0].to, deliveries[0].reply.to_string()), (Asker(dave), expected.to_owned()));
     assert!(deliveries[1].reply.to_string().starts_with("*** Welcome"), "the welcome comes last");
 
     let mut forgetful = Room::new(0, 10_000);
@@ -165,7 +165,7 @@ fn a_reply_goes_to_the_author_and_not_to_a_namesake_or_to_oneself() {
     stage.room.leave(stage.ids[BOB], None, false);
     stage.types(CAROL, "/nick bob");
     let gone = "!!! The bob who wrote to you has left. To write to the bob who is here: /msg bob TEXT";
-    assert_eq!(stage.types(ALICE, "/r secret"), [(Only(stage.ids[ALICE]), gone.to_owned())]);
+    assert_eq!(stage.types(ALICE, "/r secret"), [(Asker(stage.ids[ALICE]), gone.to_owned())]);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_word_that_was_meant_as_a_command_is_said_and_answered() {
     ] {
         let deliveries = stage.types(ALICE, said);
         assert_eq!(deliveries[0], (Everyone, format!("<alice> {said}")));
-        assert_eq!(deliveries[1], (Only(stage.ids[ALICE]), hint(answer)));
+        assert_eq!(deliveries[1], (Asker(stage.ids[ALICE]), hint(answer)));
     }
     assert_eq!(stage.types(ALICE, "help me").len(), 1);
 }

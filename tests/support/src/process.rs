@@ -34,13 +34,15 @@ pub fn chat_server() -> Command {
 pub fn limited(ulimit: &str) -> Command {
     let mut shell = Command::new("sh");
     let script = format!("ulimit {ulimit} && exec \"$0\" --listen 127.0.0.1:0");
-    shell.args(["-c", &script]).arg(program());
+    shell.args(["-c", &script]).arg(program()).env("CHAT_MAX_PER_IP", "0");
     shell
 }
 
 impl ServerProcess {
     pub fn start(arguments: &[&str]) -> ServerProcess {
-        ServerProcess::spawn(chat_server().args(["--listen", "127.0.0.1:0"]).args(arguments))
+        let mut command = chat_server();
+        command.env("CHAT_MAX_PER_IP", "0").args(["--listen", "127.0.0.1:0"]);
+        ServerProcess::spawn(command.args(arguments))
     }
 
     pub fn spawn(command: &mut Command) -> ServerProcess {
