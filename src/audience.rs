@@ -13,19 +13,26 @@
 
 use crate::chat::{ClientId, clock::Moment, room::Recipients};
 use crate::event::Departure;
-use crate::guard::parting::has_ended_its_input;
+use crate::guard::{admission::check_headroom, parting::has_ended_its_input};
 use crate::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::civil::Date;
 use log::trace;
+use rayon::{ThreadPool, ThreadPoolBuilder, iter::ParallelIterator, slice::ParallelSliceMut};
 use rustix::net::sockopt::set_socket_linger;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
-use std::{fmt::Display, io::Write, mem, sync::Arc};
+use std::{fmt::Display, io::Write, mem};
 
 /// A client with a backlog counts as reading if its kernel has accepted bytes within this time. It may be slow, or its
 /// machine busy; one that has stopped is not waited for.
 const STILL_READING: Duration = Duration::from_millis(100);
+
+/// From so many connections on, all cores flush them, in chunks of so many.
+const LARGE_ROOM: usize = 256;
+const CHUNK: usize = 32;
+const FLUSH_STACK: usize = 256 * 1024;
 
 /// All connections, and what was said in this turn.
 #[derive(Debug, Default)]
@@ -68,6 +75,10 @@ pub(crate) struct Connection {
 pub(crate) struct Flushed {
     /// These clients could not be served any more.
     pub(crate) lost: Vec<(ClientId, Departure)>,
+    /// These have a backlog.
+    behind: Vec<ClientId>,
+    /// A client that is leaving has got everything.
+    finished: bool,
     /// A kernel accepted bytes of a backlog, or a backlog began.
     pub(crate) progress: bool,
     /// A client that reads is behind by more than half of what is allowed. Let it catch up before more is said.
@@ -226,36 +237,62 @@ impl Audience {
     }
 
     /// Ends the turn: sends each client what it has not got yet, with one system call where the kernel takes it all.
+    ///
+    /// In a large room the connections are lent to all cores for as long as that takes. Each core gets chunks of its own,
+    /// so no two of them ever touch one connection: `par_chunks_mut` would not compile otherwise.
     pub(crate) fn flush(&mut self) -> Flushed {
-        let (mut flushed, now) = (Flushed::default(), Instant::now());
-        let mut dirty = mem::take(&mut self.dirty);
-        let mut has_finished = false;
-        let mut flush = |connection: &mut Connection| {
-            if let Err(why) = connection.flush(&self.public, self.max_backlog, now, &mut flushed) {
-                flushed.lost.push((connection.id, why));
-            } else if connection.outbox.backlog() > 0 {
-                self.dirty.push(connection.id);
-            } else {
-                has_finished |= connection.leaving;
-            }
+        let (public, max_backlog, now) = (&self.public[..], self.max_backlog, Instant::now());
+        let serve = |mut flushed: Flushed, connection: &mut Connection| {
+            connection.flush(public, max_backlog, now, &mut flushed);
+            flushed
         };
-        if self.public.is_empty() {
+        let mut dirty = mem::take(&mut self.dirty);
+        let mut flushed = Flushed::default();
+        if public.is_empty() {
             dirty.sort_unstable();
             dirty.dedup();
             for id in dirty {
                 if let Ok(at) = self.connections.binary_search_by_key(&id, |connection| connection.id) {
-                    flush(&mut self.connections[at]);
+                    flushed = serve(flushed, &mut self.connections[at]);
                 }
             }
+        } else if let Some(cores) =
+            Some(()).filter(|()| self.connections.len() >= LARGE_ROOM).and_then(|()| cores())
+        {
+            let chunks = self.connections.par_chunks_mut(CHUNK);
+            let served = chunks.map(|chunk| chunk.iter_mut().fold(Flushed::default(), serve));
+            flushed = cores.install(|| served.reduce(Flushed::default, Flushed::and));
         } else {
-            self.connections.iter_mut().for_each(flush);
+            flushed = self.connections.iter_mut().fold(flushed, serve);
         }
+        self.dirty = mem::take(&mut flushed.behind);
         self.public.clear();
         self.private = 0;
-        if has_finished {
+        if flushed.finished {
             self.connections.retain(|connection| !connection.finish());
         }
         flushed
+    }
+}
+
+/// The threads that flush a large room, if the system lets them start. They exist from the first such flush on, and sleep
+/// between two of them.
+fn cores() -> Option<&'static ThreadPool> {
+    static CORES: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+        check_headroom().ok()?;
+        ThreadPoolBuilder::new().thread_name(|n| format!("flush-{n}")).stack_size(FLUSH_STACK).build().ok()
+    });
+    CORES.as_ref()
+}
+
+impl Flushed {
+    fn and(mut self, other: Flushed) -> Flushed {
+        self.lost.extend(other.lost);
+        self.behind.extend(other.behind);
+        self.finished |= other.finished;
+        self.progress |= other.progress;
+        self.crowded |= other.crowded;
+        self
     }
 }
 
@@ -290,33 +327,29 @@ impl Connection {
         let _ = self.outbox.socket().shutdown(Shutdown::Read);
     }
 
-    /// Sends what the kernel takes.
-    fn flush(
-        &mut self,
-        public: &[u8],
-        max_backlog: usize,
-        now: Instant,
-        flushed: &mut Flushed,
-    ) -> Result<(), Departure> {
+    /// Sends what the kernel takes, and notes what came of it.
+    fn flush(&mut self, public: &[u8], max_backlog: usize, now: Instant, flushed: &mut Flushed) {
         let before = self.outbox.backlog();
         let is_for_it = !self.leaving && self.stamped.is_none();
-        self.outbox.flush(if is_for_it { public } else { &[] }).map_err(Departure::Failed)?;
+        if let Err(error) = self.outbox.flush(if is_for_it { public } else { &[] }) {
+            return flushed.lost.push((self.id, Departure::Failed(error)));
+        }
         let backlog = self.outbox.backlog();
         trace!("client {}: sent, {backlog} bytes are left", self.id);
-        if backlog > max_backlog && !self.leaving {
-            return Err(Departure::TooSlow(backlog));
-        }
-        if backlog > 0 {
+        if backlog == 0 {
+            self.own = 0;
+            flushed.finished |= self.leaving;
+        } else if backlog > max_backlog && !self.leaving {
+            flushed.lost.push((self.id, Departure::TooSlow(backlog)));
+        } else {
+            flushed.behind.push(self.id);
             if before == 0 || backlog < before {
                 flushed.progress = true;
                 self.accepted = now;
             }
             let reads = now.duration_since(self.accepted) < STILL_READING;
             flushed.crowded |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
-        } else {
-            self.own = 0;
         }
-        Ok(())
     }
 
     /// Closes our half of the connection if the client has left and got everything.

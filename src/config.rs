@@ -67,6 +67,10 @@ pub struct Config {
         value_parser = number(0_usize..=10_000), allow_negative_numbers = true)]
     pub history: usize,
 
+    /// How many events one turn of the dispatcher takes at most. This is for measuring what batching brings.
+    #[arg(long, hide = true, default_value_t = 256, value_parser = number(1_usize..=10_000))]
+    pub events_per_turn: usize,
+
     /// How many seconds a shutdown waits for clients to read their last lines
     #[arg(long, value_name = "SECONDS", env = "CHAT_GRACE", default_value = "2",
         value_parser = seconds, allow_negative_numbers = true)]

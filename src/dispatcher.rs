@@ -29,9 +29,6 @@ use log::{info, trace};
 use std::time::{Duration, Instant, SystemTime};
 use std::{collections::VecDeque, io::Write, sync::Arc, thread};
 
-/// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
-const EVENTS_PER_TURN: usize = 256;
-
 /// How many bytes of lines end a turn early. A client that keeps up has an empty kernel buffer, and all of a turn must
 /// fit into it.
 const BYTES_PER_TURN: usize = 64 * 1024;
@@ -65,6 +62,8 @@ pub(crate) struct Dispatcher {
     newcomers: VecDeque<(Instant, ClientId)>,
     is_stopping: bool,
     grace: Duration,
+    /// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
+    events_per_turn: usize,
     /// How long a turn may wait for readers.
     brake: Duration,
     /// Where the operator takes part, if there is one.
@@ -104,6 +103,7 @@ impl Dispatcher {
             newcomers: VecDeque::new(),
             is_stopping: false,
             grace: config.grace,
+            events_per_turn: config.events_per_turn.max(1),
             brake: if config.is_paced() { Duration::ZERO } else { CATCHING_UP },
             console,
             admission,
@@ -150,7 +150,7 @@ impl Dispatcher {
 
     /// Takes what else has happened, until that is all, or as much as one turn may hold.
     fn take_more(&mut self, events: &Receiver<Event>) {
-        for event in events.try_iter().take(EVENTS_PER_TURN) {
+        for event in events.try_iter().take(self.events_per_turn - 1) {
             self.handle(event);
             if self.is_stopping || self.audience.said() > BYTES_PER_TURN {
                 break;
