@@ -1,0 +1,127 @@
+//! The servers of the table. One that is added here has a row; nothing else needs to know of it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::process::Process;
+
+/// A server, and how it is started.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub name: String,
+    /// The head of its column in a narrow table.
+    pub short: String,
+    /// The program and its arguments. `{address}`, `{host}` and `{port}` say where to listen; `{bin}` is the
+    /// directory of this program, and `{root}` that of the repository.
+    command: Vec<String>,
+    /// Files without which it cannot run.
+    files: Vec<String>,
+    /// Flags for checks with more clients than one machine is allowed by default.
+    crowd: Vec<String>,
+    /// Flags for checks that need more lines than one client is allowed by default.
+    flood: Vec<String>,
+    /// Whether it starts so slowly that the harmless checks share one process.
+    pub starts_slowly: bool,
+}
+
+/// What a check asks of the server that it runs against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Harmless: other checks may use the same process.
+    Shared,
+    /// A process of its own.
+    Alone,
+    /// The same, with no limit on the connections from one address.
+    Crowd,
+    /// The same, with no limit on the lines from one client.
+    Flood,
+}
+
+/// The program whose broken promises fail the run.
+pub const OURS: &str = "chat-server";
+
+pub fn all() -> Vec<Server> {
+    let step = |number| {
+        let program = format!("{{bin}}/examples/step_{number}");
+        Server::new(&format!("step_{number}"), &format!("s{number}"), &[&program, "{address}"])
+    };
+    let sibling_in_rust =
+        |name, short| Server::new(name, short, &["{bin}/chat-bench", "peer", name, "--port", "{port}"]);
+    let mut servers: Vec<Server> = (1..=5).map(step).collect();
+    let java = "{root}/tests/bench/peers/java/ChatServer.java";
+    servers.push(Server::new("java", "java", &["java", java, "{address}"]).needs(&[java]).slow());
+    let clojure = "{root}/tests/bench/peers/clojure/chat.clj";
+    servers.push(
+        Server::new(
+            "clojure",
+            "clj",
+            &["java", "-cp", "/usr/share/java/*", "clojure.main", clojure, "{address}"],
+        )
+        .needs(&[clojure, "/usr/share/java/clojure.jar", "/usr/share/java/core.async.jar"])
+        .slow(),
+    );
+    servers.push(sibling_in_rust("tokio", "tok"));
+    servers.push(sibling_in_rust("tokio-design", "tokd"));
+    let mut ours = Server::new(OURS, "chat", &["{bin}/chat-server", "--listen", "{address}"]);
+    ours.crowd = words(&["--max-per-ip", "0"]);
+    ours.flood = words(&["--rate", "0"]);
+    servers.push(ours);
+    servers.push(Server::new("ncat", "ncat", &["ncat", "--listen", "--chat", "{host}", "{port}"]));
+    servers
+}
+
+impl Server {
+    fn new(name: &str, short: &str, command: &[&str]) -> Server {
+        let (crowd, flood) = (Vec::new(), Vec::new());
+        let (name, short) = (name.to_owned(), short.to_owned());
+        Server { name, short, command: words(command), files: Vec::new(), crowd, flood, starts_slowly: false }
+    }
+
+    /// A server that the person at the shell starts with this line.
+    pub fn of_command(line: &str) -> Server {
+        Server::new("command", "here", &["sh", "-c", line]).slow()
+    }
+
+    /// A server that runs already. Only its name is used.
+    pub fn running(address: &str) -> Server {
+        Server::new(address, "here", &[])
+    }
+
+    fn needs(mut self, files: &[&str]) -> Server {
+        self.files = words(files);
+        self
+    }
+
+    fn slow(mut self) -> Server {
+        self.starts_slowly = true;
+        self
+    }
+
+    /// Starts it for a check, or says why it cannot run here.
+    pub fn start(&self, stage: Stage) -> Result<Process> {
+        if let Some(missing) =
+            self.files.iter().map(|file| locate(file)).find(|file| !Path::new(file).exists())
+        {
+            bail!("there is no {missing} here");
+        }
+        let extra: &[String] = match stage {
+            Stage::Shared | Stage::Alone => &[],
+            Stage::Crowd => &self.crowd,
+            Stage::Flood => &self.flood,
+        };
+        let command: Vec<String> = self.command.iter().chain(extra).map(|word| locate(word)).collect();
+        Process::start(&command)
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn locate(word: &str) -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("."));
+    let bin = program.parent().unwrap_or(Path::new("."));
+    word.replace("{bin}", &bin.display().to_string())
+        .replace("{root}", concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
