@@ -21,10 +21,12 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The lines that a report of a failure may quote.
-const QUOTED: usize = 3;
+const QUOTED: usize = 2;
 
 pub struct Person {
     pub name: String,
+    /// The lines that came before its own first one.
+    pub welcome: Vec<String>,
     reader: BufReader<TcpStream>,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
@@ -91,6 +93,7 @@ impl Person {
         let _ = socket.set_write_timeout(Some(PATIENCE));
         Person {
             name: "the newcomer".to_owned(),
+            welcome: Vec::new(),
             reader: BufReader::with_capacity(1 << 16, socket),
             partial: Vec::new(),
             recent: VecDeque::new(),
@@ -271,7 +274,7 @@ pub fn is_timeout(error: &io::Error) -> bool {
 
 /// A line as a report can show it: printable, and not too long.
 pub fn shortened(line: &str) -> String {
-    const MOST: usize = 80;
+    const MOST: usize = 60;
     let mut text: String = line.chars().take(MOST).flat_map(char::escape_debug).collect();
     if line.chars().nth(MOST).is_some() {
         text.push('…');

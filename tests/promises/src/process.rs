@@ -116,18 +116,26 @@ impl Process {
         fs::read_dir(format!("/proc/{}/{what}", self.listener)).map_or(0, Iterator::count)
     }
 
-    /// The time that all threads have spent on a CPU, in hundredths of a second (sysconf(_SC_CLK_TCK)).
-    pub fn cpu_ticks(&self) -> u64 {
-        let ticks = |field| stat_field(self.listener, field)?.parse::<u64>().ok();
-        ticks(14).unwrap_or(0) + ticks(15).unwrap_or(0)
+    /// The time for which its threads have run, or would have if a processor had been free (schedstat, sched-stats in
+    /// the kernel's documentation). So a thread that never rests shows on a busy machine too.
+    pub fn awake(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.listener)).into_iter().flatten().flatten();
+        let nanoseconds = tasks.filter_map(|task| {
+            let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            let mut numbers = stat.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+            Some(numbers.next()? + numbers.next()?)
+        });
+        Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// Leaves the process numbers for `spare` more descriptors (getrlimit(2)); returns the limits to restore.
-    pub fn limit_descriptors(&self, spare: u64) -> Result<Rlimit> {
+    /// Leaves the process `spare` numbers for more descriptors (getrlimit(2)); returns the limits to restore. A number
+    /// beyond the limit that is open already stays open, and free ones below it count.
+    pub fn limit_descriptors(&self, spare: usize) -> Result<Rlimit> {
         let open = fs::read_dir(format!("/proc/{}/fd", self.listener))?.flatten();
-        let highest = open.filter_map(|fd| fd.file_name().to_str()?.parse::<u64>().ok()).max().unwrap_or(0);
+        let open: Vec<u64> = open.filter_map(|fd| fd.file_name().to_str()?.parse().ok()).collect();
+        let last = (0..).filter(|number| !open.contains(number)).nth(spare).context("numbers have no end")?;
         let before = self.descriptor_limits().context("/proc/PID/limits has no limit of open files")?;
-        let limit = Rlimit { current: Some(highest + 1 + spare), maximum: before.maximum };
+        let limit = Rlimit { current: Some(last), maximum: before.maximum };
         prlimit(Some(self.listener), Resource::Nofile, limit)?;
         Ok(before)
     }

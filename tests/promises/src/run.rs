@@ -95,7 +95,13 @@ fn in_shared(server: &Server, promise: &Promise, manners: &Manners, shared: &mut
 }
 
 fn in_process(promise: &Promise, manners: &Manners, process: &Process) -> Outcome {
-    check(promise, &Visit { address: process.address, manners, process: Some(process) })
+    let outcome = check(promise, &Visit { address: process.address, manners, process: Some(process) });
+    match outcome {
+        Err(Finding::Broken(seen)) if process.has_ended() => {
+            Err(Finding::Broken(format!("the server ended: {seen}")))
+        }
+        outcome => outcome,
+    }
 }
 
 /// A check that panics is a mistake in the check, and must not take the other rows with it.

@@ -31,7 +31,7 @@ impl Visit<'_> {
     pub fn arrives(&self, stem: &str) -> Result<Person, Finding> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut witness = if self.manners.echoes { None } else { Some(Person::connect(self.address)?) };
+            let mut witness = if self.manners.echoes { None } else { Some(self.witness()?) };
             match self.tries_to_arrive(stem, witness.as_mut())? {
                 Arrival::In(person) => return Ok(person),
                 Arrival::Refused(last) if Instant::now() > deadline => {
@@ -40,6 +40,12 @@ impl Visit<'_> {
                 Arrival::Refused(_) => thread::sleep(Duration::from_millis(200)),
             }
         }
+    }
+
+    fn witness(&self) -> Result<Person, Finding> {
+        let mut witness = Person::connect(self.address)?;
+        "the witness".clone_into(&mut witness.name);
+        Ok(witness)
     }
 
     /// The same for one of many, where a refusal is what the check looks for.
@@ -60,22 +66,44 @@ impl Visit<'_> {
         let name = if self.manners.nick { format!("/nick {}\n", new_name(stem)) } else { String::new() };
         // A server that refuses the client may have closed the connection already. The reading below tells.
         let _ = person.sends(format!("{name}{hello}\n").as_bytes());
+        let mut welcome = Vec::new();
         let line = match witness {
             Some(witness) => witness.sees(&hello)?,
             None => loop {
                 match person.next_line(Instant::now() + PATIENCE) {
                     Next::Line(line) if line.contains(&hello) => break line,
-                    Next::Line(line) => person.name = line, // Kept for the report of a refusal.
-                    Next::End => return Ok(Arrival::Refused(shortened(&person.name))),
+                    Next::Line(line) => welcome.push(line),
+                    Next::End => {
+                        return Ok(Arrival::Refused(shortened(welcome.last().map_or("", String::as_str))));
+                    }
                     Next::Nothing => return broken!("{stem} came in, and its first line was never answered"),
                 }
             },
         };
+        person.welcome = welcome;
         person.name = speaker(&line, &hello);
         if person.name.is_empty() {
             stem.clone_into(&mut person.name);
         }
         Ok(Arrival::In(person))
+    }
+
+    /// A script: it sends these bytes over a connection of its own, ends its input and reads to the end. Returns what it
+    /// read, and whether the end came within `patience` of the last line.
+    pub fn runs_script(&self, bytes: &[u8], patience: Duration) -> Result<(Vec<String>, bool), Finding> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut script = Person::connect(self.address)?;
+            script.sends(bytes)?;
+            script.ends_input();
+            let (lines, ended) = script.reads_to_the_end(patience);
+            // A server that lets in only a few new clients a second has not heard the script at all.
+            let is_refused = lines.last().is_some_and(|line| line.starts_with("!!! Sorry"));
+            if !is_refused || Instant::now() > deadline {
+                return Ok((lines, ended));
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// alice and bob, who hear each other.
@@ -106,6 +134,8 @@ impl Visit<'_> {
     /// The lines that the person sees in answer to a command. `other` is asked to speak where the person's own line
     /// would not come back, so that the end of the answer is known.
     pub fn asks(&self, person: &mut Person, other: &mut Person, line: &str) -> Result<Vec<String>, Finding> {
+        // What is on its way to the person from before is no part of the answer.
+        self.is_heard(other, &mut [&mut *person])?;
         let end = token();
         person.says(line)?;
         if self.manners.echoes {

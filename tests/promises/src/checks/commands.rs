@@ -87,10 +87,11 @@ fn private_stays_private(visit: &Visit) -> Outcome {
     bob.sees(&secret)?;
     bob.says(&end)?;
     let mut overheard = carol.reads_until(&end)?;
-    let mut dave = Person::connect(visit.address)?;
-    let last = token();
-    dave.says(&last)?;
-    overheard.append(&mut dave.reads_until(&last)?);
+    let mut dave = visit.arrives("dave")?;
+    overheard.append(&mut dave.welcome);
+    let end = token();
+    alice.says(&end)?;
+    overheard.append(&mut dave.reads_until(&end)?);
     match overheard.iter().find(|line| line.contains(&secret)) {
         Some(line) => broken!("another one saw: {}", shortened(line)),
         None => Ok(String::new()),

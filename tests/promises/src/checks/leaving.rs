@@ -111,11 +111,8 @@ pub const SCRIPT_GETS_RECEIPT: Promise = Promise {
 };
 
 fn script_gets_receipt(visit: &Visit) -> Outcome {
-    let mut script = Person::connect(visit.address)?;
     let lines: Vec<String> = (0..SCRIPT).map(|_| token()).collect();
-    script.sends((lines.join("\n") + "\n").as_bytes())?;
-    script.ends_input();
-    let (seen, ended) = script.reads_to_the_end(PATIENCE);
+    let (seen, ended) = visit.runs_script((lines.join("\n") + "\n").as_bytes(), PATIENCE)?;
     let came = lines.iter().filter(|line| seen.iter().any(|seen| seen.contains(*line))).count();
     if came < SCRIPT {
         return broken!("{came} of its {SCRIPT} lines came back");

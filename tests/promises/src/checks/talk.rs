@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Next, PATIENCE, Person, shortened, token};
+use crate::person::{Next, PATIENCE, Person, mentions, shortened, speaker, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
 use crate::visit::Visit;
@@ -20,7 +20,10 @@ pub const GREETS: Promise = Promise {
 };
 
 fn greets(visit: &Visit) -> Outcome {
+    let mut alice = visit.arrives("alice")?;
     let deadline = Instant::now() + PATIENCE;
+    // They stay, or the next one would be told that they have left, and that is no greeting.
+    let mut newcomers = Vec::new();
     loop {
         let mut newcomer = Person::connect(visit.address)?;
         let greeting = match newcomer.next_line(Instant::now() + PATIENCE) {
@@ -28,17 +31,32 @@ fn greets(visit: &Visit) -> Outcome {
             Next::End => return broken!("the connection ended without a word"),
             Next::Nothing => return broken!("nothing came within {} s", PATIENCE.as_secs()),
         };
-        // One who is sent away gets a line too, and the end of the connection. A little later there may be room.
-        let text = token();
-        let _ = newcomer.says(&text);
-        if !visit.manners.echoes || newcomer.sees(&text).is_ok() {
+        if is_for(&mut newcomer, &greeting, &mut alice, visit)? {
             return Ok(shortened(&greeting));
         }
         if Instant::now() > deadline {
-            return broken!("the connection ended after {:?}", shortened(&greeting));
+            return broken!("the first line was {:?}", shortened(&greeting));
         }
+        newcomers.push(newcomer);
         thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// Whether the newcomer is in and the line was meant for it. A client that is sent away gets a line too, and a line that
+/// alice gets as well is news of others, unless it has the newcomer's name.
+fn is_for(newcomer: &mut Person, greeting: &str, alice: &mut Person, visit: &Visit) -> Result<bool, Finding> {
+    let text = token();
+    // It fails if the newcomer has been sent away, and so does the reading.
+    let _ = newcomer.says(&text);
+    if visit.manners.echoes && newcomer.sees(&text).is_err() {
+        return Ok(false);
+    }
+    if !visit.manners.relays {
+        return Ok(true);
+    }
+    let seen = alice.reads_until(&text)?;
+    let name = speaker(&seen[seen.len() - 1], &text);
+    Ok(mentions(greeting, &name) || !seen.iter().any(|line| line == greeting))
 }
 
 pub const EVERYONE_HEARS: Promise = Promise {
