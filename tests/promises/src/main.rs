@@ -1,13 +1,14 @@
-//! Which promises does a chat server keep? Black-box checks over TCP, for any server that speaks lines: the program of
-//! this repository, the steps that lead to it, its siblings in other languages, `ncat --chat`, and the reader's own.
+//! Which promises does a chat server keep? Black-box checks over TCP, for any server that speaks lines: the
+//! program of this repository, the steps that lead to it, its siblings in other languages, `ncat --chat`, and
+//! the reader's own.
 //!
-//! A check is written as a conversation: [`person`] has the words, [`visit`] brings people in, and [`manners`] finds
-//! out beforehand what the server can do at all. The promises are in [`promise`], each next to its check in
-//! [`checks`]; the servers are in [`servers`], and [`process`] runs and watches them. [`run`] brings both together,
-//! and [`report`] and [`page`] show what came out.
+//! A check is written as a conversation: [`person`] has the words, [`visit`] brings people in, and
+//! [`manners`] finds out beforehand what the server can do at all. The promises are in [`promise`], each next
+//! to its check in [`checks`]; the servers are in [`servers`], and [`process`] runs and watches them. [`run`]
+//! brings both together, and [`report`] and [`page`] show what came out.
 //!
-//! A check that passes by luck is worse than none: `tests/faults.rs` runs each one against a small server with the
-//! fault that it looks for.
+//! A check that passes by luck is worse than none: `tests/faults.rs` runs each one against a small server
+//! with the fault that it looks for.
 
 mod checks;
 mod manners;
@@ -35,8 +36,8 @@ use servers::{OURS, Server};
 
 /// Checks which promises chat servers keep, and prints a table.
 ///
-/// Exit code: 0, or 1 if chat-server (or the server of --connect or --command) breaks a promise or could not be checked at
-/// all, or if --check finds a difference.
+/// Exit code: 0, or 1 if chat-server (or the server of --connect or --command) breaks a promise or could not
+/// be checked at all, or if --check finds a difference.
 #[derive(Parser)]
 struct Options {
     /// Check these servers only; can be given several times
@@ -83,6 +84,7 @@ fn main() -> Result<ExitCode> {
         print(&texts.join("\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
+    process::end_servers_at_a_signal()?;
     check(&options)
 }
 

@@ -1,5 +1,5 @@
-//! What a server can do at all, found by trying: so that a promise about names is not held against a server that
-//! has none.
+//! The features of a server, found by trying them: so that a promise about names is not held against a server
+//! that has none.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,7 +25,8 @@ pub struct Manners {
     pub leaves: bool,
 }
 
-/// One look at both screens. A feature that is there shows in the first; only what is missing costs the time of all.
+/// One look at both screens. A feature that is there shows in the first; only what is missing costs the time
+/// of all.
 const LOOK: Duration = Duration::from_millis(500);
 const LOOKS: u32 = 8;
 
@@ -140,8 +141,8 @@ fn glance(person: &mut Person, wanted: &mut Vec<&String>) {
     }
 }
 
-/// alice speaks, bob answers, and alice hears it: what alice said before has been dealt with. Returns the lines that
-/// each saw.
+/// alice speaks, bob answers, and alice hears it: what alice said before has been dealt with. Returns the
+/// lines that each saw.
 fn exchange(alice: &mut Person, bob: &mut Person) -> Result<(Vec<String>, Vec<String>), Finding> {
     let (question, answer) = (token(), token());
     alice.says(&question)?;

@@ -19,8 +19,8 @@ pub fn write(path: &Path, table: &str) -> Result<()> {
     fs::write(path, new).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Compares the page's table with the results; returns a sentence for each difference. A cell that could not be run
-/// here contradicts nothing.
+/// Compares the page's table with the results; returns a sentence for each difference. A cell that could not
+/// be run here contradicts nothing.
 pub fn differences(path: &Path, cells: &[Cell]) -> Result<Vec<String>> {
     let page = read(path)?;
     let (_, table, _) = parts(&page).with_context(|| no_marks(path))?;

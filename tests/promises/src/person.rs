@@ -1,8 +1,8 @@
 //! A person at a client: says lines, and sees lines. The checks are written in these words.
 //!
-//! A person reads only when a check asks it to, so no thread is needed, and a person who is not asked is a reader
-//! who has stopped. Nothing here waits for a fixed time: a person waits for what must come, up to a deadline that a
-//! busy machine does not reach.
+//! A person reads only when a check asks it to, so no thread is needed, and a person who is not asked is a
+//! reader who has stopped. Nothing here waits for a fixed time: a person waits for what must come, up to a
+//! deadline that a busy machine does not reach.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -17,13 +17,17 @@ use crate::outcome::{Finding, broken};
 /// How long a person waits for the next line that must come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often the line may be another one, and the waiting begins again: a bound for one that floods its reader.
+/// How often the line may be another one, and the waiting begins again: a bound for one that floods its
+/// reader.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The lines that a report of a failure may quote.
 const QUOTED: usize = 2;
 
 pub struct Person {
+    /// This person's name in the checks.
+    pub label: String,
+    /// Its name in the room; the label where there are no names.
     pub name: String,
     /// The lines that came before its own first one.
     pub welcome: Vec<String>,
@@ -33,7 +37,7 @@ pub struct Person {
     recent: VecDeque<String>,
 }
 
-/// What reading gave.
+/// The result of reading.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     Line(String),
@@ -92,6 +96,7 @@ impl Person {
         let _ = socket.set_nodelay(true);
         let _ = socket.set_write_timeout(Some(PATIENCE));
         Person {
+            label: "the newcomer".to_owned(),
             name: "the newcomer".to_owned(),
             welcome: Vec::new(),
             reader: BufReader::with_capacity(1 << 16, socket),
@@ -110,7 +115,7 @@ impl Person {
 
     pub fn sends(&mut self, bytes: &[u8]) -> Result<(), Finding> {
         let sent = self.socket().write_all(bytes);
-        sent.map_err(|error| Finding::Broken(format!("{} cannot send: {}", self.name, plain(&error))))
+        sent.map_err(|error| Finding::Broken(format!("{} cannot send: {}", self.label, plain(&error))))
     }
 
     /// Types end of file: no more from this person, who goes on reading.
@@ -187,12 +192,12 @@ impl Person {
                     }
                 }
                 Next::End => {
-                    return broken!("{}'s connection ended before {what}{}", self.name, self.quote());
+                    return broken!("{}'s connection ended before {what}{}", self.label, self.quote());
                 }
                 Next::Nothing => break,
             }
         }
-        broken!("{} did not see {what} within {} s{}", self.name, start.elapsed().as_secs(), self.quote())
+        broken!("{} did not see {what} within {} s{}", self.label, start.elapsed().as_secs(), self.quote())
     }
 
     /// Reads on until each of these texts has been seen; returns all lines read.
@@ -239,7 +244,8 @@ impl Person {
         lines
     }
 
-    /// Reads on to the end of the connection. The flag says whether it came within `patience` of the last line.
+    /// Reads on to the end of the connection. The flag says whether it came within `patience` of the last
+    /// line.
     pub fn reads_to_the_end(&mut self, patience: Duration) -> (Vec<String>, bool) {
         let start = Instant::now();
         let mut lines = Vec::new();

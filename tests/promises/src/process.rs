@@ -1,5 +1,5 @@
-//! A server as a process of its own: started on a free port of the loopback interface, watched through /proc (see
-//! proc(5)), and killed when it goes out of scope, whatever happens.
+//! A server as a process of its own: started on a free port of the loopback interface, watched through /proc
+//! (see proc(5)), and killed when it goes out of scope, whatever happens.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -16,9 +17,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::process::{kill_process, kill_process_group, prlimit, set_parent_process_death_signal};
-
-/// A JVM that compiles its program first takes seconds on a busy machine.
-const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The hidden first argument with which this program starts servers.
 pub const START_SERVER: &str = "start-server";
@@ -31,12 +29,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the program and waits until it listens. Each `{address}`, `{host}` and `{port}` in the arguments is
-    /// filled in.
+    /// Starts the program and waits until it listens. Each `{address}`, `{host}` and `{port}` in the
+    /// arguments is filled in.
     ///
     /// This program starts itself, asks the kernel to be killed when we die, and then becomes the server
     /// ([`become_server`]): so a run that is killed outright leaves no server behind.
-    pub fn start(command: &[String]) -> Result<Process> {
+    pub fn start(command: &[String], patience: Duration) -> Result<Process> {
         let address = free_address()?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg(START_SERVER)
@@ -48,6 +46,7 @@ impl Process {
             .spawn()?;
         let log = lines_of(child.stderr.take().context("a pipe was asked for")?);
         let listener = Pid::from_child(&child);
+        RUNNING.lock().expect("no holder panics").push(listener);
         let mut process = Process { address, child, listener };
         let start = Instant::now();
         loop {
@@ -59,15 +58,15 @@ impl Process {
                 let said = log.recv_timeout(Duration::from_secs(1)).unwrap_or_else(|_| status.to_string());
                 bail!("it ended at its start: {said}");
             }
-            if start.elapsed() > START_PATIENCE {
-                bail!("it does not listen on {address} after {} s", START_PATIENCE.as_secs());
+            if start.elapsed() > patience {
+                bail!("it does not listen on {address} after {} s", patience.as_secs());
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// The process of our group that has a listening socket at the port, if there is one yet. Merely to connect
-    /// would be no proof, and would be a first client that leaves without a word.
+    /// The process of our group that has a listening socket at the port, if there is one yet. Merely to
+    /// connect would be no proof, and would be a first client that leaves without a word.
     fn find_listener(&self) -> Option<Pid> {
         let inodes = listening_inodes(self.address.port());
         let has_one = |pid: &Pid| {
@@ -116,8 +115,8 @@ impl Process {
         fs::read_dir(format!("/proc/{}/{what}", self.listener)).map_or(0, Iterator::count)
     }
 
-    /// The time for which its threads have run, or would have if a processor had been free (schedstat, sched-stats in
-    /// the kernel's documentation). So a thread that never rests shows on a busy machine too.
+    /// The time for which its threads have run, or would have if a processor had been free (schedstat,
+    /// sched-stats in the kernel's documentation). So a thread that never rests shows on a busy machine too.
     pub fn awake(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.listener)).into_iter().flatten().flatten();
         let nanoseconds = tasks.filter_map(|task| {
@@ -128,8 +127,8 @@ impl Process {
         Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// Leaves the process `spare` numbers for more descriptors (getrlimit(2)); returns the limits to restore. A number
-    /// beyond the limit that is open already stays open, and free ones below it count.
+    /// Leaves the process `spare` numbers for more descriptors (getrlimit(2)); returns the limits to restore.
+    /// A number beyond the limit that is open already stays open, and free ones below it count.
     pub fn limit_descriptors(&self, spare: usize) -> Result<Rlimit> {
         let open = fs::read_dir(format!("/proc/{}/fd", self.listener))?.flatten();
         let open: Vec<u64> = open.filter_map(|fd| fd.file_name().to_str()?.parse().ok()).collect();
@@ -156,10 +155,26 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let group = Pid::from_child(&self.child);
         // Both fail only if the process has ended already.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
+        RUNNING.lock().expect("no holder panics").retain(|running| *running != group);
     }
+}
+
+/// The process groups of the servers that run now.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// At Ctrl-C nothing goes out of scope, and what a line of `--command` has started would go on.
+pub fn end_servers_at_a_signal() -> Result<()> {
+    ctrlc::set_handler(|| {
+        for group in RUNNING.lock().expect("no holder panics").iter() {
+            let _ = kill_process_group(*group, Signal::KILL);
+        }
+        std::process::exit(130);
+    })?;
+    Ok(())
 }
 
 /// Turns this process into the server. Returns only if that fails.
@@ -167,7 +182,7 @@ pub fn become_server(mut command: impl Iterator<Item = OsString>) -> Result<()> 
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let program = command.next().context("no program")?;
     let error = Command::new(&program).args(command).exec();
-    Err(error).with_context(|| format!("cannot run {}", program.display()))
+    Err(error).with_context(|| format!("cannot run {}", program.to_string_lossy()))
 }
 
 pub fn fill_in(text: &str, address: SocketAddr) -> String {
@@ -191,7 +206,7 @@ fn free_address() -> Result<SocketAddr> {
     bail!("no port is free")
 }
 
-/// What a link in /proc/PID/fd says of a socket that listens on this port.
+/// The sockets that listen on this port, in the words of a link in /proc/PID/fd.
 fn listening_inodes(port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";
     let port = format!(":{port:04X}");
@@ -209,7 +224,8 @@ fn listening_inodes(port: u16) -> Vec<String> {
     inodes
 }
 
-/// A field of /proc/PID/stat, counted from 1 as in proc(5). The name of the program, the second, may hold blanks.
+/// A field of /proc/PID/stat, counted from 1 as in proc(5). The name of the program, the second, may hold
+/// blanks.
 fn stat_field(pid: Pid, number: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.rsplit_once(')')?.1;

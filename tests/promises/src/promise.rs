@@ -53,10 +53,33 @@ pub fn named(name: &str) -> Vec<&'static Promise> {
 impl Promise {
     pub fn explanation(&self) -> String {
         let Promise { name, sentence, how, why, broken_by, .. } = self;
-        format!(
-            "{name}: {sentence}\n\nHow it is checked: {how}\n\nWhy: {why}\n\nHow servers break it: {broken_by}\n"
-        )
+        let paragraphs = [
+            format!("{name}: {sentence}"),
+            format!("How it is checked: {how}"),
+            format!("Why: {why}"),
+            format!("How servers break it: {broken_by}"),
+        ];
+        paragraphs.map(|paragraph| wrapped(&paragraph)).join("\n")
     }
+}
+
+/// The text in lines that fit a terminal of 80 columns.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        if width > 0 && width + 1 + word.chars().count() > 78 {
+            lines.push('\n');
+            width = 0;
+        }
+        if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += word.chars().count();
+    }
+    lines + "\n"
 }
 
 #[cfg(test)]

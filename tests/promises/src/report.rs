@@ -31,7 +31,7 @@ pub fn terminal(servers: &[Server], promises: &[&Promise], cells: &[Cell]) -> St
     text
 }
 
-/// What was seen where a promise of this server is broken or was not checked.
+/// The reasons why promises of this server are broken or were not checked.
 fn remarks(server: &str, cells: &[Cell]) -> String {
     let row: Vec<&Cell> = cells.iter().filter(|cell| cell.server == server).collect();
     if let Some(first) = row.first() {

@@ -13,8 +13,8 @@ use crate::promise::Promise;
 use crate::servers::{Server, Stage};
 use crate::visit::Visit;
 
-/// Runs all servers, `jobs` at a time; returns the cells in the order of the servers and promises. `progress` hears of
-/// each server that is done.
+/// Runs all servers, `jobs` at a time; returns the cells in the order of the servers and promises. `progress`
+/// hears of each server that is done.
 pub fn run(
     servers: &[Server],
     promises: &[&'static Promise],
@@ -64,11 +64,13 @@ fn run_started(server: &Server, promises: &[&'static Promise]) -> Vec<Cell> {
         Ok(manners) => manners,
         Err(finding) => return not_run(&server.name, promises, &sentence(finding)),
     };
-    // A JVM takes seconds to start, so harmless checks share one. A server that starts fast is new for each check.
+    // A JVM takes seconds to start, so harmless checks share one. A server that starts fast is new for each
+    // check.
     let mut shared = server.starts_slowly.then_some(first);
     let mut row = Vec::new();
     for promise in promises {
-        let outcome = if promise.stage == Stage::Shared && server.starts_slowly {
+        let is_harmless = matches!(promise.stage, Stage::Shared | Stage::Crowd);
+        let outcome = if is_harmless && server.starts_slowly {
             let outcome = in_shared(server, promise, &manners, &mut shared);
             if outcome.is_err() {
                 // Nobody knows in which state it is now.

@@ -1,6 +1,7 @@
 //! The servers of the table. One that is added here has a row; nothing else needs to know of it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -23,18 +24,19 @@ pub struct Server {
     flood: Vec<String>,
     /// Whether it starts so slowly that the harmless checks share one process.
     pub starts_slowly: bool,
+    start_patience: Duration,
 }
 
-/// What a check asks of the server that it runs against.
+/// The process that a check needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Harmless: other checks may use the same process.
     Shared,
-    /// A process of its own.
+    /// A process of its own, that no check uses afterwards.
     Alone,
-    /// The same, with no limit on the connections from one address.
+    /// Harmless, with no limit on the connections from one address.
     Crowd,
-    /// The same, with no limit on the lines from one client.
+    /// A process of its own, with no limit on the lines from one client.
     Flood,
 }
 
@@ -75,12 +77,24 @@ impl Server {
     fn new(name: &str, short: &str, command: &[&str]) -> Server {
         let (crowd, flood) = (Vec::new(), Vec::new());
         let (name, short) = (name.to_owned(), short.to_owned());
-        Server { name, short, command: words(command), files: Vec::new(), crowd, flood, starts_slowly: false }
+        Server {
+            name,
+            short,
+            command: words(command),
+            files: Vec::new(),
+            crowd,
+            flood,
+            starts_slowly: false,
+            start_patience: Duration::from_secs(30),
+        }
     }
 
     /// A server that the person at the shell starts with this line.
     pub fn of_command(line: &str) -> Server {
-        Server::new("command", "here", &["sh", "-c", line]).slow()
+        let mut server = Server::new("command", "here", &["sh", "-c", line]);
+        // It may be a JVM.
+        server.starts_slowly = true;
+        server
     }
 
     /// A server that runs already. Only its name is used.
@@ -93,8 +107,10 @@ impl Server {
         self
     }
 
+    /// A virtual machine compiles its program first, which takes seconds, or a minute on a busy machine.
     fn slow(mut self) -> Server {
         self.starts_slowly = true;
+        self.start_patience = Duration::from_secs(90);
         self
     }
 
@@ -105,13 +121,17 @@ impl Server {
         {
             bail!("there is no {missing} here");
         }
+        let program = locate(&self.command[0]);
+        if program.contains('/') && !Path::new(&program).exists() {
+            bail!("there is no {program} here");
+        }
         let extra: &[String] = match stage {
             Stage::Shared | Stage::Alone => &[],
             Stage::Crowd => &self.crowd,
             Stage::Flood => &self.flood,
         };
         let command: Vec<String> = self.command.iter().chain(extra).map(|word| locate(word)).collect();
-        Process::start(&command)
+        Process::start(&command, self.start_patience)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::outcome::{Finding, broken};
 use crate::person::{Next, PATIENCE, Person, new_name, shortened, speaker, token};
 use crate::process::Process;
 
-/// What a check gets to work with.
+/// A check gets one of these to work with.
 pub struct Visit<'a> {
     pub address: SocketAddr,
     pub manners: &'a Manners,
@@ -44,7 +44,7 @@ impl Visit<'_> {
 
     fn witness(&self) -> Result<Person, Finding> {
         let mut witness = Person::connect(self.address)?;
-        "the witness".clone_into(&mut witness.name);
+        "the witness".clone_into(&mut witness.label);
         Ok(witness)
     }
 
@@ -57,11 +57,12 @@ impl Visit<'_> {
         }
     }
 
-    /// Some servers add a client to the room before they greet it, and some after; some do not greet. But a client
-    /// whose line comes back is in. Where one's own lines do not come back, a witness listens for them.
+    /// Some servers add a client to the room before they greet it, and some after; some do not greet. But a
+    /// client whose line comes back is in. Where one's own lines do not come back, a witness listens for
+    /// them.
     fn tries_to_arrive(&self, stem: &str, witness: Option<&mut Person>) -> Result<Arrival, Finding> {
         let mut person = Person::connect(self.address)?;
-        stem.clone_into(&mut person.name);
+        stem.clone_into(&mut person.label);
         let hello = token();
         let name = if self.manners.nick { format!("/nick {}\n", new_name(stem)) } else { String::new() };
         // A server that refuses the client may have closed the connection already. The reading below tells.
@@ -82,14 +83,14 @@ impl Visit<'_> {
         };
         person.welcome = welcome;
         person.name = speaker(&line, &hello);
-        if person.name.is_empty() {
+        if person.name.is_empty() || !self.manners.relays {
             stem.clone_into(&mut person.name);
         }
         Ok(Arrival::In(person))
     }
 
-    /// A script: it sends these bytes over a connection of its own, ends its input and reads to the end. Returns what it
-    /// read, and whether the end came within `patience` of the last line.
+    /// A script: it sends these bytes over a connection of its own, ends its input and reads to the end.
+    /// Returns what it read, and whether the end came within `patience` of the last line.
     pub fn runs_script(&self, bytes: &[u8], patience: Duration) -> Result<(Vec<String>, bool), Finding> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -120,8 +121,8 @@ impl Visit<'_> {
         self.is_heard(other, &mut [one])
     }
 
-    /// The speaker says a new line, and all listeners read on up to it. Where nobody hears anybody, it must come
-    /// back to the speaker.
+    /// The speaker says a new line, and all listeners read on up to it. Where nobody hears anybody, it must
+    /// come back to the speaker.
     pub fn is_heard(&self, by: &mut Person, listeners: &mut [&mut Person]) -> Result<(), Finding> {
         let text = token();
         by.says(&text)?;
@@ -131,10 +132,10 @@ impl Visit<'_> {
         listeners.iter_mut().try_for_each(|listener| listener.sees(&text).map(drop))
     }
 
-    /// The lines that the person sees in answer to a command. `other` is asked to speak where the person's own line
-    /// would not come back, so that the end of the answer is known.
+    /// The lines that the person sees in answer to a command. `other` is asked to speak where the person's
+    /// own line would not come back, so that the end of the answer is known.
     pub fn asks(&self, person: &mut Person, other: &mut Person, line: &str) -> Result<Vec<String>, Finding> {
-        // What is on its way to the person from before is no part of the answer.
+        // Lines that are on their way to the person already are no part of the answer.
         self.is_heard(other, &mut [&mut *person])?;
         let end = token();
         person.says(line)?;

@@ -1,5 +1,5 @@
-//! A check that passes by luck is worse than none. Here each check runs against the toy server with a fault that it must
-//! find, and against the same server without one, of which it must say `kept`.
+//! A check that passes by luck is worse than none. Here each check runs against the toy server with a fault
+//! that it must find, and against the same server without one, of which it must say `kept`.
 //!
 //! All of it goes through the program's own command line, as a reader would use it.
 
@@ -122,7 +122,7 @@ fn a_page_is_written_and_compared() -> Result<(), Failed> {
     ensure(changed.status.code() == Some(1), "a page that is not true must fail")
 }
 
-/// The line that starts the toy server. What a stalled reader costs shows only when nothing slows the talkers.
+/// The line that starts the toy server. A stalled reader's cost shows only when nothing slows the talkers.
 fn toy(promise: &str, flags: &str) -> String {
     let pace = if promise.starts_with("stalled-") { "--unpaced" } else { "" };
     format!("exec '{}' {{address}} {pace} {flags}", env!("CARGO_BIN_EXE_toy-server"))

@@ -17,9 +17,11 @@ const RACERS: usize = 10;
 pub const UNIQUE_NAMES: Promise = Promise {
     name: "unique-names",
     sentence: "Of ten clients who take one name at the same moment, one gets it.",
-    how: "Ten clients ask for the same new name at once, each speaks, and a witness counts who bears it. Twenty races.",
+    how: "Ten clients ask for the same new name at once, each speaks, and a witness counts who bears it. \
+          Twenty races.",
     why: "Two alices are one alice to everyone else, and a private line to her reaches the wrong one.",
-    broken_by: "The server asks whether the name is free, and takes it in a second step: between the two, another thread asks.",
+    broken_by: "The server asks whether the name is free, and takes it in a second step: between the two, \
+          another thread asks.",
     stage: Stage::Shared,
     check: unique_names,
 };
@@ -70,9 +72,11 @@ fn race(racers: &mut [Person], name: &str) -> Result<Vec<String>, Finding> {
 pub const PRIVATE_STAYS_PRIVATE: Promise = Promise {
     name: "private-stays-private",
     sentence: "A private line reaches one person, and nobody else, then or later.",
-    how: "alice writes to bob with /msg. bob must see the text; carol, and dave who comes in afterwards, must not.",
+    how: "alice writes to bob with /msg. bob must see the text; carol, and dave who comes in afterwards, \
+          must not.",
     why: "People write under the name of privacy what they would not say aloud.",
-    broken_by: "The line goes to all, who are trusted to hide it; or it stands in the history that newcomers get.",
+    broken_by: "The line goes to all, who are trusted to hide it; or it stands in the history that newcomers \
+          get.",
     stage: Stage::Shared,
     check: private_stays_private,
 };
@@ -101,9 +105,11 @@ fn private_stays_private(visit: &Visit) -> Outcome {
 pub const LISTED: Promise = Promise {
     name: "listed",
     sentence: "/list names everyone who is here, and nobody who has left.",
-    how: "alice asks with bob and carol in the room: all three must be named. bob leaves, and must soon be named no more.",
+    how: "alice asks with bob and carol in the room: all three must be named. bob leaves, and must soon be \
+          named no more.",
     why: "People decide by it whether to speak, and to whom.",
-    broken_by: "The entry of a client goes only with an orderly /quit, or a thread that ends with an error skips the removal.",
+    broken_by: "The entry of a client goes only with an orderly /quit, or a thread that ends with an error \
+          skips the removal.",
     stage: Stage::Shared,
     check: listed,
 };

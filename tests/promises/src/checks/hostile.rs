@@ -15,16 +15,16 @@ use crate::visit::Visit;
 pub const ENDLESS_LINE_BOUNDED: Promise = Promise {
     name: "endless-line-bounded",
     sentence: "A line that never ends costs a bounded amount of memory.",
-    how: "mallory sends up to 48 MiB without a line break. Broken if the memory of the process has grown by more than half \
-          of that, or if alice and bob no longer hear each other.",
+    how: "mallory sends up to 48 MiB without a line break. Broken if the memory of the process has grown by \
+          more than half of that, or if alice and bob no longer hear each other.",
     why: "One client and one cable are enough to fill any machine.",
     broken_by: "readLine, read_line, LinesCodec::new(): each keeps all until there is a line break.",
     stage: Stage::Alone,
     check: endless_line_bounded,
 };
 
-/// Memory is judged after each round, and only the last verdict may be `broken`: a virtual machine's memory may grow
-/// once without a reason.
+/// Memory is judged after each round, and only the last verdict may be `broken`: a virtual machine's memory
+/// may grow once without a reason.
 const ROUND_MIB: u64 = 16;
 const ROUNDS: u64 = 3;
 
@@ -63,9 +63,10 @@ fn endless_line_bounded(visit: &Visit) -> Outcome {
 pub const NO_ESCAPE_SEQUENCES: Promise = Promise {
     name: "no-escape-sequences",
     sentence: "Nothing that a terminal obeys reaches another person.",
-    how: "mallory says lines with escape sequences, a bell, backspaces and C1 controls, tries a name with one, and leaves with \
-          one. bob must get no control character.",
-    why: "netcat shows what it gets: a sequence can clear the screen, forge lines, change the title, or type an answer.",
+    how: "mallory says lines with escape sequences, a bell, backspaces and C1 controls, tries a name with \
+          one, and leaves with one. bob must get no control character.",
+    why: "netcat shows what it gets: a sequence can clear the screen, forge lines, change the title, or type \
+          an answer.",
     broken_by: "The server passes text on as it is.",
     stage: Stage::Shared,
     check: no_escape_sequences,
@@ -100,7 +101,8 @@ pub const HTTP_IS_NOT_HEARD: Promise = Promise {
     name: "http-is-not-heard",
     sentence: "An HTTP request says nothing to the room.",
     how: "One client sends a GET, another a POST with a line in its body. alice must see no line of either.",
-    why: "Any web page can make a visitor's browser send a request to an address in the LAN: it would speak in the room.",
+    why: "Any web page can make a visitor's browser send a request to an address in the LAN: it would speak \
+          in the room.",
     broken_by: "The server takes any bytes for lines of talk.",
     stage: Stage::Shared,
     check: http_is_not_heard,
@@ -131,10 +133,11 @@ const FLOOD: Duration = Duration::from_secs(3);
 pub const FLOODER_LEAVES_ROOM: Promise = Promise {
     name: "flooder-leaves-room",
     sentence: "While one client floods, the others still read each other.",
-    how: "mallory sends lines for three seconds, as fast as the server takes them. alice speaks every half second; bob must see all \
-          she says, and at most 1,000 lines of the flood.",
+    how: "mallory sends lines for three seconds, as fast as the server takes them. alice speaks every half \
+          second; bob must see all she says, and at most 1,000 lines of the flood.",
     why: "A line among a million is delivered, and nobody reads it.",
-    broken_by: "The server takes from each client all that it sends. Back-pressure alone is no pace: a fast server feels none.",
+    broken_by: "The server takes from each client all that it sends. Back-pressure alone is no pace: a fast \
+          server feels none.",
     stage: Stage::Alone,
     check: flooder_leaves_room,
 };

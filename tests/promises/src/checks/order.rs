@@ -18,8 +18,8 @@ const ROUNDS: usize = 4;
 pub const ONE_ORDER: Promise = Promise {
     name: "one-order",
     sentence: "Two speak at the same time, and everyone sees their lines in the same order.",
-    how: "Two clients send 150 lines each, at once and line by line, four times over. All readers (the two of them too, \
-          where they get their own lines) must have seen all lines, in one order.",
+    how: "Two clients send 150 lines each, at once and line by line, four times over. All readers (the two \
+          of them too, where they get their own lines) must have seen all lines, in one order.",
     why: "In two orders, the answer stands before the question for some.",
     broken_by: "Each client's thread writes to everyone, with a lock for each socket and none for the room.",
     stage: Stage::Shared,
@@ -39,7 +39,7 @@ fn one_order(visit: &Visit) -> Outcome {
         compare(&on_alices, &order_seen(&mut bob, &texts)?, "bob")?;
         if visit.manners.echoes {
             for flooder in &mut flooders {
-                compare(&on_alices, &order_seen(flooder, &texts)?, &flooder.name)?;
+                compare(&on_alices, &order_seen(flooder, &texts)?, &flooder.label)?;
             }
         }
         all_flooders.push(flooders);
@@ -89,7 +89,8 @@ pub const BURST_ARRIVES_WHOLE: Promise = Promise {
     sentence: "A paste of 180 lines arrives whole, once, and in its order.",
     how: "alice sends 180 lines at once. bob must see all of them, each once, in her order.",
     why: "People paste logs, and a log with a hole is worse than none.",
-    broken_by: "A limit that drops what is over it, a queue that overwrites its oldest, a read that is taken for a line.",
+    broken_by: "A limit that drops what is over it, a queue that overwrites its oldest, a read that is taken \
+          for a line.",
     stage: Stage::Shared,
     check: burst_arrives_whole,
 };

@@ -14,12 +14,12 @@ use crate::visit::Visit;
 pub const CHURN_LEAVES_NOTHING: Promise = Promise {
     name: "churn-leaves-nothing",
     sentence: "A thousand connections that come and go leave nothing behind.",
-    how: "After a few clients have come and gone, the descriptors and threads of the process are counted. A thousand more come, ten at \
-          a time, say a line and leave (by the end of their input, a reset, or closing with lines unread). Then there must \
-          be at most 8 descriptors and 64 threads more.",
+    how: "After a few clients have come and gone, the descriptors and threads of the process are counted. A \
+          thousand more come, ten at a time, say a line and leave (by the end of their input, a reset, or \
+          closing with lines unread). Then there must be at most 8 descriptors and 64 threads more.",
     why: "A server runs for months, and a LAN has monitors that connect every minute.",
-    broken_by: "A descriptor is kept in a map that only an orderly leave cleans; a thread waits for ever on the queue of a \
-                client that has gone.",
+    broken_by: "A descriptor is kept in a map that only an orderly leave cleans; a thread waits for ever on \
+          the queue of a client that has gone.",
     stage: Stage::Crowd,
     check: churn_leaves_nothing,
 };
@@ -89,11 +89,12 @@ fn come_and_go(visit: &Visit, alice: &mut Person) -> Result<(), Finding> {
 pub const DESCRIPTORS_RUN_OUT: Promise = Promise {
     name: "descriptors-run-out",
     sentence: "Without free descriptors the talk goes on, and newcomers get in when there are some again.",
-    how: "The limit of the process is lowered until four descriptors are free, and forty clients connect. alice and bob must hear \
-          each other, and the server must not burn the processor. The forty leave; a newcomer must get in.",
+    how: "The limit of the process is lowered until four descriptors are free, and forty clients connect. \
+          alice and bob must hear each other, and the server must not burn the processor. The forty leave; a \
+          newcomer must get in.",
     why: "accept(2) fails then, and it is the one loop that must not end.",
     broken_by: "The accept loop ends at the first error. Or it tries again at once, for ever.",
-    stage: Stage::Crowd,
+    stage: Stage::Alone,
     check: descriptors_run_out,
 };
 
@@ -124,8 +125,8 @@ fn descriptors_run_out(visit: &Visit) -> Outcome {
     }
 }
 
-/// How much of the time it is awake while nobody says anything, in percent, if that is much in each of three seconds: one
-/// may be that of a virtual machine that compiles.
+/// How much of the time it is awake while nobody says anything, in percent, if that is much in each of three
+/// seconds: one may be that of a virtual machine that compiles.
 fn burns(process: &Process) -> Option<u128> {
     const MUCH: u128 = 50;
     let mut least = u128::MAX;
@@ -144,8 +145,8 @@ fn burns(process: &Process) -> Option<u128> {
 pub const GOODBYE_ON_SIGTERM: Promise = Promise {
     name: "goodbye-on-sigterm",
     sentence: "At SIGTERM everyone gets a last line and the end of the connection, and the server ends.",
-    how: "alice and bob are in the room, and the process gets SIGTERM. Each must get a line and the end of the connection, \
-          and the process must end.",
+    how: "alice and bob are in the room, and the process gets SIGTERM. Each must get a line and the end of \
+          the connection, and the process must end.",
     why: "A connection that ends without a word looks like a broken network.",
     broken_by: "Nobody handles the signal. Or the handler ends the process before the line is on its way.",
     stage: Stage::Alone,

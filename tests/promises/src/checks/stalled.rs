@@ -1,8 +1,8 @@
 //! A reader who stops: a terminal after Ctrl-S, a laptop that sleeps.
 //!
 //! All three checks send much more than the kernel's buffers hold (a socket of the server may take 4 MiB, see
-//! tcp(7)) while one client does not read. The talkers have at most two batches on their way, and read what they have
-//! said: so nobody but the one who has stopped is behind, and what piles up piles up for that one.
+//! tcp(7)) while one client does not read. The talkers have at most two batches on their way, and read what
+//! they have said: so nobody but the one who has stopped is behind, and what piles up piles up for that one.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -52,8 +52,8 @@ impl Talk {
         Ok(Talk { alice, bob, said: 0, seen: 0, mark: token() })
     }
 
-    /// alice says 16 MiB, and both read it: the first batch while the second is on its way, and so on. With one batch
-    /// at a time, its end would wait for Nagle's algorithm in servers that leave it on.
+    /// alice says 16 MiB, and both read it: the first batch while the second is on its way, and so on. With
+    /// one batch at a time, its end would wait for Nagle's algorithm in servers that leave it on.
     fn round(&mut self, visit: &Visit) -> Round {
         let start = Instant::now();
         let mut bytes = 0;
@@ -90,7 +90,7 @@ impl Talk {
     /// They read all lines before the one with this number, and bob misses none.
     fn both_read_up_to(&mut self, end: usize, visit: &Visit) -> Result<(), Finding> {
         let last = format!("{} {:08} ", self.mark, end - 1);
-        let seen = self.bob.reads_until(&last)?;
+        let seen = self.bob.reads_until_one("alice's next lines", |line| line.contains(&last))?;
         if visit.manners.echoes {
             self.alice.reads_until(&last)?;
         }
@@ -145,8 +145,8 @@ pub const STOPS_NOBODY: Promise = Promise {
     sentence: "A reader who stops does not stop the others.",
     how: "mallory stops reading. alice says 16 MiB in lines of 1 KiB, and bob must see every line of it.",
     why: "One sleeping laptop would silence the room.",
-    broken_by: "The server writes to one client after the other, and a write waits until there is room: for ever, and \
-                with the lock held.",
+    broken_by: "The server writes to one client after the other, and a write waits until there is room: for \
+          ever, and with the lock held.",
     stage: Stage::Flood,
     check: stops_nobody,
 };
@@ -162,17 +162,19 @@ fn stops_nobody(visit: &Visit) -> Outcome {
     }
 }
 
-/// Memory may grow a little for many reasons, and a virtual machine's for no reason at all. So there are this many rounds
-/// to show that it does not grow with what is said.
+/// Memory may grow a little for many reasons, and a virtual machine's for no reason at all. So there are this
+/// many rounds to show that it does not grow with what is said.
 const ROUNDS: usize = 3;
 
 pub const BOUNDED_MEMORY: Promise = Promise {
     name: "stalled-bounded-memory",
     sentence: "A reader who stops does not eat the server's memory.",
-    how: "alice says 16 MiB at a time until the resident memory of the process stands still. mallory stops reading, and alice \
-          says 16 MiB three more times. Broken if the memory has grown by more than half of what was said.",
+    how: "alice says 16 MiB at a time until the resident memory of the process stands still. mallory stops \
+          reading, and alice says 16 MiB three more times. Broken if the memory has grown by more than half \
+          of what was said.",
     why: "A few readers who have stopped end the server, and everyone's talk with it.",
-    broken_by: "A channel without a bound for each client: nobody ever waits, and nothing is ever thrown away.",
+    broken_by: "A channel without a bound for each client: nobody ever waits, and nothing is ever thrown \
+          away.",
     stage: Stage::Flood,
     check: bounded_memory,
 };
@@ -223,9 +225,9 @@ fn memory_that_stands_still(visit: &Visit, process: &Process, talk: &mut Talk) -
 pub const SEES_NO_GAP: Promise = Promise {
     name: "stalled-sees-no-gap",
     sentence: "A reader who stops and goes on misses no line unseen.",
-    how: "mallory stops reading, alice says 16 MiB, and mallory goes on. The lines must be all there, one after the other, \
-          up to the last one or to the end of the connection.",
-    why: "Whoever is cut off knows it, and connects again. A gap that nobody sees is a lie.",
+    how: "mallory stops reading, alice says 16 MiB, and mallory goes on. The lines must be all there, one \
+          after the other, up to the last one or to the end of the connection.",
+    why: "A reader that is cut off knows it, and connects again. A gap that nobody sees is a lie.",
     broken_by: "A full queue drops the newest line, or the oldest; a broadcast channel skips those that lag.",
     stage: Stage::Flood,
     check: sees_no_gap,

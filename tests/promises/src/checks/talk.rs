@@ -12,8 +12,10 @@ use crate::visit::Visit;
 pub const GREETS: Promise = Promise {
     name: "greets",
     sentence: "A newcomer gets a line before it says a word.",
-    how: "A client connects and says nothing. A line must come, and the connection must stay open.",
-    why: "With netcat, an empty screen is all one sees of a server that is up, of one that hangs, and of a wrong port.",
+    how: "A client connects and says nothing. A line must come that is not only news of others, and the \
+          connection must stay open.",
+    why: "With netcat, an empty screen is all one sees of a server that is up, of one that hangs, and of a \
+          wrong port.",
     broken_by: "The server reads first, and answers only what it is told.",
     stage: Stage::Shared,
     check: greets,
@@ -42,8 +44,8 @@ fn greets(visit: &Visit) -> Outcome {
     }
 }
 
-/// Whether the newcomer is in and the line was meant for it. A client that is sent away gets a line too, and a line that
-/// alice gets as well is news of others, unless it has the newcomer's name.
+/// Whether the newcomer is in and the line was meant for it. A client that is sent away gets a line too, and
+/// a line that alice gets as well is news of others, unless it has the newcomer's name.
 fn is_for(newcomer: &mut Person, greeting: &str, alice: &mut Person, visit: &Visit) -> Result<bool, Finding> {
     let text = token();
     // It fails if the newcomer has been sent away, and so does the reading.
@@ -63,8 +65,10 @@ pub const EVERYONE_HEARS: Promise = Promise {
     name: "everyone-hears",
     sentence: "Everyone sees each line once, whoever said it too.",
     how: "alice, bob and carol each say a line. Each of the three must see each of the lines exactly once.",
-    why: "It is what a chat is. One's own copy is the receipt: the line has reached the server, and stands in its order.",
-    broken_by: "The server answers only the speaker (the echo server of the textbooks), or leaves the speaker out.",
+    why: "It is what a chat is. One's own copy is the receipt: the line has reached the server, and stands \
+          in its order.",
+    broken_by: "The server answers only the speaker (the echo server of the textbooks), or leaves the \
+          speaker out.",
     stage: Stage::Shared,
     check: everyone_hears,
 };
@@ -86,7 +90,7 @@ fn everyone_hears(visit: &Visit) -> Outcome {
         for line in &lines {
             let times = screen.iter().filter(|seen| seen.contains(line)).count();
             if times != 1 {
-                return broken!("{} saw a line {times} times", person.name);
+                return broken!("{} saw a line {times} times", person.label);
             }
         }
     }
@@ -96,11 +100,12 @@ fn everyone_hears(visit: &Visit) -> Outcome {
 pub const HUNDREDTH_CLIENT: Promise = Promise {
     name: "hundredth-client",
     sentence: "The eleventh client is served, and so is the hundredth.",
-    how: "A hundred clients come in, one after the other, and stay. Each says a line, which must come back (or reach another \
-          one, where one's own lines do not come back); the first must see the line of the last.",
+    how: "A hundred clients come in, one after the other, and stay. Each says a line, which must come back \
+          (or reach another one, where one's own lines do not come back); the first must see the line of the \
+          last.",
     why: "A class has thirty, and they all stay.",
-    broken_by: "A fixed pool of ten threads, each of which serves one client to its end: the eleventh connects, as the kernel \
-                takes the connection, and nothing ever answers.",
+    broken_by: "A fixed pool of ten threads, each of which serves one client to its end: the eleventh \
+          connects, as the kernel takes the connection, and nothing ever answers.",
     stage: Stage::Crowd,
     check: hundredth_client,
 };

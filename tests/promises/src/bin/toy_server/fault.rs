@@ -20,7 +20,7 @@ pub enum Fault {
     PrivateInHistory,
     /// The list forgets the one who came last.
     ListMissesOne,
-    /// Who has left stays in the list.
+    /// A client that has left stays in the list.
     ListsTheGone,
     /// Both the reader and the writer tell of a leave.
     LeaveTwice,
@@ -42,9 +42,9 @@ pub enum Fault {
     SwapsLines,
     /// A write waits for its reader, with the room locked.
     BlockingWrite,
-    /// What waits for a reader has no bound.
+    /// The queue of a reader has no bound.
     UnboundedQueue,
-    /// What does not fit is not sent, and nobody is told.
+    /// A line that does not fit into the queue is dropped, and nobody is told.
     DropsWhenFull,
     /// A line is kept until its line break comes, however long it is.
     UnboundedLine,

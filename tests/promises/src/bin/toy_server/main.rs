@@ -1,8 +1,10 @@
-//! A small chat server that keeps every promise, with a flag for each fault. The tests run it to show that each check
-//! says `kept` of a server that keeps the promise, and `broken` of one that differs in nothing but the fault.
+//! A small chat server that keeps every promise, with a flag for each fault. The tests run it to show that
+//! each check says `kept` of a server that keeps the promise, and `broken` of one that differs in nothing but
+//! the fault.
 //!
-//! A thread reads for each client and another one writes. The room is under one lock, and a queue stands between the
-//! room and each writer. It is meant to be broken, not to be copied: the steps of the guide show how a chat grows.
+//! A thread reads for each client and another one writes. The room is under one lock, and a queue stands
+//! between the room and each writer. It is meant to be broken, not to be copied: the steps of the guide show
+//! how a chat grows.
 
 mod client;
 mod fault;
@@ -25,7 +27,7 @@ use room::Room;
 #[derive(Parser)]
 struct Options {
     address: SocketAddr,
-    /// What it does wrong
+    /// The fault that it has
     #[arg(long)]
     fault: Option<Fault>,
     /// Take lines at any speed

@@ -173,15 +173,12 @@ impl Room {
             return;
         }
         let people = self.people();
+        // The third of the room gets only its own lines.
+        let skipped = people.here.get(2).filter(|_| self.has(Fault::SkipsOne)).map(|member| member.id);
         for member in &people.here {
             match self.fault {
                 Some(Fault::NoEcho) if member.id == from => (),
-                // The third of the room, for whom only its own lines are left.
-                Some(Fault::SkipsOne)
-                    if people.here.len() > 2 && member.id != from && member.id == people.here[2].id =>
-                {
-                    ()
-                }
+                _ if Some(member.id) == skipped && member.id != from => (),
                 Some(Fault::EchoTwice) if member.id == from => {
                     self.put(member, line);
                     self.put(member, line);
