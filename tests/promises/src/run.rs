@@ -21,7 +21,10 @@ pub fn run(
     jobs: usize,
     progress: impl Fn(&str) + Sync,
 ) -> Vec<Cell> {
-    let waiting = Mutex::new((0..servers.len()).rev().collect::<Vec<_>>());
+    let mut order: Vec<usize> = (0..servers.len()).rev().collect();
+    // The slowest are last in the list, and hence the first to be taken.
+    order.sort_by_key(|index| servers[*index].starts_slowly);
+    let waiting = Mutex::new(order);
     let rows = Mutex::new(vec![Vec::new(); servers.len()]);
     thread::scope(|scope| {
         for _ in 0..jobs {
@@ -64,36 +67,36 @@ fn run_started(server: &Server, promises: &[&'static Promise]) -> Vec<Cell> {
         Ok(manners) => manners,
         Err(finding) => return not_run(&server.name, promises, &sentence(finding)),
     };
-    // A JVM takes seconds to start, so harmless checks share one. A server that starts fast is new for each
-    // check.
     let mut shared = server.starts_slowly.then_some(first);
     let mut row = Vec::new();
     for promise in promises {
-        let is_harmless = matches!(promise.stage, Stage::Shared | Stage::Crowd);
-        let outcome = if is_harmless && server.starts_slowly {
-            let outcome = in_shared(server, promise, &manners, &mut shared);
-            if outcome.is_err() {
-                // Nobody knows in which state it is now.
-                shared = None;
+        let outcome = match promise.stage {
+            Stage::Shared | Stage::Crowd | Stage::Flood if server.starts_slowly => {
+                in_shared(server, promise, &manners, &mut shared)
             }
-            outcome
-        } else {
-            server
-                .start(promise.stage)
-                .map_err(cannot_start)
-                .and_then(|process| in_process(promise, &manners, &process))
+            stage => {
+                let process = server.start(stage).map_err(cannot_start);
+                process.and_then(|process| in_process(promise, &manners, &process))
+            }
         };
         row.push(Cell::new(&server.name, promise.name, outcome));
     }
     row
 }
 
+/// A JVM takes seconds to start, so most checks use one process, as long as it serves its clients.
 fn in_shared(server: &Server, promise: &Promise, manners: &Manners, shared: &mut Option<Process>) -> Outcome {
     let process = match shared.take() {
         Some(process) => process,
-        None => server.start(Stage::Shared).map_err(cannot_start)?,
+        None => server.start(promise.stage).map_err(cannot_start)?,
     };
-    in_process(promise, manners, shared.insert(process))
+    let outcome = in_process(promise, manners, &process);
+    let visit = Visit { address: process.address, manners, process: Some(&process) };
+    let is_well = outcome.is_ok() || visit.alice_and_bob().is_ok();
+    if is_well && !process.has_ended() {
+        *shared = Some(process);
+    }
+    outcome
 }
 
 fn in_process(promise: &Promise, manners: &Manners, process: &Process) -> Outcome {

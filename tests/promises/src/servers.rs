@@ -27,17 +27,19 @@ pub struct Server {
     start_patience: Duration,
 }
 
-/// The process that a check needs.
+/// The process that a check needs. A server that starts fast is new for each check in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Harmless: other checks may use the same process.
+    /// Other checks may have used it.
     Shared,
-    /// A process of its own, that no check uses afterwards.
-    Alone,
-    /// Harmless, with no limit on the connections from one address.
+    /// The same, with no limit on the connections from one address.
     Crowd,
-    /// A process of its own, with no limit on the lines from one client.
+    /// The same, with no limit on the lines from one client.
     Flood,
+    /// Its memory is measured, so it is new: one that has grown already hides what it grows by.
+    Alone,
+    /// Both of the last two.
+    FloodAlone,
 }
 
 /// The program whose broken promises fail the run.
@@ -52,13 +54,13 @@ pub fn all() -> Vec<Server> {
         |name, short| Server::new(name, short, &["{bin}/chat-bench", "peer", name, "--port", "{port}"]);
     let mut servers: Vec<Server> = (1..=5).map(step).collect();
     let java = "{root}/tests/bench/peers/java/ChatServer.java";
-    servers.push(Server::new("java", "java", &["java", java, "{address}"]).needs(&[java]).slow());
+    servers.push(Server::new("java", "java", &jvm(&[java, "{address}"])).needs(&[java]).slow());
     let clojure = "{root}/tests/bench/peers/clojure/chat.clj";
     servers.push(
         Server::new(
             "clojure",
             "clj",
-            &["java", "-cp", "/usr/share/java/*", "clojure.main", clojure, "{address}"],
+            &jvm(&["-cp", "/usr/share/java/*", "clojure.main", clojure, "{address}"]),
         )
         .needs(&[clojure, "/usr/share/java/clojure.jar", "/usr/share/java/core.async.jar"])
         .slow(),
@@ -128,11 +130,17 @@ impl Server {
         let extra: &[String] = match stage {
             Stage::Shared | Stage::Alone => &[],
             Stage::Crowd => &self.crowd,
-            Stage::Flood => &self.flood,
+            Stage::Flood | Stage::FloodAlone => &self.flood,
         };
         let command: Vec<String> = self.command.iter().chain(extra).map(|word| locate(word)).collect();
         Process::start(&command, self.start_patience)
     }
+}
+
+/// A JVM that starts fast, and whose heap grows with what lives in it and hardly with garbage: so its memory
+/// means something.
+fn jvm<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms16m"], arguments].concat()
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -16,7 +16,8 @@ pub const ENDLESS_LINE_BOUNDED: Promise = Promise {
     name: "endless-line-bounded",
     sentence: "A line that never ends costs a bounded amount of memory.",
     how: "mallory sends up to 48 MiB without a line break. Broken if the memory of the process has grown by \
-          more than half of that, or if alice and bob no longer hear each other.",
+          more than half of that, or if alice and bob no longer hear each other. (A JVM's memory means more \
+          with a small heap: -XX:+UseSerialGC -Xms16m.)",
     why: "One client and one cable are enough to fill any machine.",
     broken_by: "readLine, read_line, LinesCodec::new(): each keeps all until there is a line break.",
     stage: Stage::Alone,
@@ -138,7 +139,7 @@ pub const FLOODER_LEAVES_ROOM: Promise = Promise {
     why: "A line among a million is delivered, and nobody reads it.",
     broken_by: "The server takes from each client all that it sends. Back-pressure alone is no pace: a fast \
           server feels none.",
-    stage: Stage::Alone,
+    stage: Stage::Shared,
     check: flooder_leaves_room,
 };
 

@@ -94,7 +94,7 @@ pub const DESCRIPTORS_RUN_OUT: Promise = Promise {
           newcomer must get in.",
     why: "accept(2) fails then, and it is the one loop that must not end.",
     broken_by: "The accept loop ends at the first error. Or it tries again at once, for ever.",
-    stage: Stage::Alone,
+    stage: Stage::Shared,
     check: descriptors_run_out,
 };
 
@@ -149,7 +149,7 @@ pub const GOODBYE_ON_SIGTERM: Promise = Promise {
           the connection, and the process must end.",
     why: "A connection that ends without a word looks like a broken network.",
     broken_by: "Nobody handles the signal. Or the handler ends the process before the line is on its way.",
-    stage: Stage::Alone,
+    stage: Stage::Shared,
     check: goodbye_on_sigterm,
 };
 
