@@ -126,6 +126,12 @@ impl Person {
 
     /// Is gone at once, with a reset in place of an orderly end.
     pub fn vanishes(self) {
+        self.resets_when_dropped();
+    }
+
+    /// Will be gone with a reset, and all that is on its way thrown away.
+    pub fn resets_when_dropped(&self) {
+        // It fails only on a connection that has ended.
         let _ = sockopt::set_socket_linger(self.socket(), Some(Duration::ZERO));
     }
 

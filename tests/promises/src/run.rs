@@ -21,8 +21,9 @@ pub fn run(
     jobs: usize,
     progress: impl Fn(&str) + Sync,
 ) -> Vec<Cell> {
-    let mut order: Vec<usize> = (0..servers.len()).rev().collect();
-    // The slowest are last in the list, and hence the first to be taken.
+    let mut order: Vec<usize> = (0..servers.len()).collect();
+    // Taken from the end: first those that start slowly, and then the last of the list, which waits longest
+    // in vain.
     order.sort_by_key(|index| servers[*index].starts_slowly);
     let waiting = Mutex::new(order);
     let rows = Mutex::new(vec![Vec::new(); servers.len()]);

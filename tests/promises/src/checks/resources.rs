@@ -73,16 +73,15 @@ fn come_and_go(visit: &Visit, alice: &mut Person) -> Result<(), Finding> {
     if visit.manners.relays {
         alice.reads_until_all(&texts)?;
     }
-    for (index, mut person) in crowd.into_iter().enumerate() {
-        match index % 3 {
-            0 => person.vanishes(),
-            1 => drop(person), // With lines unread, which TCP turns into a reset.
-            _ => {
-                person.ends_input();
-                person.reads_to_the_end(PATIENCE);
-            }
-        }
+    let (in_order, at_once) = crowd.split_at_mut(AT_A_TIME / 3);
+    for person in in_order {
+        person.ends_input();
+        person.reads_to_the_end(PATIENCE);
     }
+    // All resets at the same moment: while the server tells of one leave, the next has happened already.
+    at_once.iter().step_by(2).for_each(Person::resets_when_dropped);
+    // With lines unread, the others are reset as well.
+    drop(crowd);
     Ok(())
 }
 
