@@ -35,6 +35,13 @@ bench-smoke: ## check in seconds that all of the benchmark runs and loses nothin
 	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench smoke
 
+promises: ## check which promises each server keeps; your own: make promises ARGS="--connect HOST:PORT"
+	@cargo build --release --locked --workspace --bins --examples --target-dir target
+	@target/release/chat-promises $(ARGS)
+
+test-promises: ## show that each of those checks finds the fault that it looks for
+	cargo test --locked --package chat-promises
+
 soak: ## let many people chat at random for SOAK_SECONDS (60), and check every line that each of them saw
 	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --locked --release --test chance soak -- --nocapture
 
@@ -48,4 +55,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test test-release docs-check lint doc bench bench-smoke soak size demo install
+.PHONY: help run test test-release test-promises docs-check lint doc bench bench-smoke promises soak size demo install

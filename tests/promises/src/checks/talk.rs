@@ -1,0 +1,130 @@
+//! Coming in, and being heard.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::outcome::{Finding, Outcome, broken};
+use crate::person::{Next, PATIENCE, Person, mentions, shortened, speaker, token};
+use crate::promise::Promise;
+use crate::servers::Stage;
+use crate::visit::Visit;
+
+pub const GREETS: Promise = Promise {
+    name: "greets",
+    sentence: "A newcomer gets a line before it says a word.",
+    how: "A client connects and says nothing. A line must come that is not only news of others, and the \
+          connection must stay open.",
+    why: "With netcat, an empty screen is all one sees of a server that is up, of one that hangs, and of a \
+          wrong port.",
+    broken_by: "The server reads first, and answers only what it is told.",
+    stage: Stage::Shared,
+    check: greets,
+};
+
+fn greets(visit: &Visit) -> Outcome {
+    let mut alice = visit.arrives("alice")?;
+    let deadline = Instant::now() + PATIENCE;
+    // They stay, or the next one would be told that they have left, and that is no greeting.
+    let mut newcomers = Vec::new();
+    loop {
+        let mut newcomer = Person::connect(visit.address)?;
+        let greeting = match newcomer.next_line(Instant::now() + PATIENCE) {
+            Next::Line(line) => line,
+            Next::End => return broken!("the connection ended without a word"),
+            Next::Nothing => return broken!("nothing came within {} s", PATIENCE.as_secs()),
+        };
+        if is_for(&mut newcomer, &greeting, &mut alice, visit)? {
+            return Ok(shortened(&greeting));
+        }
+        if Instant::now() > deadline {
+            return broken!("the first line was {:?}", shortened(&greeting));
+        }
+        newcomers.push(newcomer);
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Whether the newcomer is in and the line was meant for it. A client that is sent away gets a line too, and
+/// a line that alice gets as well is news of others, unless it has the newcomer's name.
+fn is_for(newcomer: &mut Person, greeting: &str, alice: &mut Person, visit: &Visit) -> Result<bool, Finding> {
+    let text = token();
+    // It fails if the newcomer has been sent away, and so does the reading.
+    let _ = newcomer.says(&text);
+    if visit.manners.echoes && newcomer.sees(&text).is_err() {
+        return Ok(false);
+    }
+    if !visit.manners.relays {
+        return Ok(true);
+    }
+    let seen = alice.reads_until(&text)?;
+    let name = speaker(&seen[seen.len() - 1], &text);
+    Ok(mentions(greeting, &name) || !seen.iter().any(|line| line == greeting))
+}
+
+pub const EVERYONE_HEARS: Promise = Promise {
+    name: "everyone-hears",
+    sentence: "Everyone sees each line once, whoever said it too.",
+    how: "alice, bob and carol each say a line. Each of the three must see each of the lines exactly once.",
+    why: "It is what a chat is. One's own copy is the receipt: the line has reached the server, and stands \
+          in its order.",
+    broken_by: "The server answers only the speaker (the echo server of the textbooks), or leaves the \
+          speaker out.",
+    stage: Stage::Shared,
+    check: everyone_hears,
+};
+
+fn everyone_hears(visit: &Visit) -> Outcome {
+    let mut people = [visit.arrives("alice")?, visit.arrives("bob")?, visit.arrives("carol")?];
+    let mut screens = vec![Vec::new(); people.len()];
+    let lines = [token(), token(), token()];
+    // Once the second lines are on a screen, all is there that the first ones brought.
+    for texts in [lines.clone(), [token(), token(), token()]] {
+        for (person, text) in people.iter_mut().zip(&texts) {
+            person.says(text)?;
+        }
+        for (person, screen) in people.iter_mut().zip(&mut screens) {
+            screen.append(&mut person.reads_until_all(&texts)?);
+        }
+    }
+    for (person, screen) in people.iter().zip(&screens) {
+        for line in &lines {
+            let times = screen.iter().filter(|seen| seen.contains(line)).count();
+            if times != 1 {
+                return broken!("{} saw a line {times} times", person.label);
+            }
+        }
+    }
+    Ok(String::new())
+}
+
+pub const HUNDREDTH_CLIENT: Promise = Promise {
+    name: "hundredth-client",
+    sentence: "The eleventh client is served, and so is the hundredth.",
+    how: "A hundred clients come in, one after the other, and stay. Each says a line, which must come back \
+          (or reach another one, where one's own lines do not come back); the first must see the line of the \
+          last.",
+    why: "A class has thirty, and they all stay.",
+    broken_by: "A fixed pool of ten threads, each of which serves one client to its end: the eleventh \
+          connects, as the kernel takes the connection, and nothing ever answers.",
+    stage: Stage::Crowd,
+    check: hundredth_client,
+};
+
+fn hundredth_client(visit: &Visit) -> Outcome {
+    let mut first = visit.arrives("first")?;
+    let mut people = Vec::new();
+    for number in 2..=100 {
+        match visit.arrives_beside(&mut first, "client") {
+            Ok(person) => people.push(person),
+            // A server that was running already may have its limit for one address, and says so.
+            Err(Finding::Broken(why)) if visit.process.is_none() && why.starts_with("refused: !!! ") => {
+                return Err(Finding::NotRun(format!("client {number} was {why}")));
+            }
+            Err(Finding::Broken(why)) => return broken!("client {number}: {why}"),
+            Err(other) => return Err(other),
+        }
+    }
+    let mut last = people.pop().expect("they are 99");
+    visit.is_heard(&mut last, &mut [&mut first])?;
+    Ok(String::new())
+}

@@ -1,0 +1,328 @@
+//! A person at a client: says lines, and sees lines. The checks are written in these words.
+//!
+//! A person reads only when a check asks it to, so no thread is needed, and a person who is not asked is a
+//! reader who has stopped. Nothing here waits for a fixed time: a person waits for what must come, up to a
+//! deadline that a busy machine does not reach.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+
+use crate::outcome::{Finding, broken};
+
+/// How long a person waits for the next line that must come.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the line may be another one, and the waiting begins again: a bound for one that floods its
+/// reader.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The lines that a report of a failure may quote.
+const QUOTED: usize = 2;
+
+pub struct Person {
+    /// This person's name in the checks.
+    pub label: String,
+    /// Its name in the room; the label where there are no names.
+    pub name: String,
+    /// The lines that came before its own first one.
+    pub welcome: Vec<String>,
+    reader: BufReader<TcpStream>,
+    /// The beginning of a line whose end has not come yet.
+    partial: Vec<u8>,
+    recent: VecDeque<String>,
+}
+
+/// The result of reading.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Line(String),
+    /// The server has closed the connection, or reset it.
+    End,
+    /// Nothing came in time.
+    Nothing,
+}
+
+/// A text that nobody has said before. All have one length, so none is a part of another.
+pub fn token() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("q{:06}z", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A name that nobody has had before, from letters that nobody takes for others.
+pub fn new_name(stem: &str) -> String {
+    const LETTERS: &[u8] = b"bcdfghjkpqtxz";
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mut count = COUNT.fetch_add(1, Ordering::Relaxed) as usize;
+    let mut name = stem.to_owned();
+    for _ in 0..4 {
+        name.push(char::from(LETTERS[count % LETTERS.len()]));
+        count /= LETTERS.len();
+    }
+    name
+}
+
+/// Whether the line has this name as a word of its own: `guest3` is not in a line about `guest31`.
+pub fn mentions(line: &str, name: &str) -> bool {
+    !name.is_empty() && line.split(|c: char| !is_of_a_name(c)).any(|word| word == name)
+}
+
+/// The name before the text in a line such as `<alice> text`; empty if there is none.
+pub fn speaker(line: &str, text: &str) -> String {
+    let before = line.split(text).next().unwrap_or_default();
+    let word = before.split(|c: char| !is_of_a_name(c)).rfind(|word| !word.is_empty());
+    word.unwrap_or_default().to_owned()
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '-' || c == '_'
+}
+
+impl Person {
+    pub fn connect(address: SocketAddr) -> Result<Person, Finding> {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(socket) => Ok(Person::at(socket)),
+            Err(error) => broken!("cannot connect: {error}"),
+        }
+    }
+
+    /// A person at a connection that is there already.
+    pub fn at(socket: TcpStream) -> Person {
+        // Both fail only on a connection that has ended, which the next call reports.
+        let _ = socket.set_nodelay(true);
+        let _ = socket.set_write_timeout(Some(PATIENCE));
+        Person {
+            label: "the newcomer".to_owned(),
+            name: "the newcomer".to_owned(),
+            welcome: Vec::new(),
+            reader: BufReader::with_capacity(1 << 16, socket),
+            partial: Vec::new(),
+            recent: VecDeque::new(),
+        }
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    pub fn says(&mut self, line: &str) -> Result<(), Finding> {
+        self.sends(format!("{line}\n").as_bytes())
+    }
+
+    pub fn sends(&mut self, bytes: &[u8]) -> Result<(), Finding> {
+        let sent = self.socket().write_all(bytes);
+        sent.map_err(|error| Finding::Broken(format!("{} cannot send: {}", self.label, plain(&error))))
+    }
+
+    /// Types end of file: no more from this person, who goes on reading.
+    pub fn ends_input(&mut self) {
+        // It fails only if the connection has ended.
+        let _ = self.socket().shutdown(Shutdown::Write);
+    }
+
+    /// Is gone at once, with a reset in place of an orderly end.
+    pub fn vanishes(self) {
+        self.resets_when_dropped();
+    }
+
+    /// Will be gone with a reset, and all that is on its way thrown away.
+    pub fn resets_when_dropped(&self) {
+        // It fails only on a connection that has ended.
+        let _ = sockopt::set_socket_linger(self.socket(), Some(Duration::ZERO));
+    }
+
+    /// The next line, if one comes before the deadline.
+    pub fn next_line(&mut self, deadline: Instant) -> Next {
+        loop {
+            if self.reader.buffer().is_empty() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // No timeout at all would be an error.
+                let _ = self.socket().set_read_timeout(Some(left.max(Duration::from_millis(1))));
+            }
+            let bytes = match self.reader.fill_buf() {
+                Ok([]) => return self.end(),
+                Ok(bytes) => bytes,
+                Err(error) if is_timeout(&error) && Instant::now() < deadline => continue,
+                Err(error) if is_timeout(&error) => return Next::Nothing,
+                Err(_reset) => return self.end(),
+            };
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let taken = end.map_or(bytes.len(), |end| end + 1);
+            self.partial.extend_from_slice(&bytes[..taken]);
+            self.reader.consume(taken);
+            if end.is_some() {
+                return Next::Line(self.take_line());
+            }
+        }
+    }
+
+    /// At the end, a last line without a line break is a line too.
+    fn end(&mut self) -> Next {
+        if self.partial.is_empty() { Next::End } else { Next::Line(self.take_line()) }
+    }
+
+    fn take_line(&mut self) -> String {
+        let line = String::from_utf8_lossy(&self.partial).trim_end_matches(['\r', '\n']).to_owned();
+        self.partial.clear();
+        if self.recent.len() == QUOTED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(shortened(&line));
+        line
+    }
+
+    /// Reads on up to and including a line that contains `text`; returns all lines read.
+    pub fn reads_until(&mut self, text: &str) -> Result<Vec<String>, Finding> {
+        self.reads_until_one(&format!("{text:?}"), |line| line.contains(text))
+    }
+
+    /// Reads on up to a line for which `wanted` holds. Each line that comes renews the patience.
+    pub fn reads_until_one(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, Finding> {
+        let start = Instant::now();
+        let mut lines = Vec::new();
+        while start.elapsed() < LONGEST_WAIT {
+            match self.next_line(Instant::now() + PATIENCE) {
+                Next::Line(line) => {
+                    let found = wanted(&line);
+                    lines.push(line);
+                    if found {
+                        return Ok(lines);
+                    }
+                }
+                Next::End => {
+                    return broken!("{}'s connection ended before {what}{}", self.label, self.quote());
+                }
+                Next::Nothing => break,
+            }
+        }
+        broken!("{} did not see {what} within {} s{}", self.label, start.elapsed().as_secs(), self.quote())
+    }
+
+    /// Reads on until each of these texts has been seen; returns all lines read.
+    pub fn reads_until_all(&mut self, texts: &[String]) -> Result<Vec<String>, Finding> {
+        let mut missing: Vec<&String> = texts.iter().collect();
+        let mut lines = Vec::new();
+        while !missing.is_empty() {
+            let what = format!("{} of {} lines", missing.len(), texts.len());
+            let is_missing = |line: &str| missing.iter().any(|text| line.contains(text.as_str()));
+            lines.append(&mut self.reads_until_one(&what, is_missing)?);
+            let line = lines.last().expect("the line that was waited for is the last");
+            missing.retain(|text| !line.contains(text.as_str()));
+        }
+        Ok(lines)
+    }
+
+    /// Reads on up to the line that contains `text`, and returns that line.
+    pub fn sees(&mut self, text: &str) -> Result<String, Finding> {
+        Ok(self.reads_until(text)?.pop().expect("the line that was waited for is the last"))
+    }
+
+    /// Whether a line that contains `text` comes within this time.
+    pub fn sees_within(&mut self, text: &str, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.next_line(deadline) {
+                Next::Line(line) if line.contains(text) => return true,
+                Next::Line(_) if Instant::now() < deadline => (),
+                _ => return false,
+            }
+        }
+    }
+
+    /// Reads for this time, and returns what came.
+    pub fn reads_for(&mut self, time: Duration) -> Vec<String> {
+        let deadline = Instant::now() + time;
+        let mut lines = Vec::new();
+        while let Next::Line(line) = self.next_line(deadline) {
+            lines.push(line);
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        lines
+    }
+
+    /// Reads on to the end of the connection. The flag says whether it came within `patience` of the last
+    /// line.
+    pub fn reads_to_the_end(&mut self, patience: Duration) -> (Vec<String>, bool) {
+        let start = Instant::now();
+        let mut lines = Vec::new();
+        while start.elapsed() < LONGEST_WAIT {
+            match self.next_line(Instant::now() + patience) {
+                Next::Line(line) => lines.push(line),
+                Next::End => return (lines, true),
+                Next::Nothing => break,
+            }
+        }
+        (lines, false)
+    }
+
+    /// The last lines on this screen, as the end of a sentence.
+    fn quote(&self) -> String {
+        if self.recent.is_empty() {
+            return "; the screen stayed empty".to_owned();
+        }
+        let lines: Vec<&str> = self.recent.iter().map(String::as_str).collect();
+        format!("; the last lines were: {}", lines.join(" | "))
+    }
+}
+
+/// The error without the number that the system adds.
+pub fn plain(error: &io::Error) -> String {
+    if is_timeout(error) { "the server takes no more".to_owned() } else { error.to_string() }
+}
+
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// A line as a report can show it: printable, and not too long.
+pub fn shortened(line: &str) -> String {
+    const MOST: usize = 60;
+    let mut text: String = line.chars().take(MOST).flat_map(char::escape_debug).collect();
+    if line.chars().nth(MOST).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// Reads and forgets all that comes, until the connection ends.
+pub fn drain(mut socket: &TcpStream) {
+    let mut buffer = [0; 1 << 16];
+    let _ = socket.set_read_timeout(None);
+    while matches!(socket.read(&mut buffer), Ok(1..)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_as_a_word_of_its_own() {
+        assert!(mentions("*** guest3 left", "guest3"));
+        assert!(!mentions("*** guest31 left", "guest3"));
+        assert!(!mentions("*** guest31 left", ""));
+    }
+
+    #[test]
+    fn the_speaker_stands_before_the_text() {
+        assert_eq!(speaker("<alice> hello", "hello"), "alice");
+        assert_eq!(speaker("[09:02] <alice> hello", "hello"), "alice");
+        assert_eq!(speaker("Echo: hello", "hello"), "Echo");
+        assert_eq!(speaker("hello", "hello"), "");
+    }
+
+    #[test]
+    fn every_token_and_every_name_is_new() {
+        assert_ne!(token(), token());
+        assert_ne!(new_name("bob"), new_name("bob"));
+    }
+}

@@ -1,0 +1,107 @@
+//! The promises: one table, in the order in which they are printed.
+
+use crate::checks::{commands, hostile, leaving, order, resources, stalled, talk};
+use crate::outcome::Outcome;
+use crate::servers::Stage;
+use crate::visit::Visit;
+
+/// A promise, with all that `--explain` tells of it. It stands next to its check.
+pub struct Promise {
+    pub name: &'static str,
+    pub sentence: &'static str,
+    pub how: &'static str,
+    pub why: &'static str,
+    pub broken_by: &'static str,
+    pub stage: Stage,
+    pub check: fn(&Visit) -> Outcome,
+}
+
+pub const ALL: [&Promise; 21] = [
+    &talk::GREETS,
+    &talk::EVERYONE_HEARS,
+    &commands::UNIQUE_NAMES,
+    &commands::PRIVATE_STAYS_PRIVATE,
+    &commands::LISTED,
+    &leaving::LEAVE_SAID_ONCE,
+    &leaving::LAST_LINE_COUNTS,
+    &leaving::SCRIPT_GETS_RECEIPT,
+    &talk::HUNDREDTH_CLIENT,
+    &order::ONE_ORDER,
+    &order::BURST_ARRIVES_WHOLE,
+    &stalled::STOPS_NOBODY,
+    &stalled::BOUNDED_MEMORY,
+    &stalled::SEES_NO_GAP,
+    &hostile::ENDLESS_LINE_BOUNDED,
+    &hostile::NO_ESCAPE_SEQUENCES,
+    &hostile::HTTP_IS_NOT_HEARD,
+    &hostile::FLOODER_LEAVES_ROOM,
+    &resources::CHURN_LEAVES_NOTHING,
+    &resources::DESCRIPTORS_RUN_OUT,
+    &resources::GOODBYE_ON_SIGTERM,
+];
+
+/// The promises with this name, or whose names begin with it.
+pub fn named(name: &str) -> Vec<&'static Promise> {
+    let exact: Vec<_> = ALL.into_iter().filter(|promise| promise.name == name).collect();
+    if exact.is_empty() {
+        ALL.into_iter().filter(|promise| promise.name.starts_with(name)).collect()
+    } else {
+        exact
+    }
+}
+
+impl Promise {
+    pub fn explanation(&self) -> String {
+        let Promise { name, sentence, how, why, broken_by, .. } = self;
+        let paragraphs = [
+            format!("{name}: {sentence}"),
+            format!("How it is checked: {how}"),
+            format!("Why: {why}"),
+            format!("How servers break it: {broken_by}"),
+        ];
+        paragraphs.map(|paragraph| wrapped(&paragraph)).join("\n")
+    }
+}
+
+/// The text in lines that fit a terminal of 80 columns.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        if width > 0 && width + 1 + word.chars().count() > 78 {
+            lines.push('\n');
+            width = 0;
+        }
+        if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += word.chars().count();
+    }
+    lines + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_kebab_case() {
+        for (index, promise) in ALL.iter().enumerate() {
+            assert!(
+                promise.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{}",
+                promise.name
+            );
+            assert!(ALL[..index].iter().all(|other| other.name != promise.name), "{} twice", promise.name);
+        }
+    }
+
+    #[test]
+    fn a_beginning_selects_all_that_begin_with_it() {
+        assert_eq!(named("stalled-").len(), 3);
+        assert_eq!(named("greets").len(), 1);
+        assert!(named("nothing").is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! One visit to a server: where it is, what it can do, and how people come in.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::manners::Manners;
+use crate::outcome::{Finding, broken};
+use crate::person::{Next, PATIENCE, Person, new_name, shortened, speaker, token};
+use crate::process::Process;
+
+/// A check gets one of these to work with.
+pub struct Visit<'a> {
+    pub address: SocketAddr,
+    pub manners: &'a Manners,
+    /// The process of the server; there is none when it was running already.
+    pub process: Option<&'a Process>,
+}
+
+/// How an attempt to come in ended.
+enum Arrival {
+    In(Person),
+    /// The server closed the connection; this was its last line.
+    Refused(String),
+}
+
+impl Visit<'_> {
+    /// A person who has come in, has a name of its own where there are names, and is known to be heard.
+    ///
+    /// A server may let in only a few new clients a second, so a refusal is not the last word.
+    pub fn arrives(&self, stem: &str) -> Result<Person, Finding> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut witness = if self.manners.echoes { None } else { Some(self.witness()?) };
+            match self.tries_to_arrive(stem, witness.as_mut())? {
+                Arrival::In(person) => return Ok(person),
+                Arrival::Refused(last) if Instant::now() > deadline => {
+                    return broken!("{stem} was refused: {last}");
+                }
+                Arrival::Refused(_) => thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+
+    fn witness(&self) -> Result<Person, Finding> {
+        let mut witness = Person::connect(self.address)?;
+        "the witness".clone_into(&mut witness.label);
+        Ok(witness)
+    }
+
+    /// The same for one of many, where a refusal is what the check looks for.
+    pub fn arrives_beside(&self, witness: &mut Person, stem: &str) -> Result<Person, Finding> {
+        let witness = if self.manners.echoes { None } else { Some(witness) };
+        match self.tries_to_arrive(stem, witness)? {
+            Arrival::In(person) => Ok(person),
+            Arrival::Refused(last) => broken!("refused: {last}"),
+        }
+    }
+
+    /// Some servers add a client to the room before they greet it, and some after; some do not greet. But a
+    /// client whose line comes back is in. Where one's own lines do not come back, a witness listens for
+    /// them.
+    fn tries_to_arrive(&self, stem: &str, witness: Option<&mut Person>) -> Result<Arrival, Finding> {
+        let mut person = Person::connect(self.address)?;
+        stem.clone_into(&mut person.label);
+        let hello = token();
+        let name = if self.manners.nick { format!("/nick {}\n", new_name(stem)) } else { String::new() };
+        // A server that refuses the client may have closed the connection already. The reading below tells.
+        let _ = person.sends(format!("{name}{hello}\n").as_bytes());
+        let mut welcome = Vec::new();
+        let line = match witness {
+            Some(witness) => witness.sees(&hello)?,
+            None => loop {
+                match person.next_line(Instant::now() + PATIENCE) {
+                    Next::Line(line) if line.contains(&hello) => break line,
+                    Next::Line(line) => welcome.push(line),
+                    Next::End => {
+                        return Ok(Arrival::Refused(shortened(welcome.last().map_or("", String::as_str))));
+                    }
+                    Next::Nothing => return broken!("{stem} came in, and its first line was never answered"),
+                }
+            },
+        };
+        person.welcome = welcome;
+        person.name = speaker(&line, &hello);
+        if person.name.is_empty() || !self.manners.relays {
+            stem.clone_into(&mut person.name);
+        }
+        Ok(Arrival::In(person))
+    }
+
+    /// A script: it sends these bytes over a connection of its own, ends its input and reads to the end.
+    /// Returns what it read, and whether the end came within `patience` of the last line.
+    pub fn runs_script(&self, bytes: &[u8], patience: Duration) -> Result<(Vec<String>, bool), Finding> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut script = Person::connect(self.address)?;
+            script.sends(bytes)?;
+            script.ends_input();
+            let (lines, ended) = script.reads_to_the_end(patience);
+            // A server that lets in only a few new clients a second has not heard the script at all.
+            let is_refused = lines.last().is_some_and(|line| line.starts_with("!!! Sorry"));
+            if !is_refused || Instant::now() > deadline {
+                return Ok((lines, ended));
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// alice and bob, who hear each other.
+    pub fn alice_and_bob(&self) -> Result<(Person, Person), Finding> {
+        let mut alice = self.arrives("alice")?;
+        let mut bob = self.arrives("bob")?;
+        self.meets(&mut alice, &mut bob)?;
+        Ok((alice, bob))
+    }
+
+    /// Each hears the other, so all that was said before is on both screens.
+    pub fn meets(&self, one: &mut Person, other: &mut Person) -> Result<(), Finding> {
+        self.is_heard(one, &mut [other])?;
+        self.is_heard(other, &mut [one])
+    }
+
+    /// The speaker says a new line, and all listeners read on up to it. Where nobody hears anybody, it must
+    /// come back to the speaker.
+    pub fn is_heard(&self, by: &mut Person, listeners: &mut [&mut Person]) -> Result<(), Finding> {
+        let text = token();
+        by.says(&text)?;
+        if !self.manners.relays {
+            return by.sees(&text).map(drop);
+        }
+        listeners.iter_mut().try_for_each(|listener| listener.sees(&text).map(drop))
+    }
+
+    /// The lines that the person sees in answer to a command. `other` is asked to speak where the person's
+    /// own line would not come back, so that the end of the answer is known.
+    pub fn asks(&self, person: &mut Person, other: &mut Person, line: &str) -> Result<Vec<String>, Finding> {
+        // Lines that are on their way to the person already are no part of the answer.
+        self.is_heard(other, &mut [&mut *person])?;
+        let end = token();
+        person.says(line)?;
+        if self.manners.echoes {
+            person.says(&end)?;
+        } else {
+            self.is_heard(person, &mut [&mut *other])?;
+            other.says(&end)?;
+        }
+        person.reads_until(&end)
+    }
+
+    pub fn needs_relay(&self) -> Result<(), Finding> {
+        needs(self.manners.relays, "nobody hears anybody here")
+    }
+
+    pub fn needs_names(&self) -> Result<(), Finding> {
+        needs(self.manners.nick, "there is no /nick")
+    }
+
+    /// The process, for what only its host can measure.
+    pub fn needs_process(&self) -> Result<&Process, Finding> {
+        self.process
+            .ok_or_else(|| Finding::NotRun("it takes the server's process, and this one was running".into()))
+    }
+}
+
+pub fn needs(offered: bool, otherwise: &str) -> Result<(), Finding> {
+    if offered { Ok(()) } else { Err(Finding::NotOffered(otherwise.to_owned())) }
+}

@@ -1,0 +1,160 @@
+//! A check that passes by luck is worse than none. Here each check runs against the toy server with a fault
+//! that it must find, and against the same server without one, of which it must say `kept`.
+//!
+//! All of it goes through the program's own command line, as a reader would use it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+/// Each promise with the faults that break it.
+const FAULTS: [(&str, &[&str]); 21] = [
+    ("greets", &["silent"]),
+    ("everyone-hears", &["no-echo", "echo-twice", "skips-one"]),
+    ("unique-names", &["checks-then-takes"]),
+    ("private-stays-private", &["private-to-all", "private-in-history"]),
+    ("listed", &["list-misses-one", "lists-the-gone"]),
+    ("leave-said-once", &["leave-twice", "reset-unsaid"]),
+    ("last-line-counts", &["drops-last-line"]),
+    ("script-gets-receipt", &["forgets-receipts", "never-closes"]),
+    ("hundredth-client", &["pool-of-ten"]),
+    ("one-order", &["own-order"]),
+    ("burst-arrives-whole", &["drops-burst", "swaps-lines"]),
+    ("stalled-stops-nobody", &["blocking-write"]),
+    ("stalled-bounded-memory", &["unbounded-queue"]),
+    ("stalled-sees-no-gap", &["drops-when-full"]),
+    ("endless-line-bounded", &["unbounded-line"]),
+    ("no-escape-sequences", &["forwards-escapes", "escapes-in-last-words"]),
+    ("http-is-not-heard", &["hears-http", "hears-post"]),
+    ("flooder-leaves-room", &["unpaced"]),
+    ("churn-leaves-nothing", &["leaks-descriptors", "leaks-threads"]),
+    ("descriptors-run-out", &["accept-quits", "accept-spins"]),
+    ("goodbye-on-sigterm", &["no-goodbye", "ignores-sigterm"]),
+];
+
+fn main() {
+    let mut trials = vec![
+        trial("every_promise_has_a_fault", every_promise_has_a_fault),
+        trial("a_running_server_is_checked_from_outside", a_running_server_is_checked_from_outside),
+        trial("a_page_is_written_and_compared", a_page_is_written_and_compared),
+        trial("a_server_that_does_not_start_is_not_run", a_server_that_does_not_start_is_not_run),
+    ];
+    for (promise, faults) in FAULTS {
+        trials.push(trial(&format!("{promise}::kept"), move || is_kept(promise)));
+        for fault in faults {
+            trials.push(trial(&format!("{promise}::broken_by::{fault}"), move || is_broken(promise, fault)));
+        }
+    }
+    let mut arguments = Arguments::from_args();
+    // They wait more than they work.
+    arguments.test_threads.get_or_insert(6);
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trial(name: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::test(name, run)
+}
+
+fn is_kept(promise: &str) -> Result<(), Failed> {
+    let (output, cells) = check(&toy(promise, ""), promise)?;
+    expect(&cells, "kept")?;
+    ensure(output.status.code() == Some(0), "the exit code is not 0")
+}
+
+fn is_broken(promise: &str, fault: &str) -> Result<(), Failed> {
+    let (output, cells) = check(&toy(promise, &format!("--fault {fault}")), promise)?;
+    expect(&cells, "broken")?;
+    ensure(output.status.code() == Some(1), "the exit code is not 1")
+}
+
+fn every_promise_has_a_fault() -> Result<(), Failed> {
+    let (_, cells) = check("false", "")?;
+    let promises: BTreeSet<&str> = cells.iter().filter_map(|cell| cell["promise"].as_str()).collect();
+    let with_fault: BTreeSet<&str> = FAULTS.iter().filter(|row| !row.1.is_empty()).map(|row| row.0).collect();
+    ensure(promises == with_fault, &format!("{promises:?}\nare not\n{with_fault:?}"))
+}
+
+fn a_server_that_does_not_start_is_not_run() -> Result<(), Failed> {
+    let (output, cells) = check("echo no such luck >&2; false", "greets")?;
+    expect(&cells, "not run")?;
+    ensure(
+        cells[0]["seen"].as_str().is_some_and(|seen| seen.contains("no such luck")),
+        "the reason is missing",
+    )?;
+    ensure(output.status.code() == Some(1), "a server that was not checked must not pass")
+}
+
+fn a_running_server_is_checked_from_outside() -> Result<(), Failed> {
+    let mut server =
+        Command::new(env!("CARGO_BIN_EXE_toy-server")).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn()?;
+    let mut address = String::new();
+    let output = server.stdout.take().expect("a pipe was asked for");
+    let server = Running(server);
+    BufReader::new(output).read_line(&mut address)?;
+    for (promise, result) in
+        [("greets", "kept"), ("leave-said-once", "kept"), ("goodbye-on-sigterm", "not run")]
+    {
+        let (_, cells) = run(&["--connect", address.trim(), "--promise", promise])?;
+        expect(&cells, result)?;
+    }
+    drop(server);
+    Ok(())
+}
+
+fn a_page_is_written_and_compared() -> Result<(), Failed> {
+    let path = std::env::temp_dir().join(format!("chat-promises-{}.md", std::process::id()));
+    let page = path.to_str().expect("a path of ASCII");
+    fs::write(&path, "before\n<!-- promises --><!-- /promises -->\nafter\n")?;
+    let command = toy("greets", "");
+    let arguments = ["--command", &command, "--promise", "greets"];
+    run(&[&arguments[..], &["--write", page]].concat())?;
+    let (same, _) = run(&[&arguments[..], &["--check", page]].concat())?;
+    let text = fs::read_to_string(&path)?;
+    fs::write(&path, text.replace("| ✔ |", "| ✘ |"))?;
+    let (changed, _) = run(&[&arguments[..], &["--check", page]].concat())?;
+    fs::remove_file(&path)?;
+    ensure(text.contains("| `greets` | ✔ |"), &text)?;
+    ensure(same.status.code() == Some(0), "a page that is true must pass")?;
+    ensure(changed.status.code() == Some(1), "a page that is not true must fail")
+}
+
+/// The line that starts the toy server. A stalled reader's cost shows only when nothing slows the talkers.
+fn toy(promise: &str, flags: &str) -> String {
+    let pace = if promise.starts_with("stalled-") { "--unpaced" } else { "" };
+    format!("exec '{}' {{address}} {pace} {flags}", env!("CARGO_BIN_EXE_toy-server"))
+}
+
+fn check(command: &str, promise: &str) -> Result<(Output, Vec<Value>), Failed> {
+    run(&["--command", command, "--promise", promise])
+}
+
+fn run(arguments: &[&str]) -> Result<(Output, Vec<Value>), Failed> {
+    let output = Command::new(env!("CARGO_BIN_EXE_chat-promises")).arg("--json").args(arguments).output()?;
+    let text = String::from_utf8(output.stdout.clone())?;
+    let cells = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    ensure(!cells.is_empty(), &String::from_utf8_lossy(&output.stderr))?;
+    Ok((output, cells))
+}
+
+fn expect(cells: &[Value], result: &str) -> Result<(), Failed> {
+    ensure(cells.len() == 1 && cells[0]["result"] == result, &format!("not {result}: {cells:?}"))
+}
+
+fn ensure(holds: bool, otherwise: &str) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
+
+/// A server that is stopped at the end of the test, however the test ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
