@@ -13,6 +13,8 @@ use std::{fmt, io, sync::Arc};
 /// How many events may wait for the dispatcher.
 pub(crate) const CAPACITY: usize = 1024;
 
+const TOO_SLOW: &str = "too slow: too much was waiting to be read";
+
 /// How many bytes of a last word, or of the operator's reason, the others see.
 const MAX_LAST_WORDS: usize = 200;
 
@@ -66,10 +68,11 @@ impl Departure {
             Departure::Quit(last_word) => last_word.as_ref().map(|words| quoted(words)),
             Departure::Kicked(None) => Some("sent away".to_owned()),
             Departure::Kicked(Some(reason)) => Some(format!("sent away: {}", quoted(reason))),
-            Departure::TooSlow(_) => Some("too slow: too much was waiting to be read".to_owned()),
+            Departure::TooSlow(_) => Some(TOO_SLOW.to_owned()),
             // A reset is how a program ends that is killed; any other error comes from the network in between.
             Departure::Failed(error) => match error.kind() {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => None,
+                io::ErrorKind::OutOfMemory => Some(TOO_SLOW.to_owned()),
                 _ => Some("connection lost".to_owned()),
             },
             Departure::Panicked => Some("an error in the server".to_owned()),

@@ -21,6 +21,7 @@
 //! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; space in the event channel; its pace |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, the retry timer: `select!` |
 //! | one for the console, one for each log and screen | the far end of a queue | a keyboard, a terminal, a disk |
+//! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
 //!
 //! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two lines cannot
 //! get mixed up in one socket, and all clients see all lines in the same order. No lock does this: there is simply no
@@ -33,7 +34,7 @@
 //! | channel | capacity | from | to | when it is full | its end means |
 //! |---|---|---|---|---|---|
 //! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | every client's thread has ended |
-//! | done, one for each client | 0, nothing is ever sent | dispatcher | the client's thread | – | the dispatcher has nothing more to send to this client |
+//! | tickets, one for each client | 32 | dispatcher | the client's thread | never: there are no more tickets | the dispatcher has nothing more to send to this client |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
 //! | flush of a queue | 0, nothing is ever sent | its writer | the thread that ends the program | – | everything before it is written |

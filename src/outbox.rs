@@ -31,18 +31,20 @@ pub(crate) struct Outbox {
     socket: Arc<TcpStream>,
     waiting: VecDeque<u8>,
     heard: usize,
+    /// There was no memory for bytes that should wait here.
+    has_lost: bool,
 }
 
 impl Outbox {
     /// The outbox of a client that hears everything said after `public`.
     pub(crate) fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
-        Outbox { socket, waiting: VecDeque::new(), heard: public.len() }
+        Outbox { socket, waiting: VecDeque::new(), heard: public.len(), has_lost: false }
     }
 
-    /// A writer for lines to this client alone, which follow all of `public`. Writing to it cannot fail.
+    /// A writer for lines to this client alone, which follow all of `public`.
     pub(crate) fn after(&mut self, public: &[u8]) -> &mut impl Write {
         self.catch_up(public);
-        &mut self.waiting
+        self
     }
 
     /// Takes over all of `public` that this client has not heard.
@@ -60,8 +62,12 @@ impl Outbox {
     /// must start afresh.
     ///
     /// # Errors
-    /// The connection is broken; nothing more can reach this client.
+    /// The connection is broken, or there was no memory for what waits ([`io::ErrorKind::OutOfMemory`]). Nothing more can
+    /// reach this client.
     pub(crate) fn flush(&mut self, public: &[u8]) -> io::Result<()> {
+        if self.has_lost {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         if self.waiting.is_empty() {
             let news = public.get(self.heard..).unwrap_or_default();
             let taken = if news.is_empty() { 0 } else { self.offer(news)? };
@@ -87,10 +93,12 @@ impl Outbox {
 
     /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says.
     fn keep(&mut self, bytes: &[u8]) {
-        if self.waiting.capacity() - self.waiting.len() < bytes.len() {
-            self.waiting.reserve_exact(bytes.len().max(STEP.min(self.waiting.len())));
+        let more = bytes.len().max(STEP.min(self.waiting.len()));
+        let fits = self.waiting.capacity() - self.waiting.len() >= bytes.len();
+        self.has_lost |= !fits && self.waiting.try_reserve_exact(more).is_err();
+        if !self.has_lost {
+            self.waiting.extend(bytes);
         }
-        self.waiting.extend(bytes);
     }
 
     /// How many bytes the kernel has not taken yet, those of the current turn not counted.
@@ -114,6 +122,18 @@ impl Outbox {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// For lines to this client alone. Writing never fails here; a flush tells if there was no memory.
+impl Write for Outbox {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.keep(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
