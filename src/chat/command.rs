@@ -479,7 +479,7 @@ mod tests {
 
         #[test]
         fn text_without_a_slash_is_said(line in "[a-z][^/]*") {
-            prop_assert_eq!(understood(&line), Request::Say(printable(&line).into()));
+            prop_assert_eq!(understood(&line), Request::Say(printable(&line).as_ref().into()));
         }
 
         /// However a private command is disguised, the line is no public one.
