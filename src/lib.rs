@@ -86,9 +86,10 @@
 //! config
 //! ```
 //!
-//! Pages to read: [side by side](side_by_side) sets this server next to the same one in Java, Clojure and tokio, and
-//! begins with the six words of Rust that their readers need; the [exercises] ask for changes. To embed the server, see
-//! [`Server`]; `main.rs` is an example.
+//! Pages to read are in [guide]: for the person who runs the server, and for the one who learns from it.
+//! [Side by side](guide::side_by_side) sets this server next to the same one in Java, Clojure and tokio, and begins with
+//! the six words of Rust that their readers need; the [exercises](guide::exercises) ask for changes. To embed the server,
+//! see [`Server`]; `main.rs` is an example.
 
 // The tour documents private items: cargo doc --document-private-items.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -108,14 +109,30 @@ mod config;
 mod guard;
 pub mod operator;
 
-#[doc = include_str!("guide/lesson.md")]
-pub mod lesson {}
-
-#[doc = include_str!("guide/side_by_side.md")]
-pub mod side_by_side {}
-
-#[doc = include_str!("guide/exercises.md")]
-pub mod exercises {}
+/// Pages to read. They are the files in `src/guide`.
+pub mod guide {
+    /// Each page is a module without code. A page links to others as `[Security][security]`, and says at its end which
+    /// file that is, for those who read it in the repository. Here the same words are links within this documentation:
+    /// the first target counts. The files of the benchmark are found from where `make doc` writes its pages.
+    macro_rules! pages {
+        ($($page:ident)*) => {$(
+            #[doc = "[running]: crate::guide::running"]
+            #[doc = "[service]: crate::guide::service"]
+            #[doc = "[survives]: crate::guide::survives"]
+            #[doc = "[security]: crate::guide::security"]
+            #[doc = "[how_fast]: crate::guide::how_fast"]
+            #[doc = "[when_not]: crate::guide::when_not"]
+            #[doc = "[side_by_side]: crate::guide::side_by_side"]
+            #[doc = "[exercises]: crate::guide::exercises"]
+            #[doc = "[results]: ../../../../../tests/bench/results/results.md"]
+            #[doc = "[growth]: ../../../../../tests/bench/results/growth.svg"]
+            #[doc = ""]
+            #[doc = include_str!(concat!("guide/", stringify!($page), ".md"))]
+            pub mod $page {}
+        )*};
+    }
+    pages! { lesson running scripts service survives security how_it_works how_fast when_not side_by_side exercises }
+}
 
 pub use config::{Allow, Config, DEFAULT_PORT};
 pub use operator::stopper::Stopper;

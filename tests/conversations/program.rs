@@ -58,6 +58,7 @@ fn bad_arguments_end_with_code_2_and_a_sentence() {
     fails(&["--listen", "nonsense"], 2, "an address and a port are needed");
     fails(&["--max-line", "lots"], 2, "a number from 1 to 1048576");
     fails(&["--max-line", "0"], 2, "a number from 1 to 1048576");
+    fails(&["--max-line", "1048576"], 2, "it must be at least 4 times as large");
     fails(&["--max-clients", "all"], 2, "a number from 1 to");
     fails(&["--allow", "friends"], 2, "a network such as 192.168.1.0/24");
     fails(&["--grace", "soon"], 2, "a number of seconds");

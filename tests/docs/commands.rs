@@ -1,6 +1,7 @@
-//! The tables in README.md of what people type, what comes of it, and with which flags the program starts.
+//! The tables in README.md and the page on running the server: what people type, what comes of it, and with which flags the
+//! program starts.
 
-use crate::{code_in, read, table_after};
+use crate::{code_in, page, read, table_after};
 use chat_test_support::{DEADLINE, Person, TestServer, chat_server, lines_of};
 use std::io::Write;
 use std::process::Stdio;
@@ -114,7 +115,7 @@ fn flags_help() -> String {
 #[test]
 fn the_table_of_flags_and_the_help_have_the_same() {
     let help = flags_help();
-    let table = table_after(&read("README.md"), "## Flags");
+    let table = table_after(&page("running.md"), "## Flags");
     let options: Vec<&str> =
         help.lines().filter(|line| line.contains(" --") && line.starts_with(' ')).collect();
     let flag_of =
@@ -149,7 +150,7 @@ fn the_table_of_the_operators_commands_and_the_help_have_the_same() {
     let lines: Vec<String> = std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok()).collect();
     server.wait().unwrap();
     let mut help: Vec<_> = lines.iter().flat_map(|line| commands_in(line)).collect();
-    let table = table_after(&read("README.md"), "## At the server's keyboard");
+    let table = table_after(&page("running.md"), "## At the server's keyboard");
     let mut said: Vec<_> = table.iter().flat_map(|row| code_in(&row[0])).flat_map(commands_in).collect();
     help.sort();
     said.sort();

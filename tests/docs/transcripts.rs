@@ -17,6 +17,7 @@ use crate::{files, read};
 use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server};
 use rustix::process::Signal;
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
 #[test]
@@ -83,8 +84,11 @@ fn play(transcript: &str) -> Result<(), String> {
     ends(server, people)
 }
 
-/// The server stops, and all that anybody still sees is that.
-fn ends(mut server: ServerProcess, people: HashMap<&str, Person>) -> Result<(), String> {
+/// The server stops, and all that each person still sees is that.
+fn ends(mut server: ServerProcess, mut people: HashMap<&str, Person>) -> Result<(), String> {
+    for (name, person) in &mut people {
+        answers_all(name, person)?;
+    }
     server.signal(Signal::TERM);
     for (name, mut person) in people {
         let rest = person.reads_to_the_end();
@@ -97,6 +101,19 @@ fn ends(mut server: ServerProcess, people: HashMap<&str, Person>) -> Result<(), 
         return Err(format!("the log also has\n  {next}"));
     }
     if server.exit_code() == Some(0) { Ok(()) } else { Err("the server did not end well".to_owned()) }
+}
+
+/// Waits until the server has answered all that this person typed: it answers one more command, and nothing comes before
+/// that answer. Nothing is left to wait for where the conversation is over.
+fn answers_all(name: &str, person: &mut Person) -> Result<(), String> {
+    if let Some(mut socket) = person.socket.as_ref() {
+        let _ = socket.write_all(b"/echo on\n");
+    }
+    match person.next_line() {
+        Some(line) if line.starts_with("*** Echo is on") => Ok(()),
+        None => Ok(()),
+        Some(line) => Err(format!("{name} also sees {line:?}")),
+    }
 }
 
 /// Who, `$ ` for starts, `> ` for types or `: ` for sees, and the rest.
