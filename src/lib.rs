@@ -111,9 +111,10 @@ pub mod operator;
 
 /// Pages to read. They are the files in `src/guide`.
 pub mod guide {
-    /// Each page is a module without code. A page links to others as `[Security][security]`, and says at its end which
-    /// file that is, for those who read it in the repository. Here the same words are links within this documentation:
-    /// the first target counts. The files of the benchmark are found from where `make doc` writes its pages.
+    // Each page is a module without code. A page links to others as `[Security][security]`, and its last lines say which
+    // file that is in the repository. Here the same words are links within this documentation, because the first target
+    // counts. The files of the benchmark are found from where `make doc` writes its pages.
+    #[doc(hidden)]
     macro_rules! pages {
         ($($page:ident)*) => {$(
             #[doc = "[running]: crate::guide::running"]
