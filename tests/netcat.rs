@@ -223,7 +223,7 @@ fn unit_file() -> Result<(), Failed> {
     Ok(())
 }
 
-/// `make demo` tells a story in which all see what they should.
+/// `make demo` tells a story in which all see the right lines.
 fn demo() -> Result<(), Failed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo.sh");
     let mut command = Command::new("sh");
@@ -277,7 +277,7 @@ fn main() {
         ("recipe_for_a_bot", recipe_for_a_bot),
     ];
     for (name, test) in recipes {
-        // They say `nc` and mean the one that knows -N.
+        // The recipes say `nc` and mean the one that knows -N.
         let program = Program { name: "nc", found: find(&["nc.openbsd"]).and(find(&["nc"])), options: &[] };
         let missing = program.found.is_none().then_some("nc of OpenBSD");
         add(name.to_owned(), missing, Box::new(move || test(&program)));

@@ -1,4 +1,4 @@
-//! The program as the person who starts it meets it: arguments, exit codes, signals.
+//! The program from the view of the person who starts it: arguments, exit codes, signals.
 
 use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, eventually, limited, lines_of};
 use rustix::process::Signal;

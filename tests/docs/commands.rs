@@ -1,5 +1,4 @@
-//! The tables in README.md and the page on running the server: what people type, what comes of it, and with which flags the
-//! program starts.
+//! The tables of commands and flags, in README.md and on the page about running the server.
 
 use crate::{code_in, page, read, table_after};
 use chat_test_support::{DEADLINE, Person, TestServer, chat_server, lines_of};
@@ -32,7 +31,7 @@ fn the_table_of_commands_and_the_help_have_the_same() {
     }
 }
 
-/// A line as the table shows it: for whom, and what.
+/// A line as the table shows it, and to whom.
 struct Shown {
     to_author: bool,
     to_other: bool,

@@ -1,4 +1,4 @@
-//! The tables of measurements say what was measured.
+//! The tables of measurements have the measured values.
 
 use crate::{page, read};
 

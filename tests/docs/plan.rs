@@ -23,7 +23,7 @@ fn every_file_uses_only_what_is_below_it() {
     assert!(uses > 40, "only {uses} uses were found");
 }
 
-/// How many uses there are, and what is wrong with the plan or with them.
+/// How many uses there are, and the mistakes in the plan or in them.
 fn mistakes(plan: &str, code: impl Iterator<Item = (String, String)>) -> (usize, BTreeSet<String>) {
     let levels: HashMap<&str, usize> = (0..)
         .zip(plan.lines())

@@ -1,8 +1,8 @@
-//! Every transcript in README.md and below `src` is played with a real server, and must be what really happens.
+//! Every transcript in README.md and below `src` is played with a real server, and must match it.
 //!
-//! A transcript is a block of `text` whose first line starts the server. Each of its lines says who, and what:
+//! A transcript is a block of `text` whose first line starts the server. Each of its lines is one of these:
 //!
-//! | line | what it says |
+//! | line | meaning |
 //! |---|---|
 //! | `server$ chat-server FLAGS` | the server is started (here on a free port of the loopback interface) |
 //! | `alice$ nc HOST 12345` | alice connects (here without netcat) |
@@ -116,7 +116,7 @@ fn answers_all(name: &str, person: &mut Person) -> Result<(), String> {
     }
 }
 
-/// Who, `$ ` for starts, `> ` for types or `: ` for sees, and the rest.
+/// A name, then `$ ` for starts, `> ` for types or `: ` for sees, and the rest.
 fn step(line: &str) -> Option<(&str, &str, &str)> {
     let end = line.find(|c: char| !c.is_alphanumeric()).filter(|end| *end > 0)?;
     let (name, rest) = line.split_at(end);
@@ -135,7 +135,7 @@ fn starts(command: &str) -> ServerProcess {
     ServerProcess::spawn(program.args(["--listen", "127.0.0.1:0"]).args(words).env("CHAT_MAX_CLIENTS", "100"))
 }
 
-/// A line of the log without what differs from run to run.
+/// A line of the log without the parts that differ from run to run.
 fn shape_of_log(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let shape_of = |at: usize| {
