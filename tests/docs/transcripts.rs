@@ -163,7 +163,7 @@ server: 2026-11-24 14:03:12+01:00 [INFO] Who may connect: 127.0.0.0/8
 alice$ nc 192.168.1.20 12345
 server: 2026-11-24 14:03:20+01:00 [INFO] client 1 connected from 192.168.1.21:50210
 alice: *** Welcome to chat-server! You are guest1.
-alice: *** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.
+alice: *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.
 alice: *** 1 here: guest1
 alice> hello
 alice: <guest1> hello
