@@ -52,10 +52,10 @@
 //! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes, understands them
 //!    ([`chat::command`], [`chat::text`]) and waits if she is too fast.
 //! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
-//! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) what comes of it: a
+//! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the [reply](chat::reply) `<alice> hello` to everyone.
 //! 6. **Out.** The [`audience`] renders that reply once, for all. At the end of the dispatcher's turn each client's
-//!    [`outbox`] sends what it has not sent yet, with one system call and without waiting.
+//!    [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
 //! 7. **A slow reader** has a backlog, up to a limit. Then it is disconnected, and the others are told why.
 //! 8. **The end.** A client's last event says why it left, in a [`Departure`](event::Departure); the table in
 //!    [`audience`] says what happens to its connection, and `dispatcher/shutdown.rs` how the whole room ends.

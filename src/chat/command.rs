@@ -1,21 +1,21 @@
 //! Everything that one may type. A line of text becomes a [`Command`], or an [`Order`] of the operator, once.
 //!
 //! [`TABLE`] is the only list of them: the parser looks words up in it, and both `/help`s print it. A client's line
-//! is parsed in the client's own thread, so the dispatcher gets what is meant and not text.
+//! is parsed in the client's own thread, so the dispatcher gets its meaning and not text.
 
 use super::{Problem, nickname::Nickname};
 use std::sync::Arc;
 
-/// What a line from a client asks for.
+/// A line from a client, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// The client's thread ends, and the room hears of a leave.
+    /// The client's thread ends, and the room is told of a leave.
     Quit(Option<Arc<str>>),
     /// Everything else is for the [room](super::room).
     Room(Request),
 }
 
-/// What a client asks of the room.
+/// A client's request to the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Say(Arc<str>),
@@ -24,7 +24,7 @@ pub(crate) enum Request {
         to: Nickname,
         text: Arc<str>,
     },
-    /// `/msg` to what cannot be a name, but may have been meant for one.
+    /// `/msg` to a word that cannot be a name, but perhaps has one in it.
     Misaddressed {
         to: String,
         perhaps: Nickname,
@@ -36,12 +36,12 @@ pub(crate) enum Request {
     Timestamps(bool),
     History,
     Help,
-    /// Not asked by the client: its lines come faster than they are passed on.
+    /// No request of the client: its thread tells it that its lines are being slowed.
     Slowed(String),
 }
 
 impl Request {
-    /// What the answer costs beyond the line that asks for it, in tokens of the client's pace: by its size and work. A new
+    /// The cost of the answer, beyond the line that asks for it, in tokens of the client's pace: by its size and work. A new
     /// name is dear as well, or a client that the operator wants to send away could change it faster than anyone types.
     pub(crate) fn cost(&self) -> u32 {
         match self {
@@ -52,7 +52,7 @@ impl Request {
     }
 }
 
-/// What a line from the operator asks for.
+/// A line from the operator, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Say(Arc<str>),
@@ -69,7 +69,7 @@ pub(crate) enum Order {
 pub(crate) struct Spec<T> {
     /// The word after the slash, then its synonyms.
     words: &'static [&'static str],
-    /// What follows the word, as in a manual page: `NAME TEXT`.
+    /// The rest of the line, as in a manual page: `NAME TEXT`.
     arguments: &'static str,
     help: &'static str,
     parse: fn(&Spec<T>, &str) -> Result<T, Problem>,
@@ -149,7 +149,7 @@ fn room(request: Request) -> Result<Command, Problem> {
 
 impl Command {
     /// Understands one printable line; `None` if nothing in it is visible. `seen` is the same line as a person sees it,
-    /// without what is invisible.
+    /// without invisible characters.
     ///
     /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with a slash and
     /// a letter and is no command, nor one that only looks like a command on the screen: with a blank or an invisible
@@ -280,7 +280,7 @@ impl<T> Spec<T> {
     }
 }
 
-/// The answer to `/help`: the rows of the [`TABLE`] that concern whoever asks.
+/// The answer to `/help`: the rows of the [`TABLE`] that the asker may use.
 pub(crate) fn help_for_clients() -> String {
     help("said to everyone", &TABLE.clients)
 }
