@@ -87,9 +87,9 @@
 //! ```
 //!
 //! Pages to read are in [guide]: for the person who runs the server, and for the one who learns from it.
-//! [Side by side](guide::side_by_side) sets this server next to the same one in Java, Clojure and tokio, and begins with
-//! the six words of Rust that their readers need; the [exercises](guide::exercises) ask for changes. To embed the server,
-//! see [`Server`]; `main.rs` is an example.
+//! [The lesson](guide::lesson) leads to this design in five small programs. [Side by side](guide::side_by_side) sets the
+//! server next to the same one in Java, Clojure and tokio, and begins with the six words of Rust that their readers need.
+//! The [exercises](guide::exercises) ask for changes. To embed the server, see [`Server`]; `main.rs` is an example.
 
 // The tour documents private items: cargo doc --document-private-items.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -117,6 +117,7 @@ pub mod guide {
     #[doc(hidden)]
     macro_rules! pages {
         ($($page:ident)*) => {$(
+            #[doc = "[lesson]: crate::guide::lesson"]
             #[doc = "[running]: crate::guide::running"]
             #[doc = "[service]: crate::guide::service"]
             #[doc = "[survives]: crate::guide::survives"]
