@@ -145,8 +145,13 @@ fn the_table_of_the_operators_commands_and_the_help_have_the_same() {
     command.args(["--listen", "127.0.0.1:0", "--console"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut server = command.stderr(Stdio::null()).spawn().expect("the program starts");
     let screen = lines_of(server.stdout.take().unwrap());
-    server.stdin.take().unwrap().write_all(b"/help\n/stop\n").unwrap();
-    let lines: Vec<String> = std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok()).collect();
+    let mut keyboard = server.stdin.take().unwrap();
+    keyboard.write_all(b"/help\n").unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    while !lines.last().is_some_and(|line| line.contains("//text")) {
+        lines.push(screen.recv_timeout(DEADLINE).expect("the help ends with //text"));
+    }
+    keyboard.write_all(b"/stop\n").unwrap();
     server.wait().unwrap();
     let mut help: Vec<_> = lines.iter().flat_map(|line| commands_in(line)).collect();
     let table = table_after(&page("running.md"), "## At the server's keyboard");
