@@ -18,7 +18,7 @@
 //! | thread | owns | waits for |
 //! |---|---|---|
 //! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll` |
-//! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; space in the event channel; its pace |
+//! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; a ticket and space in the event channel; its pace |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
 //! | one for the console, one for each log and screen | the far end of a queue | a keyboard, a terminal, a disk |
 //! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
@@ -27,7 +27,7 @@
 //! get mixed up in one socket, and all clients see all lines in the same order. No lock does this: there is simply no
 //! other thread. In Rust this is no convention, because code of another thread that touches the dispatcher's room does
 //! not compile. A few things are shared, and have locks or counters of their own: a client's socket (one thread reads,
-//! the other writes), the places and bans in the guard's admission, and the log.
+//! the other writes), the places, bans and paces in the guard's admission, and the log.
 //!
 //! # Channels
 //!

@@ -59,7 +59,7 @@ fn every_test_in_the_tables_of_what_it_survives_exists() {
         let names = code_in(row.last().unwrap());
         assert!(!names.is_empty(), "no test shows this: {row:?}");
         for name in names {
-            assert!(tests.has(name), "there is no test {name}");
+            assert!(tests.has(name), "there is not exactly one test {name}");
         }
     }
 }
@@ -73,7 +73,7 @@ fn every_test_that_a_page_names_exists() {
     let green: Vec<_> = exercises.split("\n- ").filter_map(item).collect();
     assert!(shown.len() >= 6 && green.len() >= 8, "{} and {}", shown.len(), green.len());
     for name in shown.iter().chain(&green).flat_map(|text| code_in(text)) {
-        assert!(tests.has(name), "there is no test {name}");
+        assert!(tests.has(name), "there is not exactly one test {name}");
     }
     let tutorials = read("tests/conversations/tutorials.rs");
     for test in tutorials.split("#[test]\nfn ").skip(1).map(|test| test.split('(').next().unwrap()) {
