@@ -50,7 +50,7 @@
 //! 1. [`server`] starts everything, and stops it.
 //! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in and starts a thread for her.
 //! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes, understands them
-//!    ([`chat::command`], [`chat::text`]) and waits if she is too fast.
+//!    ([`guard::text`], [`chat::command`]) and waits if she is too fast.
 //! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the [reply](chat::reply) `<alice> hello` to everyone.
