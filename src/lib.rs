@@ -20,7 +20,6 @@
 //! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll` |
 //! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; a ticket and space in the event channel; its pace |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
-//! | one for each core, in a room of 256 or more | each some of the outboxes, lent by the dispatcher for one flush | the next flush |
 //! | one for the console, one for each log and screen | the far end of a queue | a keyboard, a terminal, a disk |
 //! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
 //!
