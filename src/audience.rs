@@ -34,7 +34,7 @@ const LARGE_ROOM: usize = 256;
 const CHUNK: usize = 32;
 const FLUSH_STACK: usize = 256 * 1024;
 
-/// All connections, and what was said in this turn.
+/// All connections, and the lines of this turn.
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
     max_backlog: usize,
@@ -59,9 +59,9 @@ pub(crate) struct Connection {
     outbox: Outbox,
     /// When the kernel last accepted bytes, if there is a backlog.
     accepted: Instant,
-    /// It gets each line with its time in front: then the day of the last line that it got.
+    /// With timestamps on, the day of the last line that it got.
     stamped: Option<Date>,
-    /// It hears nothing new and is only sent what waits.
+    /// It gets no new lines, only those that wait.
     leaving: bool,
     /// The client's thread gets a ticket for each line that was taken, and waits for the end of this channel, which comes
     /// with the end of this connection.
@@ -70,7 +70,7 @@ pub(crate) struct Connection {
     own: usize,
 }
 
-/// What a flush found out.
+/// The findings of a flush.
 #[derive(Debug, Default)]
 pub(crate) struct Flushed {
     /// These clients could not be served any more.
@@ -91,7 +91,7 @@ impl Audience {
         Audience { max_backlog, ..Audience::default() }
     }
 
-    /// Adds a client that hears what is said from now on.
+    /// Adds a client. It gets the lines that are said from now on.
     pub(crate) fn add(
         &mut self,
         id: ClientId,
@@ -129,8 +129,8 @@ impl Audience {
         self.connections.binary_search_by_key(&id, |connection| connection.id).ok()
     }
 
-    /// Says one line, or several in one text, to those whom it concerns, and with `stamp` in front of each line to those
-    /// of them who want that.
+    /// Says one line, or several in one text, to its recipients. Those with timestamps on get `stamp` in front of each
+    /// line.
     pub(crate) fn say(&mut self, to: Recipients, line: &impl Display, stamp: Option<Moment>) {
         match to {
             Recipients::Everyone => self.publish(line, stamp, None),
@@ -178,7 +178,8 @@ impl Audience {
         }
     }
 
-    /// From now on, a client gets each line with its time in front, or without. `today` is known to it then.
+    /// From now on, a client gets each line with its time in front, or without (`None`). A line of another day
+    /// than `today` comes after its date.
     pub(crate) fn set_timestamps(&mut self, id: ClientId, today: Option<Date>) {
         let mut before = today;
         self.with_outbox(id, |connection, public| {
@@ -189,7 +190,7 @@ impl Audience {
         self.stamped = self.stamped + usize::from(today.is_some()) - usize::from(before.is_some());
     }
 
-    /// A client has left: it gets what was said up to here, and then our half of its connection is closed.
+    /// A client has left: it gets the lines up to here, and then our half of its connection is closed.
     pub(crate) fn dismiss(&mut self, id: ClientId) {
         self.set_timestamps(id, None);
         self.with_outbox(id, |connection, public| {
@@ -204,7 +205,7 @@ impl Audience {
         let Connection { outbox, stamped, leaving, .. } = self.connections.remove(at);
         self.stamped -= usize::from(stamped.is_some());
         if !leaving {
-            // The client will not read what its kernel buffer still holds: let go of that memory at once, with a reset.
+            // The client will not read the rest of its kernel's buffer. A reset frees that memory at once.
             let _ = set_socket_linger(outbox.socket(), Some(Duration::ZERO));
         }
         let _ = outbox.socket().shutdown(Shutdown::Both);
@@ -236,7 +237,8 @@ impl Audience {
         self.connections.iter().map(|connection| connection.outbox.socket().clone()).collect()
     }
 
-    /// Ends the turn: sends each client what it has not got yet, with one system call where the kernel takes it all.
+    /// Ends the turn: sends each client the lines that it has not got yet, with one system call where the kernel accepts
+    /// them all.
     ///
     /// In a large room the connections are lent to all cores for as long as that takes. Each core gets chunks of its own,
     /// so no two of them ever touch one connection: `par_chunks_mut` would not compile otherwise.
@@ -322,12 +324,12 @@ impl Connection {
         has_ended_its_input(self.outbox.socket())
     }
 
-    /// Lets the `read` of the client's thread return. What the client still sends is not wanted any more.
+    /// Lets the `read` of the client's thread return. Nothing that the client still sends is wanted.
     pub(crate) fn stop_listening(&self) {
         let _ = self.outbox.socket().shutdown(Shutdown::Read);
     }
 
-    /// Sends what the kernel takes, and notes what came of it.
+    /// Sends as much as the kernel accepts, and notes the outcome.
     fn flush(&mut self, public: &[u8], max_backlog: usize, now: Instant, flushed: &mut Flushed) {
         let before = self.outbox.backlog();
         let is_for_it = !self.leaving && self.stamped.is_none();

@@ -82,7 +82,7 @@ impl Client {
     }
 }
 
-/// What a client's thread does between joining and leaving.
+/// The work of a client's thread between joining and leaving.
 type Listen = fn(&mut Client, &Sender<Event>, &Receiver<()>) -> io::Result<Departure>;
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub struct Config {
         value_parser = number(0_usize..=1_000_000), allow_negative_numbers = true)]
     pub max_per_ip: usize,
 
-    /// Who may connect, "any" for everyone; can be given several times [default: this machine and local networks]
+    /// From where clients may connect, or "any"; can be given several times [default: this machine and local networks]
     #[arg(long, value_name = "NET", env = "CHAT_ALLOW", value_delimiter = ',')]
     pub allow: Vec<Allow>,
 

@@ -1,7 +1,7 @@
 //! The dispatcher: the one thread that owns the room and writes to every socket.
 //!
 //! It works in turns. [`wait`](Dispatcher::wait) only waits: for the next thing that happens. [`handle`](Dispatcher::handle)
-//! only acts: an event becomes lines in outboxes. A turn takes what else has happened meanwhile, and then
+//! only acts: an event becomes lines in outboxes. A turn takes the other events that have happened meanwhile, and then
 //! [`send`](Dispatcher::send) gives each client all its lines in one system call. Under load a turn moves many lines; when
 //! it is quiet, a line goes out at once. A client whose kernel does not take everything has a backlog, and a timer tries
 //! it again; the timer exists only while there is a backlog, so an idle server does not wake up.
@@ -46,7 +46,7 @@ const CATCHING_UP: Duration = Duration::from_millis(20);
 /// How long a newcomer that says nothing stays unannounced. Port scans and health checks are gone before.
 const UNANNOUNCED: Duration = Duration::from_millis(250);
 
-/// For clients whose user would wait for a prompt otherwise: OpenBSD's `nc` ends only with Enter, until TCP resets it.
+/// Otherwise some people would wait for their prompt: OpenBSD's `nc` ends only with Enter, until TCP resets it.
 const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
 
 /// The state of the dispatcher's thread.
@@ -74,7 +74,7 @@ pub(crate) struct Dispatcher {
     stopper: Stopper,
 }
 
-/// What the dispatcher waits for.
+/// The things that the dispatcher waits for.
 enum Happening {
     Event(Event),
     Typed(Typed),
@@ -148,7 +148,7 @@ impl Dispatcher {
         }
     }
 
-    /// Takes what else has happened, until that is all, or as much as one turn may hold.
+    /// Takes the other events that have happened, as many as one turn may hold.
     fn take_more(&mut self, events: &Receiver<Event>) {
         for event in events.try_iter().take(self.events_per_turn - 1) {
             self.handle(event);
@@ -169,7 +169,7 @@ impl Dispatcher {
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
                 if self.admission.is_banned(peer.ip()) {
-                    self.kick(id, Some(BANNED.into())); // Banned after it was let in, before it was here.
+                    self.kick(id, Some(BANNED.into())); // Banned after it was let in, and before this.
                 }
             }
             Event::Line { id, request } => {
@@ -229,7 +229,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends one client away: it is told so and gets its last lines, and nothing more is heard of it.
+    /// Sends one client away: it is told so, gets its last lines, and may say nothing more.
     fn kick(&mut self, id: ClientId, reason: Option<Arc<str>>) {
         let because = reason.as_ref().map_or(".".to_owned(), |reason| format!(": {reason}"));
         self.deliver([room::problem(id, format!("You have been sent away by the operator{because}"))]);
@@ -291,7 +291,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends to everyone what this turn brought. A client that turns out to be gone or too slow leaves the room, which is
+    /// Sends everyone the lines of this turn. A client that turns out to be gone or too slow leaves the room, which is
     /// news for the others, and so on until there is no more news.
     ///
     /// Says whether a client that reads is far behind.

@@ -1,4 +1,4 @@
-//! What the client threads tell the dispatcher: the contract of the one channel between them.
+//! The messages of the client threads to the dispatcher: the contract of the one channel between them.
 //!
 //! There is one channel for all kinds of events, because `select!` picks at random among several that are ready: with one
 //! channel for lines and one for leaves, a client's last words could come after its leave. It is bounded, so that a busy
@@ -36,7 +36,7 @@ pub(crate) enum Event {
     Line { id: ClientId, request: Result<Request, Problem> },
     /// A client sends nothing more.
     Left { id: ClientId, why: Departure },
-    /// The acceptor's last word. The order of the channel makes everything said before it heard.
+    /// The acceptor's last word. The channel keeps its order, so everything said before it arrives.
     Stop,
 }
 
@@ -57,12 +57,12 @@ pub(crate) enum Departure {
     Kicked(Option<Arc<str>>),
     /// The server stops.
     Shutdown,
-    /// A bug in its thread. The others must not suffer for it.
+    /// A bug in its thread. It must not harm the others.
     Panicked,
 }
 
 impl Departure {
-    /// What the others are told of it, if anything.
+    /// The part that the others are told, if any.
     pub(crate) fn told(&self) -> Option<String> {
         match self {
             Departure::Quit(last_word) => last_word.as_ref().map(|words| quoted(words)),

@@ -18,8 +18,8 @@
 //! | thread | owns | waits for |
 //! |---|---|---|
 //! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll` |
-//! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; space in the event channel; its pace |
-//! | dispatcher | the room, every connection's write half | events, the operator's lines, the retry timer: `select!` |
+//! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; a ticket and space in the event channel; its pace |
+//! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
 //! | one for the console, one for each log and screen | the far end of a queue | a keyboard, a terminal, a disk |
 //! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
 //!
@@ -27,7 +27,7 @@
 //! get mixed up in one socket, and all clients see all lines in the same order. No lock does this: there is simply no
 //! other thread. In Rust this is no convention, because code of another thread that touches the dispatcher's room does
 //! not compile. A few things are shared, and have locks or counters of their own: a client's socket (one thread reads,
-//! the other writes), the places and bans in the guard's admission, and the log.
+//! the other writes), the places, bans and paces in the guard's admission, and the log.
 //!
 //! # Channels
 //!
@@ -50,12 +50,12 @@
 //! 1. [`server`] starts everything, and stops it.
 //! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in and starts a thread for her.
 //! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes, understands them
-//!    ([`chat::command`], [`chat::text`]) and waits if she is too fast.
+//!    ([`guard::text`], [`chat::command`]) and waits if she is too fast.
 //! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
-//! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) what comes of it: a
+//! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the [reply](chat::reply) `<alice> hello` to everyone.
 //! 6. **Out.** The [`audience`] renders that reply once, for all. At the end of the dispatcher's turn each client's
-//!    [`outbox`] sends what it has not sent yet, with one system call and without waiting.
+//!    [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
 //! 7. **A slow reader** has a backlog, up to a limit. Then it is disconnected, and the others are told why.
 //! 8. **The end.** A client's last event says why it left, in a [`Departure`](event::Departure); the table in
 //!    [`audience`] says what happens to its connection, and `dispatcher/shutdown.rs` how the whole room ends.
@@ -86,9 +86,10 @@
 //! config
 //! ```
 //!
-//! Pages to read: [side by side](side_by_side) sets this server next to the same one in Java, Clojure and tokio, and
-//! begins with the six words of Rust that their readers need; the [exercises] ask for changes. To embed the server, see
-//! [`Server`]; `main.rs` is an example.
+//! Pages to read are in [guide]: for the person who runs the server, and for the one who learns from it.
+//! [The lesson](guide::lesson) leads to this design in five small programs. [Side by side](guide::side_by_side) sets the
+//! server next to the same one in Java, Clojure and tokio, and begins with the six words of Rust that their readers need.
+//! The [exercises](guide::exercises) ask for changes. To embed the server, see [`Server`]; `main.rs` is an example.
 
 // The tour documents private items: cargo doc --document-private-items.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -108,14 +109,32 @@ mod config;
 mod guard;
 pub mod operator;
 
-#[doc = include_str!("guide/lesson.md")]
-pub mod lesson {}
-
-#[doc = include_str!("guide/side_by_side.md")]
-pub mod side_by_side {}
-
-#[doc = include_str!("guide/exercises.md")]
-pub mod exercises {}
+/// Pages to read. They are the files in `src/guide`.
+pub mod guide {
+    // Each page is a module without code. A page links to others as `[Security][security]`, and its last lines say which
+    // file that is in the repository. Here the same words are links within this documentation, because the first target
+    // counts. The files of the benchmark are found from where `make doc` writes its pages.
+    #[doc(hidden)]
+    macro_rules! pages {
+        ($($page:ident)*) => {$(
+            #[doc = "[lesson]: crate::guide::lesson"]
+            #[doc = "[running]: crate::guide::running"]
+            #[doc = "[service]: crate::guide::service"]
+            #[doc = "[survives]: crate::guide::survives"]
+            #[doc = "[security]: crate::guide::security"]
+            #[doc = "[how_fast]: crate::guide::how_fast"]
+            #[doc = "[when_not]: crate::guide::when_not"]
+            #[doc = "[side_by_side]: crate::guide::side_by_side"]
+            #[doc = "[exercises]: crate::guide::exercises"]
+            #[doc = "[results]: ../../../../../tests/bench/results/results.md"]
+            #[doc = "[growth]: ../../../../../tests/bench/results/growth.svg"]
+            #[doc = ""]
+            #[doc = include_str!(concat!("guide/", stringify!($page), ".md"))]
+            pub mod $page {}
+        )*};
+    }
+    pages! { lesson running scripts service survives security how_it_works how_fast when_not side_by_side exercises }
+}
 
 pub use config::{Allow, Config, DEFAULT_PORT};
 pub use operator::stopper::Stopper;

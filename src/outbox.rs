@@ -24,8 +24,8 @@ const STEP: usize = 16 * 1024;
 /// ```
 ///
 /// Most lines are for everyone. The dispatcher renders those of one turn once, into one buffer that all outboxes
-/// read from (`public`), and an outbox copies from it only what it cannot send at once. `heard` says how far into
-/// that buffer this client has been served, so that lines for it alone get their place between the others.
+/// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once. `heard` says how far
+/// into that buffer this client has been served, so that lines for it alone get their place between the others.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: Arc<TcpStream>,
@@ -36,7 +36,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// The outbox of a client that hears everything said after `public`.
+    /// The outbox of a client that gets everything said after `public`.
     pub(crate) fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
         Outbox { socket, waiting: VecDeque::new(), heard: public.len(), has_lost: false }
     }
@@ -58,8 +58,8 @@ impl Outbox {
         self.heard = public.len();
     }
 
-    /// Sends what the kernel takes now, at best all of `public` in one system call, and keeps the rest. After this, `public`
-    /// must start afresh.
+    /// Sends as much as the kernel accepts now, at best all of `public` in one system call, and keeps the rest. After
+    /// this, `public` must start afresh.
     ///
     /// # Errors
     /// The connection is broken, or there was no memory for what waits ([`io::ErrorKind::OutOfMemory`]). Nothing more can

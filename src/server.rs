@@ -51,7 +51,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on the addresses of `config`, without letting anybody in yet.
+    /// Listens on the addresses of `config`, and lets no client in yet.
     ///
     /// # Errors
     /// A sentence for a person: which choice contradicts another ([`io::ErrorKind::InvalidInput`]), or which address

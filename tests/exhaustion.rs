@@ -1,9 +1,9 @@
 //! When the system has nothing left, newcomers are refused, and the others chat on.
 //!
-//! Run these in a release build too (`make test-release`): what the optimiser makes of the code decides what is asked
-//! of the system, and in which order.
+//! Run these in a release build too (`make test-release`): the optimiser changes which memory the code asks the
+//! system for, and in which order.
 
-#![cfg(target_os = "linux")] // Limits and what a process uses are looked up in /proc.
+#![cfg(target_os = "linux")] // Limits and the use of the machine are looked up in /proc.
 
 use chat_test_support::{Person, ServerProcess, limited};
 use std::fs;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How many limits of memory are tried. In a debug build a handful, because each takes a while there.
 const LIMITS: usize = if cfg!(debug_assertions) { 5 } else { 40 };
 
-/// From the lowest limit that the server starts with, the limits go up to this much more, in KiB. That is past what
+/// From the lowest limit that the server starts with, the limits go up to this much more, in KiB. That is more than
 /// the acceptor wants to see free before it starts a thread, so that with a part of them hundreds of people come in.
 const RANGE: usize = 85_000;
 
@@ -31,7 +31,7 @@ fn without_memory_for_threads_newcomers_are_refused_and_the_others_chat_on() {
     let allocator = Allocator { arenas: "1" };
     let lowest = allocator.lowest_limit();
     let mut crowds = Vec::new();
-    // Where exactly memory ends must not matter: not in the middle of what a thread needs either.
+    // Where exactly memory ends must not matter: not in the middle of a thread's start either.
     for kib in limits_from(lowest) {
         let mut server = allocator.server_within(kib).expect("more than the lowest limit is enough");
         let alice = Person::try_connect(server.address).ok().and_then(is_welcome);

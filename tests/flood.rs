@@ -58,7 +58,7 @@ fn bob_reads_slowly_what_alice_floods(typed: &str, shown: &str) {
     assert_eq!(seen.lines().filter(|line| *line == whole).count(), lines);
 }
 
-/// All that the reader gets, up to what it ends with.
+/// All that the reader gets, up to `end`.
 fn reads_slowly(reader: &mut TcpStream, end: &str) -> String {
     reader.set_read_timeout(Some(DEADLINE)).unwrap();
     let (mut seen, mut gulp, begun) = (Vec::new(), vec![0; 128 * 1024], Instant::now());

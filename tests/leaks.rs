@@ -1,7 +1,7 @@
 //! Many servers and many clients, one after the other, in one process: threads and descriptors must not pile up.
-//! There is one test in this file, because it counts what belongs to the whole process.
+//! There is one test in this file, because it counts the threads and descriptors of the whole process.
 
-#![cfg(target_os = "linux")] // It counts what is in /proc.
+#![cfg(target_os = "linux")] // It counts in /proc.
 
 use chat_test_support::{TestServer, eventually};
 use std::fs;

@@ -138,12 +138,12 @@ fn is_interrupted(telnet: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The shell commands of the README that begin with these words, for the server at hand.
+/// The recipe for scripts that begins with these words, for the server at hand.
 fn recipe(server: &TestServer, beginning: &str) -> String {
-    let readme = include_str!("../README.md");
-    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let page = include_str!("../src/guide/scripts.md");
+    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let recipe =
-        blocks.into_iter().find(|block| block.starts_with(beginning)).expect("the README has this recipe");
+        blocks.into_iter().find(|block| block.starts_with(beginning)).expect("the page has this recipe");
     recipe.replace("HOST 12345", &format!("127.0.0.1 {}", server.address.port()))
 }
 
@@ -207,12 +207,12 @@ fn recipe_for_a_bot(_: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The unit file of the README is one that systemd takes.
+/// The unit file on the page about services is one that systemd accepts.
 fn unit_file() -> Result<(), Failed> {
-    let unit =
-        include_str!("../README.md").split("```ini\n").nth(1).and_then(|rest| rest.split("```").next());
+    let page = include_str!("../src/guide/service.md");
+    let unit = page.split("```ini\n").nth(1).and_then(|rest| rest.split("```").next());
     let unit = unit
-        .expect("the README has a unit")
+        .expect("the page has a unit")
         .replace("/usr/local/bin/chat-server", program().to_str().expect("a path in UTF-8"));
     let path = format!("{}/chat-server-{}.service", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     std::fs::write(&path, unit)?;
@@ -223,7 +223,7 @@ fn unit_file() -> Result<(), Failed> {
     Ok(())
 }
 
-/// `make demo` tells a story in which all see what they should.
+/// `make demo` tells a story in which all see the right lines.
 fn demo() -> Result<(), Failed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/demo.sh");
     let mut command = Command::new("sh");
@@ -277,7 +277,7 @@ fn main() {
         ("recipe_for_a_bot", recipe_for_a_bot),
     ];
     for (name, test) in recipes {
-        // They say `nc` and mean the one that knows -N.
+        // The recipes say `nc` and mean the one that knows -N.
         let program = Program { name: "nc", found: find(&["nc.openbsd"]).and(find(&["nc"])), options: &[] };
         let missing = program.found.is_none().then_some("nc of OpenBSD");
         add(name.to_owned(), missing, Box::new(move || test(&program)));

@@ -1,21 +1,21 @@
 //! Everything that one may type. A line of text becomes a [`Command`], or an [`Order`] of the operator, once.
 //!
 //! [`TABLE`] is the only list of them: the parser looks words up in it, and both `/help`s print it. A client's line
-//! is parsed in the client's own thread, so the dispatcher gets what is meant and not text.
+//! is parsed in the client's own thread, so the dispatcher gets its meaning and not text.
 
 use super::{Problem, nickname::Nickname};
 use std::sync::Arc;
 
-/// What a line from a client asks for.
+/// A line from a client, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// The client's thread ends, and the room hears of a leave.
+    /// The client's thread ends, and the room is told of a leave.
     Quit(Option<Arc<str>>),
     /// Everything else is for the [room](super::room).
     Room(Request),
 }
 
-/// What a client asks of the room.
+/// A client's request to the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Say(Arc<str>),
@@ -24,7 +24,7 @@ pub(crate) enum Request {
         to: Nickname,
         text: Arc<str>,
     },
-    /// `/msg` to what cannot be a name, but may have been meant for one.
+    /// `/msg` to a word that cannot be a name, but perhaps has one in it.
     Misaddressed {
         to: String,
         perhaps: Nickname,
@@ -36,12 +36,12 @@ pub(crate) enum Request {
     Timestamps(bool),
     History,
     Help,
-    /// Not asked by the client: its lines come faster than they are passed on.
+    /// No request of the client: its thread tells it that its lines are being slowed.
     Slowed(String),
 }
 
 impl Request {
-    /// What the answer costs beyond the line that asks for it, in tokens of the client's pace: by its size and work. A new
+    /// The cost of the answer, beyond the line that asks for it, in tokens of the client's pace: by its size and work. A new
     /// name is dear as well, or a client that the operator wants to send away could change it faster than anyone types.
     pub(crate) fn cost(&self) -> u32 {
         match self {
@@ -52,7 +52,7 @@ impl Request {
     }
 }
 
-/// What a line from the operator asks for.
+/// A line from the operator, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Say(Arc<str>),
@@ -69,7 +69,7 @@ pub(crate) enum Order {
 pub(crate) struct Spec<T> {
     /// The word after the slash, then its synonyms.
     words: &'static [&'static str],
-    /// What follows the word, as in a manual page: `NAME TEXT`.
+    /// The rest of the line, as in a manual page: `NAME TEXT`.
     arguments: &'static str,
     help: &'static str,
     parse: fn(&Spec<T>, &str) -> Result<T, Problem>,
@@ -149,7 +149,7 @@ fn room(request: Request) -> Result<Command, Problem> {
 
 impl Command {
     /// Understands one printable line; `None` if nothing in it is visible. `seen` is the same line as a person sees it,
-    /// without what is invisible.
+    /// without invisible characters.
     ///
     /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with a slash and
     /// a letter and is no command, nor one that only looks like a command on the screen: with a blank or an invisible
@@ -280,7 +280,7 @@ impl<T> Spec<T> {
     }
 }
 
-/// The answer to `/help`: the rows of the [`TABLE`] that concern whoever asks.
+/// The answer to `/help`: the rows of the [`TABLE`] that the asker may use.
 pub(crate) fn help_for_clients() -> String {
     help("said to everyone", &TABLE.clients)
 }
@@ -301,203 +301,4 @@ fn help<T>(said: &str, specs: &[Spec<T>]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::guard::text::{printable, visible};
-    use proptest::prelude::*;
-
-    fn parse(line: &str) -> Option<Result<Command, Problem>> {
-        Command::parse(&printable(line), &visible(line))
-    }
-
-    fn parse_order(line: &str) -> Option<Result<Order, Problem>> {
-        Order::parse(&printable(line), &visible(line))
-    }
-
-    fn understood(line: &str) -> Request {
-        match parse(line) {
-            Some(Ok(Command::Room(request))) => request,
-            other => panic!("{line:?}: {other:?}"),
-        }
-    }
-
-    fn refused(line: &str) -> Problem {
-        parse(line).expect("not blank").expect_err("no command")
-    }
-
-    #[test]
-    fn text_is_said_as_it_was_typed() {
-        assert_eq!(understood("hello"), Request::Say("hello".into()));
-        assert_eq!(understood("//msg is a command"), Request::Say("/msg is a command".into()));
-        assert_eq!(understood("//"), Request::Say("/".into()));
-        for text in [
-            "    indented /not a command ",
-            "// TODO",
-            "//\tTODO",
-            "/* comment */",
-            "/ is the root",
-            "/1",
-            "/-: a smiley",
-            " /etc/hosts is a file",
-            "\u{3000}/root",
-            "/\\",
-            "／",
-            "see /msg",
-        ] {
-            assert_eq!(understood(text), Request::Say(text.replace('\t', " ").into()), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_only_looks_like_a_command_is_said_to_nobody() {
-        for line in [
-            " /msg alice my PIN",
-            "\t/msg alice my PIN",
-            "\u{a0}/msg alice my PIN",
-            "\u{3000}/msg alice my PIN",
-            "\u{200b}/msg alice my PIN",
-            "\u{feff}/w alice my PIN",
-            "\u{3164}/r my PIN",
-            "\u{2800} /reply my PIN",
-            "\u{e0041}/msg alice my PIN",
-            "／msg alice my PIN",
-            "\u{2215}msg alice my PIN",
-            "/ msg alice my PIN",
-            "/\u{200b}msg alice my PIN",
-            " /MSG alice my PIN",
-            " /m\u{ad}sg alice my PIN",
-            " /m sg alice my PIN",
-            "／ｍｓｇ alice my PIN",
-            "\x1b[A/msg alice my PIN",
-            "\x01/msg alice my PIN",
-            " /tell alice my PIN",
-            " /quit",
-        ] {
-            assert!(refused(line).contains("nobody got that"), "{line:?}: {}", refused(line));
-        }
-        assert!(parse_order(" /kick bob").unwrap().unwrap_err().contains("nobody got that"));
-    }
-
-    #[test]
-    fn blank_lines_are_nothing() {
-        for blank in ["", " ", "\t", "  \t ", "\u{200b}\u{feff}", "\u{3164}", "\x1b[A", "\u{fe0f}\u{ad}"] {
-            assert!(parse(blank).is_none() && parse_order(blank).is_none());
-        }
-    }
-
-    #[test]
-    fn every_word_of_every_command_is_known_in_any_case() {
-        let parse_both = |line: &str| (parse(line).unwrap().err(), parse_order(line).unwrap().err());
-        let is_known = |problem: Option<Problem>| problem.is_none_or(|p| !p.starts_with("There is no"));
-        for word in TABLE.clients.iter().flat_map(|spec| spec.words) {
-            assert!(is_known(parse_both(&format!("/{word} bob on")).0), "{word}");
-            assert!(is_known(parse_both(&format!("/{} bob on", word.to_uppercase())).0), "{word}");
-        }
-        for word in TABLE.operator.iter().flat_map(|spec| spec.words) {
-            assert!(is_known(parse_both(&format!("/{} bob on", word.to_uppercase())).1), "{word}");
-        }
-    }
-
-    #[test]
-    fn commands_take_their_arguments() {
-        let bob = Nickname::parse("bob").unwrap();
-        let to_bob = |text: &str| Request::Msg { to: bob.clone(), text: text.into() };
-        assert_eq!(understood("/msg bob  see you "), to_bob("see you "));
-        assert_eq!(understood("/W bob /quit"), to_bob("/quit"));
-        assert_eq!(understood("/r yes"), Request::Reply("yes".into()));
-        assert_eq!(understood("/nick bob "), Request::Nick(bob.clone()));
-        assert_eq!(understood("/me waves"), Request::Me("waves".into()));
-        assert_eq!(understood("/echo OFF"), Request::Echo(false));
-        assert_eq!(parse("/quit"), Some(Ok(Command::Quit(None))));
-        assert_eq!(parse("/quit bye all"), Some(Ok(Command::Quit(Some("bye all".into())))));
-        assert_eq!(parse_order("hello"), Some(Ok(Order::Say("hello".into()))));
-        assert_eq!(parse_order("//x"), Some(Ok(Order::Say("/x".into()))));
-        let kick = Order::Kick("bob".into(), Some("too loud".into()));
-        assert_eq!(parse_order("/KICK bob too loud"), Some(Ok(kick)));
-    }
-
-    #[test]
-    fn a_bad_use_is_answered_with_what_to_type() {
-        for (line, usage) in [
-            ("/msg", "/msg NAME TEXT"),
-            ("/msg bob", "/msg NAME TEXT"),
-            ("/r  ", "/reply TEXT"),
-            ("/me", "/me TEXT"),
-            ("/nick", "/nick NAME"),
-            ("/echo x", "/echo on|off"),
-        ] {
-            assert!(
-                refused(line).ends_with(&format!("needs something else after it. Usage: {usage}")),
-                "{line}"
-            );
-        }
-        assert!(refused("/").starts_with("There is no command /. /help lists them"));
-        assert!(refused("/dance now").starts_with("There is no command /dance. /help lists them"));
-        for (typed, meant) in [
-            ("/h", "help"),
-            ("/?", "help"),
-            ("/exit", "quit"),
-            ("/Bye now", "quit"),
-            ("/leave", "quit"),
-            ("/part #chat", "quit"),
-            ("/q", "quit"),
-            ("/tell bob hi", "msg"),
-            ("/whisper bob hi", "msg"),
-            ("/pm bob hi", "msg"),
-            ("/dm bob hi", "msg"),
-            ("/users", "list"),
-            ("/nickname bob", "nick"),
-            ("/n", "names or /nick"),
-        ] {
-            assert!(refused(typed).ends_with(&format!(". Did you mean /{meant}?")), "{}", refused(typed));
-        }
-        assert_eq!(refused("/kick bob"), "Only the operator can use /kick.");
-        assert_eq!(refused("/Stop"), "Only the operator can use /Stop.");
-        assert_eq!(refused("/hlep"), "There is no command /hlep. Did you mean /help?");
-        assert_eq!(refused("/msg <> hi"), nobody_called("<>"));
-        let order = parse_order("/BAN").unwrap().unwrap_err();
-        assert_eq!(order, "/ban needs something else after it. Usage: /ban NAME|ADDRESS|NET");
-    }
-
-    #[test]
-    fn each_help_has_a_line_for_every_command_of_its_own() {
-        let (clients, operator) = (help_for_clients(), help_for_the_operator());
-        let has = |help: &str, usage: String| help.contains(&format!("\n***   {usage} "));
-        assert!(TABLE.clients.iter().all(|spec| has(&clients, spec.usage())), "{clients}");
-        assert!(TABLE.operator.iter().all(|spec| has(&operator, spec.usage())), "{operator}");
-        assert!(clients.contains("/list              who is here, and how many (also /who, /names)"));
-        for line in clients.lines().chain(operator.lines()) {
-            assert!(line.starts_with("*** ") && line.chars().count() <= 80, "{line}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_is_too_strange_to_parse(line in ".*") {
-            let _ = (parse(&line), parse_order(&line));
-        }
-
-        #[test]
-        fn text_without_a_slash_is_said(line in "[a-z][^/]*") {
-            prop_assert_eq!(understood(&line), Request::Say(printable(&line).as_ref().into()));
-        }
-
-        /// However a private command is disguised, the line is no public one.
-        #[test]
-        fn no_visible_private_command_becomes_public(
-            front in "[ \\t\u{a0}\u{200b}\u{feff}\u{3000}\u{2800}\u{3164}\u{ad}\x01\u{e0041}]{0,4}",
-            slash in "[/／\u{2044}\u{2215}]",
-            between in "[ \u{a0}\u{200b}]{0,3}",
-            word in "(msg|MSG|Msg|w|r|reply|ｍｓｇ|m\u{200b}sg)",
-            blank in "[ \u{3000}\\t]{1,3}",
-            rest in "[a-z]{1,8} .{0,20}",
-        ) {
-            let line = format!("{front}{slash}{between}{word}{blank}{rest}");
-            match parse(&line) {
-                Some(Ok(Command::Room(Request::Say(_) | Request::Me(_)))) => prop_assert!(false, "{line:?} is public"),
-                Some(Ok(_) | Err(_)) => {}
-                None => prop_assert!(false, "{line:?} is blank"),
-            }
-        }
-    }
-}
+mod tests;

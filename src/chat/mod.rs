@@ -1,6 +1,6 @@
-//! The rules of the chat: what a client may say, what the server answers, who has which name and who hears what.
+//! The rules of the chat: the commands, the answers, the names, and which line goes to whom.
 //!
-//! Nothing here knows a socket, a thread or a clock; a time is a value that is handed in. So a test of a rule is a
+//! Nothing here knows a socket, a thread or a clock; the caller hands the time in. So a test of a rule is a
 //! few lines, and the rules read without anything around them. The [dispatcher](crate::dispatcher) calls the
 //! [`room`]; a [client's thread](crate::client) calls [`command`].
 

@@ -1,4 +1,4 @@
-//! The name of a person in the room. A [`Nickname`] is valid because it exists.
+//! The name of a person in the room. Every [`Nickname`] that exists is valid.
 //!
 //! A name may be in any script, and no name may pass for another: the rules are those of Unicode's security mechanisms
 //! ([UTS 39](https://www.unicode.org/reports/tr39/)).
@@ -69,7 +69,7 @@ impl Nickname {
         Nickname(Arc::new(Forms { shown, folded: folded.into(), keys }))
     }
 
-    /// The name without its case: what the list of names is sorted by.
+    /// The name without its case, by which the list of names is sorted.
     pub(crate) fn folded(&self) -> &Arc<str> {
         &self.0.folded
     }

@@ -9,7 +9,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
-/// The width of a terminal that nobody has made wider.
+/// The usual width of a terminal.
 const COLUMNS: usize = 80;
 
 /// One thing that the server says.

@@ -1,6 +1,6 @@
-//! The room: who is here under which name, what was said last, and who hears what.
+//! The room: the people and their names, the last lines, and which line goes to whom.
 //!
-//! In go the things that clients do; out come [`Delivery`]s, in the order in which they are to be delivered. The
+//! Clients' requests go in. [`Delivery`]s come out, in the order in which they are to be delivered. The
 //! [dispatcher](crate::dispatcher) owns the only `Room` and calls it from its one thread, so "this name is free, so
 //! take it" needs no lock: nothing can come in between.
 
@@ -25,13 +25,13 @@ const LARGEST_ANNOUNCED: usize = 200;
 /// busy.
 const MOST_COMPARED: usize = 200;
 
-/// Everyone who is here, and what was said last.
+/// Everyone who is here, and the last lines of talk.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     members: HashMap<ClientId, Member>,
-    /// Who has which name, by [`Nickname::folded`], so in alphabetical order.
+    /// The owner of each name, by [`Nickname::folded`], so in alphabetical order.
     names: BTreeMap<Arc<str>, ClientId>,
-    /// Who has a name that looks so, by each of its [`Nickname::keys`].
+    /// The owner of each name that looks so, by each of its [`Nickname::keys`].
     look_alikes: HashMap<Arc<str>, ClientId>,
     /// The last lines of talk and when they were said, the oldest first.
     history: VecDeque<(Moment, Reply)>,
@@ -41,7 +41,7 @@ pub(crate) struct Room {
     max_history: (usize, usize),
 }
 
-/// What the room knows of one client.
+/// One client, as the room knows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) name: Nickname,
@@ -55,14 +55,14 @@ pub(crate) struct Member {
     pub(crate) lines: u64,
 }
 
-/// Something to be said, and to whom.
+/// Something to say, and its recipients.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) to: Recipients,
     pub(crate) reply: Reply,
 }
 
-/// Who hears a [`Delivery`].
+/// The recipients of a [`Delivery`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recipients {
     Everyone,
@@ -78,7 +78,7 @@ impl Recipients {
     }
 }
 
-/// A former member, and what to say of it.
+/// A former member, and the farewell for the others.
 type Departed = (Member, Option<Delivery>);
 
 /// [`Reply::Said`] or [`Reply::Acted`].
@@ -115,9 +115,9 @@ impl Room {
         is_small.then(|| EveryoneBut(id).hear(Reply::Joined(member.name.clone())))
     }
 
-    /// A client is gone, and its name is free; gives the former member and what to say of it. `None` if it was not here.
+    /// A client is gone, and its name is free. Returns the former member and the farewell; `None` if it was not here.
     ///
-    /// `reason` is what the others may know of it. A client that leaves `by_itself` sees that it was heard.
+    /// The others are told the `reason`. A client that leaves `by_itself` sees the farewell too, as a receipt.
     pub(crate) fn leave(
         &mut self,
         id: ClientId,
@@ -226,7 +226,7 @@ impl Room {
         Asker(id).hear(Reply::History(self.history.iter().cloned().collect(), now))
     }
 
-    /// Both are here. The recipient hears it first, so that the author's copy means that it was delivered.
+    /// Both are here. The recipient gets it first, so that the author's copy means that it was delivered.
     fn whisper(&mut self, from: ClientId, to: ClientId, text: Arc<str>) -> Vec<Delivery> {
         let (Some(author), Some(recipient)) = (self.name(from).cloned(), self.name(to).cloned()) else {
             return Vec::new();
@@ -324,7 +324,7 @@ pub(crate) fn notice(to: ClientId, text: impl Into<String>) -> Delivery {
     Asker(to).hear(Reply::Notice(text.into()))
 }
 
-/// Tells a client what is wrong with what it sent.
+/// Tells a client what is wrong with a line of its own.
 pub(crate) fn problem(to: ClientId, problem: impl Into<Problem>) -> Delivery {
     Asker(to).hear(Reply::Problem(problem.into()))
 }

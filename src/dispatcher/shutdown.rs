@@ -30,7 +30,7 @@ impl Dispatcher {
             }
             self.flush();
         }
-        drop(self); // And with it the end of every done channel that is left.
+        drop(self); // This ends every done channel that is left.
 
         // Clients that keep up have everything and see the end of the conversation. Most now close their half; the threads
         // of the others stop reading, and part with them.
@@ -43,9 +43,9 @@ impl Dispatcher {
     }
 }
 
-/// Waits for a while, or until every client's thread has ended, which is told.
+/// Waits for a while, or until every client's thread has ended. Returns whether they have.
 ///
-/// Nobody hears what comes after the goodbye. A client that comes this late gets its own goodbye.
+/// Lines that come after the goodbye reach nobody. A client that comes this late gets its own goodbye.
 fn all_have_ended(events: &Receiver<Event>, wait: Duration) -> bool {
     let timer = after(wait);
     loop {

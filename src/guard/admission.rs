@@ -63,7 +63,7 @@ struct Taken {
     many: usize,
 }
 
-/// What is known of one address.
+/// One address, and how much of everything it has had.
 #[derive(Debug)]
 struct Address {
     places: usize,

@@ -1,6 +1,6 @@
 //! Recognises programs that took this port for something else: browsers, scanners, mail and database clients.
 //!
-//! The danger is not that they would understand nothing. A web page can make a visitor's browser send a request to
+//! They would do more than misunderstand. A web page can make a visitor's browser send a request to
 //! an address in the LAN, with lines of the page's choice in its body: were those taken for lines of chat, any web
 //! site could speak in the room in the visitor's name. (The same was done to Redis, which since then refuses `POST`
 //! and `Host:`.) And a mail or database client sends its password with its first lines. So a client that does not begin

@@ -84,7 +84,7 @@ impl<R: Read> LineReader<R> {
     /// Waits for the next line; `None` when there will be no more. A last line without a line break counts as one.
     ///
     /// # Errors
-    /// Whatever reading gives, [`ErrorKind::ConnectionReset`] for example; with a [`Foreign`] inside when the first bytes
+    /// The errors of the source, such as [`ErrorKind::ConnectionReset`]; with a [`Foreign`] inside when the first bytes
     /// are those of another protocol.
     pub(crate) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();

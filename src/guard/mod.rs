@@ -1,4 +1,4 @@
-//! The armour: what keeps clients from hurting the server and each other, whatever they send and however they vanish.
+//! The armour. It keeps clients from hurting the server and each other, whatever they send and however they vanish.
 //!
 //! The story calls it in a few places: the acceptor asks [`admission`] before it starts a thread, a client's thread
 //! reads through [`Lines`] and ends with a [parting], and the sockets are made by [`listener`]. Without this folder the
@@ -44,7 +44,7 @@ pub(crate) struct Lines<'a> {
     /// How many events may go now.
     free_tickets: usize,
     nothing_said: bool,
-    /// Since when each line had to wait, and whether the client has been told.
+    /// When the lines began to wait, and whether the client has been told.
     slowed: Option<(Instant, bool)>,
 }
 

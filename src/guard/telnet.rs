@@ -27,7 +27,7 @@ pub(crate) enum Telnet {
     SubnegotiationCommand,
 }
 
-/// What one byte means.
+/// The meaning of one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     Text(u8),
@@ -68,7 +68,7 @@ impl Telnet {
 mod tests {
     use super::*;
 
-    /// What is left of a stream, with `^C` and `^D` for its ends.
+    /// The text in a stream, with `^C` and `^D` for its ends.
     fn text_of(stream: &[u8]) -> String {
         let mut telnet = Telnet::default();
         let text = stream.iter().flat_map(|byte| match telnet.hear(*byte) {

@@ -8,14 +8,14 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::GeneralSecurityProfile;
 use unicode_security::general_security_profile::IdentifierType;
 
-/// How many blanks in a row stay inside a line. Dozens of them would push what follows to the start of the next row,
+/// How many blanks in a row stay inside a line. Dozens of them would push the rest to the start of the next row,
 /// where it could pass for a line of its own.
 const MOST_BLANKS: usize = 8;
 
 /// How many marks stay on one letter. No language needs as many; piles of them reach into the lines around.
 const MOST_MARKS: usize = 8;
 
-/// Makes a line printable, so that everyone sees what is in it and no terminal obeys it.
+/// Makes a line printable, so that everyone sees all of it and no terminal obeys it.
 ///
 /// A tab becomes a space. Control characters (C0, DEL and C1, which terminals obey: ECMA-48), line and paragraph
 /// separators, characters that embed, override or isolate a writing direction (UAX #9), deprecated format characters and
@@ -52,12 +52,19 @@ pub(crate) fn printable(line: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+<<<<<<< HEAD
 /// What a person sees of a line, to tell whether it begins like a command: without control sequences (ECMA-48) and
 /// invisible characters, every blank as a space, compatible characters such as `／` as their ordinary forms (NFKC).
 pub(crate) fn visible(line: &str) -> Cow<'_, str> {
     if is_plain(line) {
         return Cow::Borrowed(line);
     }
+=======
+/// The part of a line that a person sees, to tell whether it begins like a command: without control sequences
+/// (ECMA-48) and invisible characters, every blank as a space, compatible characters such as `／` as their ordinary
+/// forms (NFKC).
+pub(crate) fn visible(line: &str) -> String {
+>>>>>>> docs
     let mut chars = line.chars();
     let mut seen = String::new();
     while let Some(c) = chars.next() {

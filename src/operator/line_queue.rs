@@ -33,7 +33,7 @@ enum Entry {
     Flush(#[allow(dead_code, reason = "dropping it is the message")] Sender<()>),
 }
 
-/// What the two ends of a queue know of each other. These only decide which lines are lost.
+/// Counters that the two ends of a queue share. They only decide which lines are lost.
 #[derive(Debug, Default)]
 struct Counts {
     waiting_bytes: AtomicUsize,

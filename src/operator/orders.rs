@@ -1,6 +1,6 @@
-//! What comes of the operator's orders.
+//! The operator's orders.
 //!
-//! An order only looks at the room; the dispatcher, which owns it, carries out the [`Effect`]s.
+//! An order only looks at the room. The dispatcher, which owns it, carries out the [`Effect`]s.
 
 use super::console::Typed;
 use crate::audience::Audience;
@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use log::info;
 use std::sync::Arc;
 
-/// The reason that clients hear when a ban sends them away.
+/// The reason that clients are told when a ban sends them away.
 pub(crate) const BANNED: &str = "banned";
 
 /// The heading of the operator's `/list`.
@@ -34,7 +34,7 @@ pub(crate) enum Effect {
     Stop,
 }
 
-/// The rooms and rules that orders are about.
+/// The room and the rules that an order looks at.
 pub(crate) struct Orders<'a> {
     pub(crate) room: &'a Room,
     pub(crate) audience: &'a Audience,

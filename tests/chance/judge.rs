@@ -1,4 +1,4 @@
-//! The judgement after a round of the soak test: what each visitor saw, compared with what all of them did. No
+//! The judgement after a round of the soak test: the lines that each visitor saw, compared with the deeds of all. No
 //! comparison has any tolerance, and none depends on how fast the machine is.
 
 use crate::soak::{Ending, Visit, Whisper};
@@ -17,7 +17,7 @@ pub fn speaker(line: &str) -> &str {
     name.split(['>', ' ']).next().unwrap()
 }
 
-/// Compares what everybody saw with what everybody did.
+/// Compares the lines that each person saw with the deeds of all.
 pub fn judge(sequence: &[String], visits: &[Visit]) {
     let mut who = HashMap::new();
     for (number, visit) in visits.iter().enumerate() {
@@ -85,8 +85,8 @@ fn compare(who: &str, did: &str, lines: &[&String], expected: &[String], all: bo
     }
 }
 
-/// Every private line reached the one whom it was for and nobody else, once, and its author has a receipt for it; or
-/// it reached nobody, and the author was told so.
+/// Every private line reached its recipient and nobody else, once, and its author has a receipt for it; or it reached
+/// nobody, and the author was told so.
 fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]) {
     let mut readers = HashMap::new();
     for (reader, visit) in visits.iter().enumerate() {
@@ -133,7 +133,7 @@ fn is_whisper(line: &str) -> bool {
     line.starts_with('[') && !line.starts_with("[you -> ")
 }
 
-/// The name and the text in `[you -> alice] hello`, what its author sees of a private line.
+/// The name and the text in `[you -> alice] hello`, the author's copy of a private line.
 fn receipt(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix("[you -> ")?.split_once("] ")
 }

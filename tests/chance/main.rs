@@ -1,4 +1,4 @@
-//! Two tests that let chance decide what people and programs do, and what they share: seeds that can be replayed, bare
+//! Two tests in which people and programs act at random, and the code that both use: seeds that can be replayed, bare
 //! connections, and how much of the machine a process uses. They load the machine, so they have a program of their own.
 
 mod judge;
@@ -79,7 +79,7 @@ impl Wire {
         }
     }
 
-    /// The same, for those who must not get anything but UTF-8.
+    /// The same, for people who must get nothing but UTF-8.
     pub(crate) fn glance_at_text(&mut self) -> io::Result<Option<String>> {
         let line = self.glance()?;
         Ok(line.map(|bytes| match String::from_utf8(bytes) {

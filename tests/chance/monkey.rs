@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The server's flags. Nobody's patience with alice and bob is tried here: on a busy machine they may be slow.
+/// The server's flags. alice and bob are never cut off for being slow: on a busy machine they may be.
 const FLAGS: [&str; 3] = ["--rate=0", "--max-per-ip=0", "--max-backlog=1073741824"];
 
 /// How many monkeys there are. Each has one connection at a time.
@@ -32,7 +32,7 @@ const HELLOS: [&[u8]; 7] = [
     b"\x00\x00\x00\x45\xffSMB\x72\x00\x00\x00\x00\x18\x53\xc8",
 ];
 
-/// Commands and what is nearly one, attempts to pass for alice or the server, and attacks on terminals.
+/// Commands, texts that are nearly commands, attempts to pass for alice or the server, and attacks on terminals.
 const LINES: [&str; 36] = [
     "/nick alice",
     "/nick ALICE",
@@ -188,7 +188,7 @@ impl Sentinel {
     }
 }
 
-/// Is this what a terminal only has to print: no control character, not even a tab, and nothing that reorders text?
+/// Can a terminal simply print this: no control character, not even a tab, and nothing that reorders text?
 fn is_text(line: &str) -> bool {
     let reorders = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let breaks = |c| matches!(c, '\u{2028}' | '\u{2029}');

@@ -1,11 +1,11 @@
 //! Total order, checked. Many people say, whisper, rename themselves, stall, leave and come back at random; then
-//! the lines that each of them saw are compared with what they all did, line by line.
+//! the lines that each of them saw are compared with the deeds of all, line by line.
 //!
-//! One observer stays all the time. It sees *the* sequence of public lines, and everybody else must have seen
+//! One observer stays all the time. It sees *the* sequence of public lines, and all others must have seen
 //! a contiguous run of it: from their own coming to their own leaving. No comparison has any tolerance, and none
 //! depends on how fast the machine is.
 //!
-//! `SOAK_SECONDS` makes it longer, in rounds of a few seconds, and `SOAK_SEED` repeats a round: everybody decides
+//! `SOAK_SECONDS` makes it longer, in rounds of a few seconds, and `SOAK_SEED` repeats a round: all people decide
 //! the same again, though threads and network mix it differently.
 
 use crate::judge::{is_public, judge, speaker};
@@ -18,8 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-/// The server's flags: nobody is paced, nobody is told what was said before they came, and patience with slow readers
-/// is short, so that a few seconds see some cut off.
+/// The server's flags: no pace, no history, and a backlog so small that a few seconds see some readers cut off.
 const FLAGS: [&str; 4] = ["--rate=0", "--max-per-ip=0", "--history=0", "--max-backlog=163840"];
 
 /// How many people there are at once.
@@ -31,8 +30,8 @@ const PEOPLE: usize = 40;
 const BURST: usize = 4;
 const LINE: usize = 900;
 
-/// How long the server at least waits for a client that leaves and has got everything. It may wait longer; then those
-/// who take longer than this to read the rest are only judged less strictly than they could be.
+/// How long the server at least waits for a client that leaves and has got everything. It may wait longer; then
+/// people who take longer than this to read the rest are judged less strictly than they could be.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 const ROUND: Duration = Duration::from_secs(3);
@@ -42,7 +41,7 @@ const THE_END: &str = "that is all";
 pub struct Visit {
     /// All names that they had. No two visits ever have the same name.
     pub names: Vec<String>,
-    /// The public lines that they caused, as everybody must see them, from coming to leaving.
+    /// The public lines that they caused, as all must see them, from coming to leaving.
     pub said: Vec<String>,
     pub whispers: Vec<Whisper>,
     /// Everything that they saw after the welcome, and whether it ended within a line.
@@ -83,7 +82,7 @@ struct Round {
     talking: AtomicUsize,
 }
 
-/// Counts a person as talking until it is dropped, whatever happens.
+/// Counts a person as talking until it is dropped, in every case.
 struct Talking<'a>(&'a AtomicUsize);
 
 impl Drop for Talking<'_> {
@@ -302,7 +301,7 @@ fn is_alone(observer: &mut Wire) -> bool {
     lines.find(|line| line.contains(" here: ")).unwrap() == "*** 1 here: guest1"
 }
 
-/// Adds up what has happened.
+/// Adds up the events.
 fn count(sequence: &[String], visits: &[Visit], totals: &mut BTreeMap<String, usize>) {
     let mut add = |what: &str, number| *totals.entry(what.to_owned()).or_default() += number;
     add("public lines", sequence.len());

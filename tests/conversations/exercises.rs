@@ -41,7 +41,7 @@ fn exercise_1_count_says_how_many_lines_one_has_said() {
     alice.sees("*** alice is now alicia");
     alice.says("/count");
     alice.sees_next("*** You have said 3 lines.");
-    // Nobody heard these.
+    // These reached nobody.
     for line in ["/msg carol hi", "/dance", "/list"] {
         alice.says(line);
         alice.next_line();
@@ -114,7 +114,7 @@ fn exercise_3_nobody_hears_whom_they_ignore() {
         alice.says(line);
         alice.sees_next("!!! bob ignores you.");
     }
-    // It is alice who is ignored, not her name; and what the server says of her is not what she says.
+    // The ignore list has alice, not her name. The server's lines about her are not her lines.
     alice.says("/nick alicia");
     all_see_next([&mut alice, &mut bob, &mut carol], "*** alice is now alicia");
     alice.says("three");
@@ -122,7 +122,7 @@ fn exercise_3_nobody_hears_whom_they_ignore() {
     carol.says("four");
     all_see_next([&mut alice, &mut bob, &mut carol], "<carol> four");
 
-    // Two who ignore, and an author who hears no echo.
+    // Two people who ignore, and an author with echo off.
     carol.says("/ignore alicia");
     carol.sees_next("*** You ignore alicia.");
     alice.says("/echo off");
@@ -164,7 +164,7 @@ fn exercise_4_a_line_is_heard_in_its_room_and_nowhere_else() {
     carol.says("in the lobby");
     all_see_next([&mut alice, &mut carol], "<carol> in the lobby");
 
-    // A newcomer to a room sees what was said there last.
+    // A newcomer to a room sees the last lines that were said there.
     alice.says("/join KITCHEN");
     alice.sees_next("*** You are in kitchen now.");
     alice.sees_next("*** 2 here: alice, bob");
@@ -203,7 +203,7 @@ fn exercise_4_a_line_is_heard_in_its_room_and_nowhere_else() {
     alice.sees_one_that(|line| line.ends_with("] <carol> in the lobby"));
     all_see_next([&mut carol, &mut dave], "*** alice came in");
 
-    // A room that everybody has left is gone, with all that was said in it.
+    // A room that all have left is gone, with its history.
     dave.says("/join kitchen");
     dave.sees_next("*** You are in kitchen now.");
     dave.sees_next("*** 1 here: guest4");

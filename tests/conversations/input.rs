@@ -1,4 +1,4 @@
-//! Whatever one client sends, the others see whole lines of text, each under the name of its author.
+//! Strange input: the others see whole lines of text, each under the name of its author, whatever one client sends.
 
 use chat_test_support::{Person, alice_and_bob};
 

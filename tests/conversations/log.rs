@@ -58,7 +58,7 @@ fn the_log_tells_who_came_spoke_and_went() {
 
 #[test]
 fn a_log_that_nobody_reads_stops_nobody() {
-    // A pipe that is full and not read is what a terminal is after Ctrl-S.
+    // A pipe that is full and not read behaves like a terminal after Ctrl-S.
     let file = temporary_file("stuck");
     let mut server = chat_server()
         .args([

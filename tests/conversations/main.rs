@@ -1,4 +1,4 @@
-//! The server as those see it who use it: conversations over TCP, and the program as the person who starts it meets it.
+//! The server as its users see it: conversations over TCP, and the program from the view of the person who starts it.
 //!
 //! `cargo test --test conversations leaving` runs one subject alone. A test that needs the machine or its process for
 //! itself is a program of its own, next to this directory.

@@ -1,4 +1,4 @@
-//! The program as the person who starts it meets it: arguments, exit codes, signals.
+//! The program from the view of the person who starts it: arguments, exit codes, signals.
 
 use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, eventually, limited, lines_of};
 use rustix::process::Signal;
@@ -58,6 +58,7 @@ fn bad_arguments_end_with_code_2_and_a_sentence() {
     fails(&["--listen", "nonsense"], 2, "an address and a port are needed");
     fails(&["--max-line", "lots"], 2, "a number from 1 to 1048576");
     fails(&["--max-line", "0"], 2, "a number from 1 to 1048576");
+    fails(&["--max-line", "1048576"], 2, "it must be at least 4 times as large");
     fails(&["--max-clients", "all"], 2, "a number from 1 to");
     fails(&["--allow", "friends"], 2, "a network such as 192.168.1.0/24");
     fails(&["--grace", "soon"], 2, "a number of seconds");

@@ -1,4 +1,4 @@
-//! The protocol, row by row: what people type, and what each of them sees.
+//! The protocol, row by row: people type lines, and each of them sees others.
 
 use chat_test_support::{Person, TestServer, alice_and_bob};
 

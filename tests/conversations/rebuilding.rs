@@ -1,4 +1,4 @@
-//! Promises that the server keeps today, and must still keep after exercises 6 and 7 have rebuilt what is inside:
+//! Promises that the server keeps today, and must still keep after exercises 6 and 7 have rebuilt its inside:
 //! a lock in place of the dispatcher, and two threads for each client.
 
 use chat_test_support::{Person, ServerProcess, TestServer, eventually, stalled_reader};
@@ -88,7 +88,7 @@ fn exercise_7_the_threads_of_a_client_end_with_it() {
     bob.sees("<alice> still here?");
     eventually("their threads have ended", || threads() == before);
 
-    // Those who vanish and those who quit leave no thread behind either.
+    // Clients that vanish or quit leave no thread behind either.
     for n in 0..20 {
         let mut guest = Person::connect(server.address);
         guest.sees_welcome();
@@ -99,7 +99,7 @@ fn exercise_7_the_threads_of_a_client_end_with_it() {
     }
     eventually("their threads have ended", || threads() == before);
 
-    // A reader that has stopped, and is not yet owed too much, does not keep the server from ending.
+    // A reader that has stopped, and is still within the backlog, does not keep the server from ending.
     let sleeper = stalled_reader(server.address);
     alice.sees_one_that(|line| line.ends_with(" joined"));
     for _ in 0..320 {

@@ -121,7 +121,7 @@ fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     alice.says("how many?");
     let seen = alice.reads_until(|line| line == "<alice> how many?");
     assert!(seen.iter().filter(|line| line.ends_with(" joined")).count() <= 199);
-    // The one who says goodbye sees that it was heard.
+    // A client that quits sees its own leave.
     let mut bob = crowd.pop().unwrap();
     bob.says("/quit");
     assert_eq!(bob.reads_to_the_end().last().unwrap(), "*** guest251 left");

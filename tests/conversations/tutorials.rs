@@ -1,5 +1,5 @@
-//! The mistakes of the tutorials, for the side-by-side page. Each is modelled in a few lines, which provoke on purpose
-//! what elsewhere happens by chance. Next to it the same thing is done to our server, in a test that begins with `here`.
+//! The mistakes of the tutorials, for the side-by-side page. Each is modelled in a few lines, which make
+//! the accident happen every time. Next to it the same thing is done to our server, in a test that begins with `here`.
 
 use chat_server::Config;
 use chat_test_support::{DEADLINE, Person, TestServer, stalled_reader, test_config};
@@ -157,7 +157,7 @@ fn where_writes_wait_one_reader_who_stalls_stops_the_room() {
     );
 }
 
-/// Alice speaks until the room is told that a reader was too slow, and all the `others` hear every line of hers. How
+/// Alice speaks until the room is told that a reader was too slow, and all the `others` get every line of hers. How
 /// many bytes that took.
 fn speaks_until_one_is_cut_off(alice: &mut Person, others: &mut [Person]) -> usize {
     let mut bytes = 0;
@@ -188,7 +188,7 @@ fn here_everybody_else_hears_every_line_and_who_stalls_is_cut_off() {
     alice.sees("*** 2 here: alice, bob");
 }
 
-/// A delivery on its own, like `(go (>! receiver line))`. When it runs is for the scheduler to say.
+/// A delivery on its own, like `(go (>! receiver line))`. The scheduler decides when it runs.
 fn deliver(line: &'static str, to: &Sender<&'static str>, its_turn: Receiver<()>) -> JoinHandle<()> {
     let receiver = to.clone();
     thread::spawn(move || {
@@ -243,7 +243,7 @@ fn with_a_go_block_per_message_and_receiver_nothing_bounds_what_waits() {
             deliver("hello?", &alice, its_turn)
         })
         .collect();
-    // Nobody has read anything, and still alice never had to wait: all she said is somewhere in memory.
+    // Nobody has read anything, and still alice never had to wait: all her lines are somewhere in memory.
     assert!(said.iter().all(|delivery| !delivery.is_finished()));
 
     drop(bob_does_not_read);

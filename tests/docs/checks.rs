@@ -6,6 +6,7 @@
 
 mod commands;
 mod excerpts;
+mod links;
 mod measured;
 mod names;
 mod plan;

@@ -1,6 +1,6 @@
-//! The tables in README.md of what people type, what comes of it, and with which flags the program starts.
+//! The tables of commands and flags, in README.md and on the page about running the server.
 
-use crate::{code_in, read, table_after};
+use crate::{code_in, page, read, table_after};
 use chat_test_support::{DEADLINE, Person, TestServer, chat_server, lines_of};
 use std::io::Write;
 use std::process::Stdio;
@@ -31,7 +31,7 @@ fn the_table_of_commands_and_the_help_have_the_same() {
     }
 }
 
-/// A line as the table shows it: for whom, and what.
+/// A line as the table shows it, and to whom.
 struct Shown {
     to_author: bool,
     to_other: bool,
@@ -114,7 +114,7 @@ fn flags_help() -> String {
 #[test]
 fn the_table_of_flags_and_the_help_have_the_same() {
     let help = flags_help();
-    let table = table_after(&read("README.md"), "## Flags");
+    let table = table_after(&page("running.md"), "## Flags");
     let options: Vec<&str> =
         help.lines().filter(|line| line.contains(" --") && line.starts_with(' ')).collect();
     let flag_of =
@@ -145,11 +145,16 @@ fn the_table_of_the_operators_commands_and_the_help_have_the_same() {
     command.args(["--listen", "127.0.0.1:0", "--console"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut server = command.stderr(Stdio::null()).spawn().expect("the program starts");
     let screen = lines_of(server.stdout.take().unwrap());
-    server.stdin.take().unwrap().write_all(b"/help\n/stop\n").unwrap();
-    let lines: Vec<String> = std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok()).collect();
+    let mut keyboard = server.stdin.take().unwrap();
+    keyboard.write_all(b"/help\n").unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    while !lines.last().is_some_and(|line| line.contains("//text")) {
+        lines.push(screen.recv_timeout(DEADLINE).expect("the help ends with //text"));
+    }
+    keyboard.write_all(b"/stop\n").unwrap();
     server.wait().unwrap();
     let mut help: Vec<_> = lines.iter().flat_map(|line| commands_in(line)).collect();
-    let table = table_after(&read("README.md"), "## At the server's keyboard");
+    let table = table_after(&page("running.md"), "## At the server's keyboard");
     let mut said: Vec<_> = table.iter().flat_map(|row| code_in(&row[0])).flat_map(commands_in).collect();
     help.sort();
     said.sort();

@@ -1,6 +1,7 @@
 //! Every test that a document names exists.
 
-use crate::{code_in, files, page, read, table_after};
+use crate::{code_in, files, page, read, rows};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// All code in which a test may be.
@@ -14,8 +15,8 @@ impl Tests {
         Tests { files: paths.into_iter().map(|path| (path.clone(), read(path))).collect() }
     }
 
-    /// Is there a test, or a file, of this name? `…` at its end stands for any end. Those of netcat's tests are made
-    /// while they run, of a program and what is done with it: `nc.openbsd_is_stopped`.
+    /// Is there a test, or a file, of this name? `…` at its end stands for the end of one name. Those of netcat's tests are
+    /// made while they run, of a program and what is done with it: `nc.openbsd_is_stopped`.
     fn has(&self, name: &str) -> bool {
         if name.ends_with(".rs") {
             return self.files.iter().any(|(path, _)| path.ends_with(name));
@@ -24,8 +25,9 @@ impl Tests {
             Some(start) => format!("fn {start}"),
             None => format!("fn {name}()"),
         };
-        if self.files.iter().any(|(_, text)| has_test(text, &start)) {
-            return true;
+        let found: BTreeSet<_> = self.files.iter().flat_map(|(_, text)| tests_in(text, &start)).collect();
+        if !found.is_empty() {
+            return found.len() == 1;
         }
         let (_, netcat) =
             self.files.iter().find(|(path, _)| path.ends_with("netcat.rs")).expect("netcat's tests");
@@ -36,25 +38,28 @@ impl Tests {
     }
 }
 
-/// Is there a function that starts so, with `#[test]` among the attributes before it?
-fn has_test(text: &str, start: &str) -> bool {
+/// The first lines of functions that start so and have `#[test]` among the attributes before them.
+fn tests_in<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
     let lines: Vec<_> = text.lines().map(str::trim_start).collect();
-    (0..lines.len()).filter(|at| lines[*at].starts_with(start)).any(|at| {
-        let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+    let is_test = |at: &usize| {
+        let attributes = lines[..*at].iter().rev().take_while(|line| line.starts_with("#["));
         attributes.into_iter().any(|line| *line == "#[test]")
-    })
+    };
+    (0..lines.len()).filter(|at| lines[*at].starts_with(start)).filter(is_test).map(|at| lines[at]).collect()
 }
 
 #[test]
-fn every_test_in_the_table_of_what_it_survives_exists() {
+fn every_test_in_the_tables_of_what_it_survives_exists() {
     let tests = Tests::read();
-    let rows = table_after(&read("README.md"), "## What it survives");
-    assert!(rows.len() > 20, "only {} rows", rows.len());
-    for row in &rows {
+    let rows = rows(&page("survives.md"));
+    let is_heading = |row: &[String]| row[0] == "what happens" || row[0].starts_with("---");
+    let rows: Vec<_> = rows.iter().filter(|row| !is_heading(row)).collect();
+    assert!(rows.len() > 25, "only {} rows", rows.len());
+    for row in rows {
         let names = code_in(row.last().unwrap());
         assert!(!names.is_empty(), "no test shows this: {row:?}");
         for name in names {
-            assert!(tests.has(name), "there is no test {name}");
+            assert!(tests.has(name), "there is not exactly one test {name}");
         }
     }
 }
@@ -68,7 +73,7 @@ fn every_test_that_a_page_names_exists() {
     let green: Vec<_> = exercises.split("\n- ").filter_map(item).collect();
     assert!(shown.len() >= 6 && green.len() >= 8, "{} and {}", shown.len(), green.len());
     for name in shown.iter().chain(&green).flat_map(|text| code_in(text)) {
-        assert!(tests.has(name), "there is no test {name}");
+        assert!(tests.has(name), "there is not exactly one test {name}");
     }
     let tutorials = read("tests/conversations/tutorials.rs");
     for test in tutorials.split("#[test]\nfn ").skip(1).map(|test| test.split('(').next().unwrap()) {
@@ -87,6 +92,7 @@ fn a_test_that_does_not_exist_is_noticed() {
     for name in [
         "a_test_that_does_not_exist",
         "no_such_…",
+        "every_test_…",
         "no_such_file.rs",
         "nc.openbsd_dances",
         "nc_is_stopped",

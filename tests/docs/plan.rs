@@ -2,7 +2,8 @@
 //!
 //! The plan is the block of the crate's documentation that has `server` on a line of its own. Each line is a level, the
 //! highest first, with the names of files and folders at the top of `src`. All files in a folder count as the folder,
-//! and so does a file of the same name beside it; within a folder anything goes. `lib.rs` and `main.rs` are above all.
+//! and so does a file of the same name beside it; within a folder anything goes. `lib.rs` and `main.rs` are above all, and
+//! `guide` has no part of the program.
 
 use crate::{blocks_of_the_crate, files, read};
 use std::collections::{BTreeSet, HashMap};
@@ -15,15 +16,15 @@ fn every_file_uses_only_what_is_below_it() {
     let code = files("src", "rs").into_iter().filter_map(|path| {
         let inside = path.strip_prefix("src").unwrap().with_extension("");
         let name = inside.iter().next().unwrap().to_str().unwrap().to_owned();
-        let is_rule = !matches!(name.as_str(), "lib" | "main") && !path.ends_with("tests.rs");
+        let is_rule = !matches!(name.as_str(), "lib" | "main" | "guide") && !path.ends_with("tests.rs");
         is_rule.then(|| (name, read(&path)))
     });
     let (uses, mistakes) = mistakes(&plan, code);
     assert!(mistakes.is_empty(), "{mistakes:#?}");
-    assert!(uses > 50, "only {uses} uses were found");
+    assert!(uses > 40, "only {uses} uses were found");
 }
 
-/// How many uses there are, and what is wrong with the plan or with them.
+/// How many uses there are, and the mistakes in the plan or in them.
 fn mistakes(plan: &str, code: impl Iterator<Item = (String, String)>) -> (usize, BTreeSet<String>) {
     let levels: HashMap<&str, usize> = (0..)
         .zip(plan.lines())

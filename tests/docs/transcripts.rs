@@ -1,8 +1,8 @@
-//! Every transcript in README.md and below `src` is played with a real server, and must be what really happens.
+//! Every transcript in README.md and below `src` is played with a real server, and must match it.
 //!
-//! A transcript is a block of `text` whose first line starts the server. Each of its lines says who, and what:
+//! A transcript is a block of `text` whose first line starts the server. Each of its lines is one of these:
 //!
-//! | line | what it says |
+//! | line | meaning |
 //! |---|---|
 //! | `server$ chat-server FLAGS` | the server is started (here on a free port of the loopback interface) |
 //! | `alice$ nc HOST 12345` | alice connects (here without netcat) |
@@ -17,6 +17,7 @@ use crate::{files, read};
 use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server};
 use rustix::process::Signal;
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
 #[test]
@@ -83,8 +84,11 @@ fn play(transcript: &str) -> Result<(), String> {
     ends(server, people)
 }
 
-/// The server stops, and all that anybody still sees is that.
-fn ends(mut server: ServerProcess, people: HashMap<&str, Person>) -> Result<(), String> {
+/// The server stops, and all that each person still sees is that.
+fn ends(mut server: ServerProcess, mut people: HashMap<&str, Person>) -> Result<(), String> {
+    for (name, person) in &mut people {
+        answers_all(name, person)?;
+    }
     server.signal(Signal::TERM);
     for (name, mut person) in people {
         let rest = person.reads_to_the_end();
@@ -99,7 +103,20 @@ fn ends(mut server: ServerProcess, people: HashMap<&str, Person>) -> Result<(), 
     if server.exit_code() == Some(0) { Ok(()) } else { Err("the server did not end well".to_owned()) }
 }
 
-/// Who, `$ ` for starts, `> ` for types or `: ` for sees, and the rest.
+/// Waits until the server has answered all that this person typed: it answers one more command, and nothing comes before
+/// that answer. Nothing is left to wait for where the conversation is over.
+fn answers_all(name: &str, person: &mut Person) -> Result<(), String> {
+    if let Some(mut socket) = person.socket.as_ref() {
+        let _ = socket.write_all(b"/echo on\n");
+    }
+    match person.next_line() {
+        Some(line) if line.starts_with("*** Echo is on") => Ok(()),
+        None => Ok(()),
+        Some(line) => Err(format!("{name} also sees {line:?}")),
+    }
+}
+
+/// A name, then `$ ` for starts, `> ` for types or `: ` for sees, and the rest.
 fn step(line: &str) -> Option<(&str, &str, &str)> {
     let end = line.find(|c: char| !c.is_alphanumeric()).filter(|end| *end > 0)?;
     let (name, rest) = line.split_at(end);
@@ -118,7 +135,7 @@ fn starts(command: &str) -> ServerProcess {
     ServerProcess::spawn(program.args(["--listen", "127.0.0.1:0"]).args(words).env("CHAT_MAX_CLIENTS", "100"))
 }
 
-/// A line of the log without what differs from run to run.
+/// A line of the log without the parts that differ from run to run.
 fn shape_of_log(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let shape_of = |at: usize| {
@@ -146,7 +163,7 @@ server: 2026-11-24 14:03:12+01:00 [INFO] Who may connect: 127.0.0.0/8
 alice$ nc 192.168.1.20 12345
 server: 2026-11-24 14:03:20+01:00 [INFO] client 1 connected from 192.168.1.21:50210
 alice: *** Welcome to chat-server! You are guest1.
-alice: *** Type a line to say it to everyone. /nick NAME to be known by name, /help for the rest.
+alice: *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.
 alice: *** 1 here: guest1
 alice> hello
 alice: <guest1> hello

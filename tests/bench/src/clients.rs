@@ -15,11 +15,11 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use crate::line::{LEN, Marked, scan};
 
-/// The epoll number of whatever is not a client; see `load::Alarm`.
+/// The epoll number of the one descriptor that is not a client; see `load::Alarm`.
 pub const NOT_A_CLIENT: u64 = u64::MAX;
 
-/// How long to wait for the server to let everybody in. Connecting 9,000 clients where every join is announced to
-/// everybody is 40 million lines.
+/// How long to wait for the server to let everyone in. Connecting 9,000 clients where every join is announced to
+/// everyone is 40 million lines.
 const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a server behaves, as far as the generator must know.
@@ -29,8 +29,8 @@ pub struct Manners {
     pub echoes: bool,
     /// A client that joins is told something. Where not, clients in the room speak up until all hear them.
     pub greets: bool,
-    /// How many may stand at the door at once. More than its listen backlog, and the kernel forgets some of them: they
-    /// are tried again seconds later, or believe for ever that they are connected.
+    /// How many may connect at once. With more than its listen backlog the kernel forgets some of them: they are tried
+    /// again seconds later, or believe for ever that they are connected.
     pub burst: usize,
     /// How long it may be silent and still have something to say about who has joined.
     pub pause: Duration,
@@ -109,7 +109,7 @@ impl Client {
     }
 }
 
-/// Everybody in the room. Dropping it disconnects them all.
+/// All clients in the room. Dropping it disconnects them all.
 pub struct Clients {
     pub manners: Manners,
     pub all: Vec<Client>,
@@ -168,7 +168,7 @@ impl Clients {
         Ok(start.elapsed())
     }
 
-    /// Waits until the server has said all it had to say, so that it does not count in what follows.
+    /// Waits until the server has nothing more to say, so that the measurement that follows does not count it.
     pub fn settle(&mut self) -> Result<()> {
         let start = Instant::now();
         loop {
@@ -185,7 +185,7 @@ impl Clients {
         }
     }
 
-    /// The clients that have something to read, or nobody after `timeout`.
+    /// The clients that have something to read, or none after `timeout`.
     pub fn wait(&mut self, timeout: Duration) -> Result<Vec<usize>> {
         self.ready.clear();
         let timeout = Timespec::try_from(timeout)?;

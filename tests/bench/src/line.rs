@@ -1,8 +1,8 @@
 //! The marked line: 64 bytes that say who sent them and which of the sender's lines they are.
 //!
-//! Servers put different things before what was said (`<guest1> `, `guest1: `, nothing), and may join several
+//! Servers put different things before a line (`<guest1> `, `guest1: `, nothing), and may join several
 //! lines into one read. So the generator does not parse a server's lines: it looks for the mark, a byte that
-//! occurs nowhere else in a marked line or in what these servers say themselves. From there on every byte is
+//! occurs nowhere else in a marked line or in these servers' own lines. From there on every byte is
 //! known beforehand, and one that differs is found.
 
 use memchr::memchr;

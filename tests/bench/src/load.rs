@@ -145,7 +145,7 @@ pub fn run(clients: &mut Clients, load: &Load) -> Result<Outcome> {
     }
     Ok(Outcome {
         deliveries: run.deliveries,
-        // The time spent waiting for what never came is not the server's; all the time it was asked to work is.
+        // The time spent waiting for copies that never came is not the server's; all the time it was asked to work is.
         elapsed: run.latest.max(load.duration.min(elapsed)),
         lost: (run.lines_sent * run.listeners).saturating_sub(run.deliveries),
         wrong: run.wrong,
@@ -187,7 +187,7 @@ impl Run<'_> {
         }
     }
 
-    /// Reads once what has come for a client.
+    /// Reads once from a client's connection.
     fn listen(&mut self, index: usize) -> Result<()> {
         let counts_for = self.counts_for(index);
         let expected = &mut self.expected[index * self.load.senders..][..self.load.senders];

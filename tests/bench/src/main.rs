@@ -84,7 +84,7 @@ enum Activity {
     Steady,
     /// Say nothing and count the server's wake-ups
     Idle,
-    /// Only connect everybody
+    /// Only connect all clients
     Join,
 }
 

@@ -77,7 +77,7 @@ impl Peer {
         }
     }
 
-    /// The JVM is slow until it has compiled what is used most.
+    /// The JVM is slow until it has compiled the code that is used most.
     pub fn warms_up(self) -> bool {
         matches!(self, Self::Java | Self::Clojure)
     }
@@ -153,7 +153,7 @@ pub fn first_line(command: &mut Command) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Debian puts what core.async needs into one directory, as links to files that are named after their versions.
+/// Debian puts the libraries of core.async into one directory, as links to files that are named after their versions.
 fn clojure_version() -> Result<String> {
     let mut versions = Vec::new();
     for jar in ["clojure", "core.async"] {

@@ -1,5 +1,5 @@
 //! The server under test: a process of its own, started on loopback, read through /proc (see proc(5)), and killed
-//! when it goes out of scope, whatever happens.
+//! when it goes out of scope, in every case.
 //!
 //! A peer is always started as `chat-bench peer …`, which asks the kernel to be killed when the bench dies and then
 //! becomes the server (`peer.rs`). So even a bench that is killed outright leaves nothing running.

@@ -36,14 +36,14 @@ pub struct Sample {
 }
 
 impl Room {
-    /// Starts a server that nobody is connected to. `ours` is the path of chat-server's binary.
+    /// Starts a server without any clients. `ours` is the path of chat-server's binary.
     pub fn open(peer: Peer, ours: &Path) -> Result<Self> {
         let server = Server::start(peer, ours)?;
         let clients = Clients::new(peer.manners())?;
         Ok(Self { server, clients, peer })
     }
 
-    /// Disconnects everybody, so that new clients find the room empty.
+    /// Disconnects all clients, so that new ones find the room empty.
     pub fn clear(&mut self) -> Result<()> {
         self.clients = Clients::new(self.peer.manners())?;
         Ok(())

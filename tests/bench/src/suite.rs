@@ -42,7 +42,7 @@ pub struct Idle {
 #[derive(Default)]
 pub struct Results {
     pub loads: BTreeMap<(Pace, usize, Peer), Vec<Sample>>,
-    /// Milliseconds until everybody was in.
+    /// Milliseconds until all were in.
     pub joins: BTreeMap<(usize, Peer), Vec<f64>>,
     /// The rate of each other client when one did not read, in percent of its rate when all did.
     pub stalls: BTreeMap<Peer, Vec<f64>>,
@@ -250,7 +250,7 @@ impl Results {
     }
 
     /// All servers at once, since idle ones do not disturb each other: memory at every size of room, and whether
-    /// anything wakes up while nobody says anything. Once, not in rounds, because there is nothing here that varies.
+    /// anything wakes up while the room is silent. Once, not in rounds, because nothing here varies.
     fn idle_rooms(&mut self, peers: &[Peer], ours: &Path) -> Result<()> {
         let mut rooms = Vec::new();
         for peer in idle_peers(peers) {

@@ -1,7 +1,7 @@
 //! People who talk through a server: the words in which the tests are written.
 //!
-//! alice says, bob sees. Nothing here sleeps where an event can be awaited: everybody waits for what must come, up to
-//! a deadline.
+//! alice says, bob sees. Nothing here sleeps where an event can be awaited: each person waits for the line that must
+//! come, up to a deadline.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anybody waits for anything. Far more than is ever needed, so that a busy machine fails no test.
+/// How long a person waits for anything. Far more than is ever needed, so that a busy machine fails no test.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The lines of a stream, as they come.

@@ -17,7 +17,7 @@ pub struct Person {
     pub name: String,
     input: Option<Box<dyn Write + Send>>,
     lines: Receiver<String>,
-    /// What this person has seen, for the report of a failure.
+    /// All lines so far, for the report of a failure.
     seen: Vec<String>,
     /// The bare connection, where it is one.
     pub socket: Option<TcpStream>,
@@ -109,7 +109,7 @@ impl Person {
         self.next_line_within(DEADLINE)
     }
 
-    /// The same, for what takes its time.
+    /// The same, for a line that takes its time.
     pub fn next_line_within(&mut self, deadline: Duration) -> Option<String> {
         match self.lines.recv_timeout(deadline) {
             Ok(line) => {

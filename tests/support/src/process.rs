@@ -12,9 +12,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 pub struct ServerProcess {
     pub child: Child,
     pub address: SocketAddr,
-    /// What it wrote to stderr up to where it listens.
+    /// The lines on stderr up to where it listens.
     pub first_lines: Vec<String>,
-    /// What it writes to stderr from then on.
+    /// The lines on stderr from then on.
     pub log: Receiver<String>,
 }
 

@@ -20,7 +20,7 @@ struct Client {
 }
 
 impl Client {
-    /// Sends what the kernel takes and keeps the rest. Whether the client is still there, its next `recv` tells.
+    /// Sends as much as the kernel accepts and keeps the rest. The next `recv` tells whether the client is still there.
     fn relay(&mut self, bytes: &[u8]) {
         if self.unsent.is_empty() {
             let sent = send(&self.socket, bytes, SendFlags::NOSIGNAL).unwrap_or(0);
@@ -61,7 +61,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Sends what this client could not be sent before, and sends everybody what it has said.
+    /// Sends the rest that this client could not be sent before, and sends everyone the bytes that it has said.
     fn serve(&mut self, index: usize) {
         if let Some(client) = &mut self.clients[index] {
             client.flush();
