@@ -26,11 +26,14 @@ impl Dispatcher {
         let deadline = Instant::now().checked_add(self.grace); // None: for ever.
         while !self.audience.is_empty() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
             if all_have_ended(events, SHORTEST_PAUSE) {
-                return;
+                break;
             }
             self.flush();
         }
-        drop(self); // This ends every done channel that is left.
+        if let Some(console) = &mut self.console {
+            let _ = console.screen.flush();
+        }
+        drop(self); // This ends the channel of every client that is left: its thread stops waiting.
 
         // Clients that keep up have everything and see the end of the conversation. Most now close their half; the threads
         // of the others stop reading, and part with them.

@@ -52,19 +52,13 @@ pub(crate) fn printable(line: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-<<<<<<< HEAD
-/// What a person sees of a line, to tell whether it begins like a command: without control sequences (ECMA-48) and
-/// invisible characters, every blank as a space, compatible characters such as `／` as their ordinary forms (NFKC).
+/// The part of a line that a person sees, to tell whether it begins like a command: without control sequences
+/// (ECMA-48) and invisible characters, every blank as a space, compatible characters such as `／` as their ordinary
+/// forms (NFKC).
 pub(crate) fn visible(line: &str) -> Cow<'_, str> {
     if is_plain(line) {
         return Cow::Borrowed(line);
     }
-=======
-/// The part of a line that a person sees, to tell whether it begins like a command: without control sequences
-/// (ECMA-48) and invisible characters, every blank as a space, compatible characters such as `／` as their ordinary
-/// forms (NFKC).
-pub(crate) fn visible(line: &str) -> String {
->>>>>>> docs
     let mut chars = line.chars();
     let mut seen = String::new();
     while let Some(c) = chars.next() {

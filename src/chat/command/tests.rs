@@ -122,10 +122,7 @@ fn a_bad_use_is_answered_with_what_to_type() {
         ("/nick", "/nick NAME"),
         ("/echo x", "/echo on|off"),
     ] {
-        assert!(
-            refused(line).ends_with(&format!("needs something else after it. Usage: {usage}")),
-            "{line}"
-        );
+        assert!(refused(line).ends_with(&format!("needs something else after it. Usage: {usage}")), "{line}");
     }
     assert!(refused("/").starts_with("There is no command /. /help lists them"));
     assert!(refused("/dance now").starts_with("There is no command /dance. /help lists them"));
