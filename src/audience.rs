@@ -13,7 +13,7 @@
 
 use crate::chat::{ClientId, clock::Moment, room::Recipients};
 use crate::event::Departure;
-use crate::guard::{admission::check_headroom, parting::has_ended_its_input};
+use crate::guard::{EVENTS_PER_TICKET, admission::check_headroom, parting::has_ended_its_input};
 use crate::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::civil::Date;
@@ -63,9 +63,11 @@ pub(crate) struct Connection {
     stamped: Option<Date>,
     /// It gets no new lines, only those that wait.
     leaving: bool,
-    /// The client's thread gets a ticket for each line that was taken, and waits for the end of this channel, which comes
+    /// The client's thread gets a ticket for each few events that were taken, and waits for the end of this channel, which comes
     /// with the end of this connection.
     tickets: Sender<()>,
+    /// How many of its events were taken.
+    taken: usize,
     /// How many of the bytes that wait are answers to the client itself, at most.
     own: usize,
 }
@@ -109,6 +111,7 @@ impl Audience {
             stamped: None,
             leaving: false,
             tickets,
+            taken: 0,
             own: 0,
         };
         let at = self.connections.partition_point(|other| other.id < id);
@@ -216,10 +219,13 @@ impl Audience {
         self.public.len() + self.private
     }
 
-    /// A line of a client has been taken: its thread may send one more.
-    pub(crate) fn return_ticket(&self, id: ClientId) {
-        if let Some(at) = self.position(id) {
-            let _ = self.connections[at].tickets.try_send(()); // It cannot be full: there are no more tickets.
+    /// An event of a client has been taken. For each few of them its thread gets a ticket, and may send as many more.
+    pub(crate) fn taken(&mut self, id: ClientId) {
+        let Some(at) = self.position(id) else { return };
+        let connection = &mut self.connections[at];
+        connection.taken += 1;
+        if connection.taken % EVENTS_PER_TICKET == 0 {
+            let _ = connection.tickets.try_send(()); // It cannot be full: there are no more tickets.
         }
     }
 

@@ -8,7 +8,7 @@ use crate::chat::ClientId;
 use crate::chat::command::{Command, Request};
 use crate::event::{Departure, Event};
 use crate::guard::text::{printable, visible};
-use crate::guard::{EVENTS_UNDER_WAY, Lines, admission::Permit, parting::linger};
+use crate::guard::{Lines, TICKETS, admission::Permit, parting::linger};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::trace;
 use std::net::{SocketAddr, TcpStream};
@@ -41,9 +41,9 @@ impl Client {
 
     fn live(&mut self, events: &Sender<Event>, listen: Listen) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
-        // The dispatcher returns a ticket for each event that it has taken, and keeps its end for as long as it has
+        // The dispatcher returns a ticket for each few events that it has taken, and keeps its end for as long as it has
         // something to send to this client. Dropping it is the message.
-        let (tickets, done) = bounded(EVENTS_UNDER_WAY);
+        let (tickets, done) = bounded(TICKETS);
         let joined = Event::Joined { id, peer, socket, tickets };
         if events.send(joined).is_err() {
             return;

@@ -174,7 +174,7 @@ impl Dispatcher {
             }
             Event::Line { id, request } => {
                 trace!("client {id}: taken");
-                self.audience.return_ticket(id);
+                self.audience.taken(id);
                 self.announce(id);
                 if let Ok(Request::Timestamps(on)) = request {
                     self.audience.set_timestamps(id, on.then(|| self.now.day()));

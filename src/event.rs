@@ -28,7 +28,7 @@ pub(crate) enum Event {
         peer: SocketAddr,
         /// Shared with the client's thread: that one reads, the dispatcher writes.
         socket: Arc<TcpStream>,
-        /// The dispatcher returns a ticket for each line that it has taken, so that a few lines of one client at most are in
+        /// The dispatcher returns a ticket for each few lines that it has taken, so that a few lines of one client at most are in
         /// the channel. It drops this end when it has nothing more to send to the client.
         tickets: Sender<()>,
     },

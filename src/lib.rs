@@ -34,7 +34,7 @@
 //! | channel | capacity | from | to | when it is full | its end means |
 //! |---|---|---|---|---|---|
 //! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | every client's thread has ended |
-//! | tickets, one for each client | 32 | dispatcher | the client's thread | never: there are no more tickets | the dispatcher has nothing more to send to this client |
+//! | tickets, one for each client | 4, each for 8 events | dispatcher | the client's thread | never: there are no more tickets | the dispatcher has nothing more to send to this client |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
 //! | flush of a queue | 0, nothing is ever sent | its writer | the thread that ends the program | – | everything before it is written |

@@ -24,7 +24,10 @@ use std::time::{Duration, Instant};
 
 /// How many events of one client may be under way. Otherwise one flooder could fill the channel, and everyone else's
 /// lines would wait behind a thousand of its own.
-pub(crate) const EVENTS_UNDER_WAY: usize = 32;
+const EVENTS_UNDER_WAY: usize = TICKETS * EVENTS_PER_TICKET;
+/// A ticket is for several of them, because each costs a little.
+pub(crate) const TICKETS: usize = 4;
+pub(crate) const EVENTS_PER_TICKET: usize = 8;
 
 /// How often a thread that waits looks whether its connection was reset.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,10 +42,10 @@ pub(crate) struct Lines<'a> {
     reader: LineReader<&'a TcpStream>,
     pace: &'a mut Pace,
     max_line: usize,
-    /// The dispatcher returns a ticket for each event that it has taken. It drops its end when it is done with the client.
+    /// The dispatcher returns a ticket for each few events that it has taken. It drops its end when it is done with the client.
     tickets: &'a Receiver<()>,
     /// How many events may go now.
-    free_tickets: usize,
+    free_events: usize,
     nothing_said: bool,
     /// When the lines began to wait, and whether the client has been told.
     slowed: Option<(Instant, bool)>,
@@ -56,8 +59,8 @@ impl<'a> Lines<'a> {
         tickets: &'a Receiver<()>,
     ) -> Lines<'a> {
         let reader = LineReader::new(socket, max_line);
-        let free_tickets = EVENTS_UNDER_WAY;
-        Lines { socket, reader, pace, max_line, tickets, free_tickets, nothing_said: true, slowed: None }
+        let free_events = EVENTS_UNDER_WAY;
+        Lines { socket, reader, pace, max_line, tickets, free_events, nothing_said: true, slowed: None }
     }
 
     /// Waits for the next line, and then for as long as the client is ahead of its pace; `tell` gets a sentence for it when
@@ -97,13 +100,13 @@ impl<'a> Lines<'a> {
 
     /// Waits until one more event may go. False when the dispatcher is done with the client.
     pub(crate) fn may_send(&mut self) -> bool {
-        while self.free_tickets == 0 {
+        while self.free_events == 0 {
             if self.tickets.recv().is_err() {
                 return false;
             }
-            self.free_tickets += 1 + self.tickets.try_iter().count();
+            self.free_events += EVENTS_PER_TICKET;
         }
-        self.free_tickets -= 1;
+        self.free_events -= 1;
         true
     }
 
@@ -119,7 +122,7 @@ impl<'a> Lines<'a> {
                 return Ok(true);
             }
             match self.tickets.recv_timeout(left.min(LOOK)) {
-                Ok(()) => self.free_tickets += 1,
+                Ok(()) => self.free_events += EVENTS_PER_TICKET,
                 Err(RecvTimeoutError::Disconnected) => return Ok(false),
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(error) = self.socket.take_error()? {
