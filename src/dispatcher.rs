@@ -51,6 +51,8 @@ pub(crate) struct Dispatcher {
     audience: Audience,
     /// The time of this turn. All lines of a turn are said at one time.
     now: ClockTime,
+    /// When this dispatcher began: the clock of kept names, which must not jump.
+    started: Instant,
     /// How long until the backlogs are tried again.
     pause: Duration,
     is_stopping: bool,
@@ -86,6 +88,7 @@ impl Dispatcher {
             room: Room::new(config.history, config.max_backlog / 2),
             audience: Audience::new(config.max_backlog),
             now: now(),
+            started: Instant::now(),
             pause: SHORTEST_PAUSE,
             is_stopping: false,
             grace: config.grace,
@@ -102,6 +105,7 @@ impl Dispatcher {
         while !self.is_stopping {
             let happening = self.wait(events);
             self.now = now();
+            self.room.set_time(self.started.elapsed());
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(line) => self.obey(line),
@@ -146,7 +150,7 @@ impl Dispatcher {
             Event::Joined { id, peer, socket, done } => {
                 info!("client {id} connected from {peer}");
                 self.audience.add(id, peer, socket, done);
-                let deliveries = self.room.join(id);
+                let deliveries = self.room.join(id, peer.ip());
                 self.deliver(deliveries);
                 if self.admission.is_banned(peer.ip()) {
                     self.kick(id, Some(BANNED.into())); // Banned after it was let in, before it was here.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::chat::command::Command;
+use std::net::Ipv4Addr;
 
 /// A room in which alice, bob and carol sit, and a way to type lines into it.
 struct Stage {
@@ -7,6 +8,7 @@ struct Stage {
     ids: [ClientId; 3],
 }
 
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ALICE: usize = 0;
 const BOB: usize = 1;
 const CAROL: usize = 2;
@@ -16,7 +18,7 @@ impl Stage {
         let ids = [1, 2, 3].map(ClientId);
         let mut stage = Stage { room: Room::new(20, 10_000), ids };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
-            stage.room.join(ids[who]);
+            stage.room.join(ids[who], HOME);
             stage.types(who, &format!("/nick {name}"));
         }
         stage
@@ -33,7 +35,7 @@ impl Stage {
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave);
+    let deliveries = stage.room.join(dave, HOME);
     assert_eq!(deliveries[0].to, Only(dave));
     assert!(deliveries[0].reply.to_string().ends_with("*** 4 here: alice, bob, carol, guest4"));
     assert_eq!(deliveries[1].to, EveryoneBut(dave));
@@ -43,7 +45,7 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
 #[test]
 fn a_newcomer_to_a_full_room_sees_ten_names_and_the_exact_count() {
     let mut room = Room::new(20, 10_000);
-    let last = (1..=50).map(|n| room.join(ClientId(n))).last().unwrap();
+    let last = (1..=50).map(|n| room.join(ClientId(n), HOME)).last().unwrap();
     let welcome = last[0].reply.to_string();
     assert!(welcome.contains("*** 50 here: guest1, guest10, guest11"), "{welcome}");
     assert!(welcome.ends_with("… and 40 more"), "{welcome}");
@@ -56,7 +58,7 @@ fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     let told = |deliveries: &[Delivery]| {
         deliveries.iter().any(|delivery| delivery.reply.to_string().ends_with("joined"))
     };
-    let announced = ids.iter().filter(|id| told(&room.join(**id))).count();
+    let announced = ids.iter().filter(|id| told(&room.join(**id, HOME))).count();
     assert_eq!(announced, 200);
     let goodbye = room.leave(ids[7], Some("bye".into()), true).unwrap().1.unwrap();
     assert_eq!((goodbye.to, goodbye.reply.to_string()), (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
@@ -100,11 +102,11 @@ fn newcomers_are_told_what_was_said_last() {
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
     assert_eq!(stage.types(BOB, "/history"), [(Only(stage.ids[BOB]), expected.to_owned())]);
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave);
+    let deliveries = stage.room.join(dave, HOME);
     assert_eq!((deliveries[1].to, deliveries[1].reply.to_string()), (Only(dave), expected.to_owned()));
 
     let mut forgetful = Room::new(0, 10_000);
-    forgetful.join(dave);
+    forgetful.join(dave, HOME);
     forgetful.act(dave, Request::Say("hi".into()), ClockTime::default());
     let recalled = forgetful.act(dave, Request::History, ClockTime::default());
     assert_eq!(recalled[0].reply.to_string(), "*** Nothing has been said yet.");
@@ -114,7 +116,7 @@ fn newcomers_are_told_what_was_said_last() {
 fn what_is_remembered_is_bounded_in_bytes_too() {
     let mut room = Room::new(1_000, 10_000);
     let alice = ClientId(1);
-    room.join(alice);
+    room.join(alice, HOME);
     for n in 0..100 {
         room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into()), ClockTime::default());
     }
