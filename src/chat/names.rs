@@ -20,14 +20,14 @@ const KEPT_FOR_ALL: usize = 1024;
 /// All names in use, and those that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
+    /// The time, counted from any moment that stays the same.
+    pub(crate) now: Duration,
     /// By [`Nickname::folded`], so in alphabetical order.
     holders: BTreeMap<Arc<str>, Holder>,
     /// Whose name looks so: from each of its [`Nickname::keys`] to its folded form.
     look_alikes: HashMap<Arc<str>, Arc<str>>,
-    /// The oldest first.
-    kept: VecDeque<Kept>,
-    /// The time, counted from any moment that stays the same.
-    now: Duration,
+    /// Until when a name is kept, and for whom. The oldest come first.
+    kept: VecDeque<(Duration, Holder)>,
 }
 
 #[derive(Debug)]
@@ -38,39 +38,25 @@ struct Holder {
     origin: IpAddr,
 }
 
-#[derive(Debug)]
-struct Kept {
-    name: Nickname,
-    origin: IpAddr,
-    until: Duration,
-}
-
 impl Names {
-    pub(crate) fn set_time(&mut self, now: Duration) {
-        self.now = now;
-    }
-
-    /// A client comes in from `origin`, with a guest's name.
+    /// A client from `origin` has this name from now on.
     pub(crate) fn add(&mut self, id: ClientId, name: Nickname, origin: IpAddr) {
         self.look_alikes.extend(name.keys().iter().map(|key| (key.clone(), name.folded().clone())));
         self.holders.insert(name.folded().clone(), Holder { id, name, origin });
     }
 
-    /// A name is free again, and kept for a while.
+    /// Nobody has this name any more. It is kept for a while, but for a guest's.
     pub(crate) fn remove(&mut self, name: &Nickname) {
-        if let Some(holder) = self.free(name) {
-            self.keep(holder.name, holder.origin);
-        }
+        name.keys().iter().for_each(|key| drop(self.look_alikes.remove(key)));
+        let holder = self.holders.remove(name.folded()).filter(|holder| !holder.name.is_a_guests());
+        holder.into_iter().for_each(|holder| self.keep(holder));
     }
 
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
     pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname) -> Result<(), Problem> {
         let Some(&Holder { id, origin, .. }) = self.holders.get(old.folded()) else { return Ok(()) };
         self.check(new, id, origin)?;
-        self.free(old);
-        if !new.looks_like(old) {
-            self.keep(old.clone(), origin);
-        }
+        self.remove(old);
         self.add(id, new.clone(), origin);
         Ok(())
     }
@@ -85,35 +71,28 @@ impl Names {
             let taken = format!("{} taken. Please pick another name.", confused(new, &holder.name));
             return Err(if holder.origin == origin { taken + OLD_CONNECTION } else { taken });
         }
-        let mut kept = self.kept.iter().filter(|kept| kept.until > self.now && kept.origin != origin);
-        let Some(Kept { name, until, .. }) = kept.find(|kept| kept.name.looks_like(new)) else {
-            return Ok(());
+        let collides = |(until, kept): &&(Duration, Holder)| {
+            *until > self.now && kept.origin != origin && kept.name.looks_like(new)
         };
-        let (kept, seconds) = (confused(new, name), (*until - self.now).as_millis().div_ceil(1000));
+        let Some((until, kept)) = self.kept.iter().find(collides) else { return Ok(()) };
+        let (kept, seconds) = (confused(new, &kept.name), (*until - self.now).as_millis().div_ceil(1000));
         Err(format!(
             "{kept} kept for the address it was used from for another {seconds} s. Please pick another name."
         ))
     }
 
-    fn free(&mut self, name: &Nickname) -> Option<Holder> {
-        name.keys().iter().for_each(|key| drop(self.look_alikes.remove(key)));
-        self.holders.remove(name.folded())
-    }
-
     /// Keeps a name, in the place of the oldest where there are too many.
-    fn keep(&mut self, name: Nickname, origin: IpAddr) {
-        if name.is_a_guests() {
-            return;
-        }
-        self.kept.retain(|kept| kept.until > self.now && !(kept.origin == origin && kept.name == name));
-        let of_this_one = |kept: &Kept| kept.origin == origin;
-        if self.kept.iter().filter(|kept| of_this_one(kept)).count() >= KEPT_FOR_ONE {
-            let oldest = self.kept.iter().position(of_this_one);
-            oldest.map(|oldest| self.kept.remove(oldest));
+    fn keep(&mut self, holder: Holder) {
+        let is_the_same = |old: &Holder| old.origin == holder.origin && old.name == holder.name;
+        self.kept.retain(|(until, old)| *until > self.now && !is_the_same(old));
+        let of_this_address = |(_, old): &(Duration, Holder)| old.origin == holder.origin;
+        let first = self.kept.iter().position(of_this_address);
+        if self.kept.iter().filter(|kept| of_this_address(kept)).count() >= KEPT_FOR_ONE {
+            first.map(|first| self.kept.remove(first));
         } else if self.kept.len() >= KEPT_FOR_ALL {
             self.kept.pop_front();
         }
-        self.kept.push_back(Kept { name, origin, until: self.now + KEPT_FOR });
+        self.kept.push_back((self.now + KEPT_FOR, holder));
     }
 
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
@@ -139,3 +118,6 @@ fn confused(new: &Nickname, other: &Nickname) -> String {
     }
     format!("{new} looks like {other}, and that name is")
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,23 +9,23 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, compose, is_combining_mark};
-use unicode_script::{Script, ScriptExtension, UnicodeScript};
+use unicode_script::{Script, UnicodeScript};
 use unicode_security::general_security_profile::IdentifierType;
 use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection};
 use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
 use unicode_width::UnicodeWidthChar;
 
 /// A name that is made of these words would pass for the server or its operator, or make `[you -> NAME]` ambiguous,
-/// with or without the words of [`BESIDE`]. `-`, `_`, accents and digits change nothing about that: `the_server`,
+/// with or without those of [`BESIDE`]. `-`, `_`, accents and digits change nothing about that: `the_server`,
 /// `Chat-Server2`, `y0u`.
-const RESERVED: [&str; 9] =
-    ["admin", "administrator", "everybody", "everyone", "moderator", "operator", "server", "system", "you"];
-const BESIDE: [&str; 2] = ["chat", "the"];
+const RESERVED: &str = "admin administrator everybody everyone moderator operator server system you";
+const BESIDE: &str = "chat the";
 
-/// The keys of these words, and whether each is of the first kind.
+/// The keys of these words, and whether each is reserved.
 static WORDS: LazyLock<Vec<([String; 3], bool)>> = LazyLock::new(|| {
-    let words = RESERVED.iter().map(|word| (word, true)).chain(BESIDE.iter().map(|word| (word, false)));
-    words.map(|(word, is_reserved)| (keys(word).map(|key| plain(&key)), is_reserved)).collect()
+    let words =
+        [(RESERVED, true), (BESIDE, false)].map(|(words, is)| words.split(' ').map(move |word| (word, is)));
+    words.into_iter().flatten().map(|(word, is)| (keys(word).map(|key| plain(&key)), is)).collect()
 });
 
 /// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am, Lao ho no
@@ -40,25 +40,17 @@ const STACKERS: [char; 5] = ['\u{1039}', '\u{17d2}', '\u{1a60}', '\u{11133}', '\
 ///
 /// It keeps the case in which it was typed and is compared without it. Cloning one is cheap (a reference count),
 /// because every line that is said carries its speaker's name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nickname(Arc<Forms>);
 
 /// The forms in which a name is used.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Forms {
     shown: String,
     folded: Arc<str>,
     /// `None` for the name that a guest gets: nobody else can take one that looks like it anyway.
     keys: Option<[Arc<str>; 3]>,
 }
-
-impl PartialEq for Nickname {
-    fn eq(&self, other: &Nickname) -> bool {
-        self.0.shown == other.0.shown
-    }
-}
-
-impl Eq for Nickname {}
 
 impl Nickname {
     /// The longest name, in characters of its composed form (NFC).
@@ -82,8 +74,8 @@ impl Nickname {
         if text.is_empty() || text.chars().count() > Nickname::MAX_CHARS {
             return Err(format!("a name has 1 to {} characters.", Nickname::MAX_CHARS));
         }
-        let bad = text.chars().find(|c| !is_allowed(*c)).map(describe);
-        if let Some(bad) = bad.or_else(|| stray_mark(&text).map(describe)).or_else(|| pile_of_marks(&text)) {
+        let bad = text.chars().find(|c| !is_allowed(*c)).or_else(|| stray_mark(&text));
+        if let Some(bad) = pile_of_marks(&text).map(str::to_owned).or_else(|| bad.map(describe)) {
             return Err(format!("a name cannot contain {bad} (only letters, digits, - and _)."));
         }
         // The first of the two knows only scripts in modern use, the second only single ones.
@@ -149,19 +141,16 @@ fn keys(name: &str) -> [Arc<str>; 3] {
 /// The skeleton, with the marks on each letter in one order: many terminals show them alike in any.
 fn look(text: &str) -> String {
     let mut chars: Vec<char> = skeleton(text).collect();
-    for letter in chars.chunk_by_mut(|_, next| is_combining_mark(*next)) {
-        letter[1..].sort_unstable();
-    }
+    chars.chunk_by_mut(|_, next| is_combining_mark(*next)).for_each(|letter| letter[1..].sort_unstable());
     chars.into_iter().collect()
 }
 
 /// Without the points of Arabic, Hebrew and Syriac, which one may write or leave out: محمد and مُحَمَّد are one name.
 fn unpointed(name: &str) -> String {
-    let is_point = |c: char| {
-        let scripts = c.script_extension();
-        [Script::Arabic, Script::Hebrew, Script::Syriac].iter().any(|s| scripts.contains_script(*s))
-    };
-    name.chars().filter(|c| !(is_combining_mark(*c) && is_point(*c))).collect()
+    let scripts = [Script::Arabic, Script::Hebrew, Script::Syriac];
+    let is_point =
+        |c: char| is_combining_mark(c) && scripts.iter().any(|s| c.script_extension().contains_script(*s));
+    name.chars().filter(|c| !is_point(*c)).collect()
 }
 
 /// Folds the case. Through the upper case, because some letters have two lower ones (ς and σ, ſ and s). Turkish writes
@@ -185,22 +174,21 @@ fn is_allowed(c: char) -> bool {
     }
 }
 
-/// The first mark that does not belong to the letter before it.
+/// The first mark that does not belong to the letter before it, or that shows nothing.
 fn stray_mark(name: &str) -> Option<char> {
-    let mut letter = None;
-    let mut is_first = false;
-    let mut chars = name.chars().peekable();
-    while let Some(c) = chars.next() {
-        if !is_combining_mark(c) {
-            (letter, is_first) = (Some(c), true);
-            continue;
+    let (mut letter, mut previous) = ('_', '_'); // No mark belongs to this one.
+    for (c, next) in name.chars().zip(name.chars().skip(1).chain(['_'])) {
+        if is_combining_mark(c) {
+            // NFC has composed all that it could. One that is left may compose with the bare letter, as the first.
+            let belongs = is_of_its_script(c, letter) || (previous == letter && composes(c, letter));
+            let shows = !STACKERS.contains(&c) || (next.script() == c.script() && !is_combining_mark(next));
+            if !belongs || !shows {
+                return Some(c);
+            }
+        } else {
+            letter = c;
         }
-        let shows = !STACKERS.contains(&c) || chars.peek().is_some_and(|next| next.script() == c.script());
-        let belongs = |letter| is_of_its_script(c, letter) || (is_first && composes(c, letter));
-        if !shows || !letter.is_some_and(belongs) {
-            return Some(c);
-        }
-        is_first = false;
+        previous = c;
     }
     None
 }
@@ -209,9 +197,8 @@ fn stray_mark(name: &str) -> Option<char> {
 /// most of these there is little or nothing to see of them.
 fn is_of_its_script(mark: char, letter: char) -> bool {
     let (marks, letters) = (mark.script_extension(), letter.script_extension());
-    let is_for_any = |scripts: ScriptExtension| scripts.is_common() || scripts.is_inherited();
-    let is_shared = is_for_any(marks) || is_for_any(letters) || marks.contains_script(Script::Latin);
-    !is_shared && !marks.intersection(letters).is_empty()
+    let is_of_one = [marks, letters].iter().all(|scripts| !scripts.is_common() && !scripts.is_inherited());
+    is_of_one && !marks.contains_script(Script::Latin) && !marks.intersection(letters).is_empty()
 }
 
 /// Whether the mark makes one character with the bare letter, though not with this one, which has a mark in another
@@ -225,20 +212,13 @@ fn composes(mark: char, letter: char) -> bool {
 
 /// More than four marks in a row, or one twice, are a picture and no letter (UTS 39, 5.4). A mark that has a column of
 /// its own, such as a vowel that stands beside its letter, piles up with none.
-fn pile_of_marks(name: &str) -> Option<String> {
-    let (mut last, mut height) = (None, 0);
-    for c in name.nfd() {
-        let is_mark = is_combining_mark(c);
-        if is_mark && last == Some(c) {
-            return Some(format!("the same mark twice in a row (U+{:04X})", u32::from(c)));
-        }
-        height = if is_mark && c.width() == Some(0) { height + 1 } else { 0 };
-        if height > 4 {
-            return Some("more than four marks in a row".to_owned());
-        }
-        last = Some(c);
+fn pile_of_marks(name: &str) -> Option<&'static str> {
+    let chars: Vec<char> = name.nfd().collect();
+    if chars.windows(2).any(|two| is_combining_mark(two[0]) && two[0] == two[1]) {
+        return Some("the same mark twice in a row");
     }
-    None
+    let is_narrow = |c: &char| is_combining_mark(*c) && c.width() == Some(0);
+    chars.windows(5).any(|five| five.iter().all(is_narrow)).then_some("more than four marks in a row")
 }
 
 /// The character itself, or, where a terminal would not show it or might obey it, words and its number.

@@ -83,7 +83,7 @@ impl Room {
 
     /// Tells the room the time, counted from any moment that stays the same.
     pub(crate) fn set_time(&mut self, now: Duration) {
-        self.names.set_time(now);
+        self.names.now = now;
     }
 
     /// A client comes in from `origin`, as a guest. The room only compares origins.

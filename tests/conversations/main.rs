@@ -9,6 +9,8 @@ mod faults;
 mod input;
 mod leaving;
 mod log;
+#[cfg(target_os = "linux")] // It speaks from 127.0.0.2, which other systems must be told to have.
+mod names;
 mod program;
 mod protocol;
 mod rebuilding;

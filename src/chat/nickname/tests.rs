@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 fn name(text: &str) -> Nickname {
     Nickname::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"))
@@ -103,10 +103,11 @@ fn the_answer_names_the_character_in_words_where_a_terminal_would_not_show_it() 
 
 #[test]
 fn no_answer_holds_anything_that_a_terminal_obeys_or_hides() {
+    let hidden: HashSet<char> = invisible_characters().collect();
     let mut answers = 0;
     for c in '\0'..=char::MAX {
         if let Err(answer) = Nickname::parse(&format!("a{c}b")) {
-            let harmless = |c: char| c.width() > Some(0) && !invisible_characters().any(|hidden| hidden == c);
+            let harmless = |c: char| c.width() > Some(0) && !hidden.contains(&c);
             assert!(answer.is_ascii() || answer.chars().all(harmless), "{answer:?}");
             answers += 1;
         }
@@ -156,7 +157,7 @@ fn names_that_pass_for_the_server_are_reserved() {
         "chat-söver",
     ] {
         let result = Nickname::parse(taken);
-        let is_harmless = matches!(taken, "5erver5erver5" | "chat-söver" | "ѕуѕтем");
+        let is_harmless = matches!(taken, "5erver5erver5" | "chat-söver");
         assert_eq!(result.is_err_and(|why| why == MIXED || why == RESERVED_NAME), !is_harmless, "{taken}");
     }
     for free in
@@ -256,7 +257,11 @@ fn letters() -> Vec<char> {
     let mut letters: BTreeMap<&str, Vec<char>> = BTreeMap::new();
     for c in '\0'..=char::MAX {
         let of_this_script = letters.entry(c.script().short_name()).or_default();
-        if of_this_script.is_empty() && c.is_alphabetic() && Nickname::parse(&c.to_string()).is_ok() {
+        if of_this_script.is_empty()
+            && c.script_extension().len() == 1
+            && c.is_alphabetic()
+            && Nickname::parse(&c.to_string()).is_ok()
+        {
             of_this_script.push(c);
         }
     }
@@ -279,7 +284,7 @@ fn a_mark_is_one_of_its_letters_script_or_composes_with_it() {
             let text: String = [letter, mark, letter].iter().collect();
             if Nickname::parse(&text).is_ok() {
                 let composes = [letter, mark].into_iter().nfc().count() == 1;
-                let of_its_script = ScriptExtension::from(mark).contains_script(letter.script());
+                let of_its_script = mark.script_extension().contains_script(letter.script());
                 let of_one = mark.script() == letter.script() || (of_its_script && !is_for_any_script(mark));
                 assert!(composes || of_one, "{text:?}");
                 accepted += 1;
@@ -324,16 +329,18 @@ fn marks_that_pass_for_nothing_are_refused() {
 #[test]
 fn marks_do_not_pile_up() {
     for (pile, bad) in [
-        ("e\u{301}\u{301}", "the same mark twice in a row (U+0301)"),
-        ("ё\u{308}", "the same mark twice in a row (U+0308)"),
-        ("สี\u{e35}", "the same mark twice in a row (U+0E35)"),
-        ("a\u{323}\u{308}\u{323}", "the same mark twice in a row (U+0323)"),
+        ("e\u{301}\u{301}", "the same mark twice in a row"),
+        ("ё\u{308}", "the same mark twice in a row"),
+        ("สี\u{e35}", "the same mark twice in a row"),
+        ("a\u{323}\u{308}\u{323}", "the same mark twice in a row"),
         ("o\u{323}\u{301}\u{304}\u{308}\u{306}", "more than four marks in a row"),
+        ("ש\u{5bc}\u{5c1}\u{5b8}\u{5bd}\u{5b0}", "more than four marks in a row"),
         ("ب\u{64b}\u{64c}\u{64d}\u{64e}\u{64f}", "more than four marks in a row"),
     ] {
         assert_eq!(refused(pile), cannot_contain(bad), "{pile:?}");
     }
-    name("o\u{323}\u{301}\u{304}\u{308}");
+    name("ש\u{5bc}\u{5c1}\u{5b8}\u{5bd}");
+    name("လျှော့");
 }
 
 /// All that Unicode calls ignorable by default, and what else shows nothing, or only its width.
