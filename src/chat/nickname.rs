@@ -18,14 +18,15 @@ use unicode_width::UnicodeWidthChar;
 /// A name that is made of these words would pass for the server or its operator, or make `[you -> NAME]` ambiguous,
 /// with or without those of [`BESIDE`]. `-`, `_`, accents and digits change nothing about that: `the_server`,
 /// `Chat-Server2`, `y0u`.
-const RESERVED: &str = "admin administrator everybody everyone moderator operator server system you";
-const BESIDE: &str = "chat the";
+const RESERVED: &str =
+    "admin administrator console everybody everyone moderator operator server sysop system you";
+const BESIDE: &str = "bot chat the";
 
 /// The keys of these words, and whether each is reserved.
 static WORDS: LazyLock<Vec<([String; 3], bool)>> = LazyLock::new(|| {
-    let words =
-        [(RESERVED, true), (BESIDE, false)].map(|(words, is)| words.split(' ').map(move |word| (word, is)));
-    words.into_iter().flatten().map(|(word, is)| (keys(word).map(|key| plain(&key)), is)).collect()
+    let reserved = RESERVED.split(' ').map(|word| (word, true));
+    let words = reserved.chain(BESIDE.split(' ').map(|word| (word, false)));
+    words.map(|(word, is_reserved)| (keys(word).map(|key| plain(&key)), is_reserved)).collect()
 });
 
 /// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am, Lao ho no
@@ -48,7 +49,7 @@ pub(crate) struct Nickname(Arc<Forms>);
 struct Forms {
     shown: String,
     folded: Arc<str>,
-    /// `None` for the name that a guest gets: nobody else can take one that looks like it anyway.
+    /// `None` for the name that a guest gets: no other client can take one that looks like it anyway.
     keys: Option<[Arc<str>; 3]>,
 }
 
@@ -95,7 +96,7 @@ impl Nickname {
         &self.0.folded
     }
 
-    /// Names that share one of these look alike. A guest's first name has none.
+    /// Names that share one of these look alike. A guest's first name has none: see [`Nickname::is_another_guests`].
     pub(crate) fn keys(&self) -> &[Arc<str>] {
         self.0.keys.as_ref().map_or(&[], |keys| &keys[..])
     }

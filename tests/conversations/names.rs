@@ -1,6 +1,6 @@
 //! Who may have which name, as people at several addresses see it.
 
-use chat_test_support::{Person, TestServer};
+use chat_test_support::{Person, TestServer, eventually};
 use std::net::Ipv4Addr;
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -67,6 +67,13 @@ fn a_name_that_was_left_is_kept_for_its_address() {
     };
     bob.says("/nick alice");
     bob.sees_one_that(is_kept);
+    // The minute passes.
+    eventually("the name is kept for less than 59 seconds", || {
+        bob.says("/nick alice");
+        let answer = bob.sees_one_that(is_kept);
+        let seconds = answer.split(' ').find_map(|word| word.parse::<u32>().ok());
+        seconds.is_some_and(|seconds| seconds < 59)
+    });
     bob.says("/msg alice psst");
     bob.sees_one_that(|line| line.starts_with("!!! No one here is called \"alice\""));
     let mut alice = server.person("alice");

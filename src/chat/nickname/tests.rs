@@ -78,6 +78,7 @@ fn the_answer_names_the_character_in_words_where_a_terminal_would_not_show_it() 
         ("al\u{3164}ice", "an invisible character (U+3164)"),
         ("al\u{e0041}ice", "an invisible character (U+E0041)"),
         ("al\u{fe0f}ice", "an invisible character (U+FE0F)"),
+        ("𑆃\u{111c2}", "an invisible character (U+111C2)"),
         ("al\u{1b}ice", "a control character (U+001B)"),
         ("al\u{9b}ice", "a control character (U+009B)"),
         ("al\\x1bice", "\\"),
@@ -155,14 +156,18 @@ fn names_that_pass_for_the_server_are_reserved() {
         "sеrvеr",
         "sérver",
         "chat-söver",
+        "adm1n",
+        "serverbot",
+        "the-console",
     ] {
         let result = Nickname::parse(taken);
         let is_harmless = matches!(taken, "5erver5erver5" | "chat-söver");
         assert_eq!(result.is_err_and(|why| why == MIXED || why == RESERVED_NAME), !is_harmless, "{taken}");
     }
-    for free in
-        ["observer", "Servera", "chat", "the", "Thế", "Young", "adminton", "systema", "All", "2024", "-", "_"]
-    {
+    for free in [
+        "observer", "chatbot", "Servera", "chat", "the", "Thế", "Young", "adminton", "systema", "All",
+        "2024", "-", "_",
+    ] {
         name(free);
     }
 }
@@ -311,6 +316,7 @@ fn marks_that_pass_for_nothing_are_refused() {
         "j\u{307}an",
         "bob\u{301}",
         "Ø\u{338}",
+        "o\u{323}\u{301}\u{300}",
         "l\u{335}",
         "ка\u{484}т",
         "ក\u{17d2}",
