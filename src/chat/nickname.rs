@@ -234,8 +234,8 @@ fn describe(c: char) -> String {
         _ if c.width() == Some(0) || matches!(c, '\u{fff9}'..='\u{fffb}') => {
             format!("an invisible character ({number})")
         }
-        None => format!("the character {number}"),
-        Some(_) => c.to_string(),
+        _ if c.script() == Script::Unknown => format!("the character {number}"),
+        _ => c.to_string(),
     }
 }
 
