@@ -56,6 +56,8 @@ pub(crate) struct Dispatcher {
     audience: Audience,
     /// The time of this turn. All lines of a turn are said at one time.
     now: Moment,
+    /// When this dispatcher began: the clock of kept names, which must not jump.
+    started: Instant,
     /// How long until the backlogs are tried again.
     pause: Duration,
     /// Clients that may not be announced yet, and when that is due.
@@ -99,6 +101,7 @@ impl Dispatcher {
             room: Room::new(config.history, config.max_backlog / 2),
             audience: Audience::new(config.max_backlog),
             now: now(),
+            started: Instant::now(),
             pause: SHORTEST_PAUSE,
             newcomers: VecDeque::new(),
             is_stopping: false,
@@ -118,6 +121,7 @@ impl Dispatcher {
         while !self.is_stopping {
             let happening = self.wait(events);
             self.now = now();
+            self.room.set_time(self.started.elapsed());
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(line) => self.obey(line),
@@ -165,7 +169,7 @@ impl Dispatcher {
             Event::Joined { id, peer, socket, tickets } => {
                 info!("client {id} connected from {peer}");
                 self.audience.add(id, peer, socket, tickets);
-                let deliveries = self.room.join(id, self.now);
+                let deliveries = self.room.join(id, peer.ip(), self.now);
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
                 if self.admission.is_banned(peer.ip()) {

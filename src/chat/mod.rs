@@ -6,6 +6,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod command;
+mod names;
 pub(crate) mod nickname;
 pub(crate) mod reply;
 pub(crate) mod room;

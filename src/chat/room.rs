@@ -6,9 +6,9 @@
 
 use super::command::{Request, nobody_called};
 use super::reply::{Here, Reply};
-use super::{ClientId, Problem, clock::Moment, nickname::Nickname};
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use super::{ClientId, Problem, clock::Moment, names::Names, nickname::Nickname};
+use std::collections::{HashMap, VecDeque};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// How many names a newcomer is shown at most, if they fit a line. All names would make joining cost the square of the
 /// room.
@@ -29,10 +29,7 @@ const MOST_COMPARED: usize = 200;
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     members: HashMap<ClientId, Member>,
-    /// The owner of each name, by [`Nickname::folded`], so in alphabetical order.
-    names: BTreeMap<Arc<str>, ClientId>,
-    /// The owner of each name that looks so, by each of its [`Nickname::keys`].
-    look_alikes: HashMap<Arc<str>, ClientId>,
+    names: Names,
     /// The last lines of talk and when they were said, the oldest first.
     history: VecDeque<(Moment, Reply)>,
     /// How many bytes they are on a screen.
@@ -92,10 +89,16 @@ impl Room {
         Room { max_history: (history, history_bytes), ..Room::default() }
     }
 
-    /// A client comes in, as a guest, `now`. It is here at once; [`announce`](Room::announce) tells the others.
-    pub(crate) fn join(&mut self, id: ClientId, now: Moment) -> Vec<Delivery> {
+    /// Tells the room the time, counted from any moment that stays the same.
+    pub(crate) fn set_time(&mut self, now: Duration) {
+        self.names.now = now;
+    }
+
+    /// A client comes in from `origin`, as a guest, `now`. It is here at once; [`announce`](Room::announce) tells the others.
+    /// The room only compares origins.
+    pub(crate) fn join(&mut self, id: ClientId, origin: IpAddr, now: Moment) -> Vec<Delivery> {
         let name = Nickname::guest(id);
-        self.take_name(&name, id);
+        self.names.add(id, name.clone(), origin);
         let member =
             Member { name: name.clone(), announced: false, echo: true, last_whisper: None, lines: 0 };
         self.members.insert(id, member);
@@ -127,7 +130,7 @@ impl Room {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
         let is_announced = is_small && member.announced;
-        self.free_name(&member.name);
+        self.names.remove(&member.name);
         let to = match by_itself {
             true => Some(if is_announced { Everyone } else { Only(id) }),
             false => is_announced.then_some(EveryoneBut(id)),
@@ -251,33 +254,14 @@ impl Room {
         if new.to_string() == old.to_string() {
             return Err(format!("You are {old} already."));
         }
-        if new.is_a_guests() && !new.looks_like(&Nickname::guest(id)) {
-            return Err(format!("{new} is for the guest with that number. Please pick another name."));
-        }
-        if new.keys().iter().any(|key| self.look_alikes.get(key).is_some_and(|owner| *owner != id)) {
-            return Err(format!("{new} is taken, or looks like a name that is. Please pick another name."));
-        }
+        self.names.change(&old, &new)?;
         member.name = new.clone();
-        self.free_name(&old);
-        self.take_name(&new, id);
         Ok(Everyone.hear(Reply::Renamed(old, new)))
-    }
-
-    fn take_name(&mut self, name: &Nickname, id: ClientId) {
-        self.look_alikes.extend(name.keys().iter().map(|key| (key.clone(), id)));
-        self.names.insert(name.folded().clone(), id);
-    }
-
-    fn free_name(&mut self, name: &Nickname) {
-        self.names.remove(name.folded());
-        for key in name.keys() {
-            self.look_alikes.remove(key);
-        }
     }
 
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
     pub(crate) fn find(&self, name: &Nickname) -> Option<ClientId> {
-        self.names.get(name.folded()).copied()
+        self.names.find(name)
     }
 
     /// One of those who are here.
@@ -298,20 +282,19 @@ impl Room {
     fn nobody_called(&self, name: &Nickname) -> Problem {
         let slips = if name.folded().chars().count() < 4 { 1 } else { 2 };
         let length = name.folded().len();
-        let is_as_long = |known: &str| known.len().abs_diff(length) <= 4 * slips;
-        let known = self.names.iter().take(MOST_COMPARED).filter(|(known, _)| is_as_long(known));
-        let near = known.map(|(known, id)| (strsim::osa_distance(known, name.folded()), id));
+        let is_as_long = |known: &&Nickname| known.folded().len().abs_diff(length) <= 4 * slips;
+        let known = self.names.iter().take(MOST_COMPARED).filter(is_as_long);
+        let near = known.map(|known| (strsim::osa_distance(known.folded(), name.folded()), known));
         let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
-        match nearest.and_then(|(_, id)| self.name(*id)) {
-            Some(nearest) => did_you_mean(&name.to_string(), nearest),
+        match nearest {
+            Some((_, nearest)) => did_you_mean(&name.to_string(), nearest),
             None => nobody_called(&name.to_string()),
         }
     }
 
     /// The first `most` names, and the number of all.
     fn here(&self, most: usize) -> Here {
-        let names = self.names.values().take(most).filter_map(|id| self.name(*id)).cloned();
-        Here { count: self.members.len(), names: names.collect() }
+        Here { count: self.members.len(), names: self.names.iter().take(most).cloned().collect() }
     }
 }
 

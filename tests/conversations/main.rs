@@ -11,6 +11,8 @@ mod input;
 mod leaving;
 mod log;
 mod machines;
+#[cfg(target_os = "linux")] // It speaks from 127.0.0.2, which other systems must be told to have.
+mod names;
 mod program;
 mod protocol;
 mod rebuilding;

@@ -93,8 +93,8 @@ fn a_name_that_cannot_be_had_is_refused_with_a_reason() {
         ("server", "!!! /nick: that name is reserved."),
         ("You", "!!! /nick: that name is reserved."),
         ("everyone", "!!! /nick: that name is reserved."),
-        ("two words", "!!! /nick: a name cannot contain ' '"),
-        ("<b>", "!!! /nick: a name cannot contain '<'"),
+        ("two words", "!!! /nick: a name cannot contain a blank ("),
+        ("<b>", "!!! /nick: a name cannot contain < ("),
         ("a23456789012345678901", "!!! /nick: a name has 1 to 20 characters."),
         ("", "!!! /nick needs something else after it. Usage: /nick NAME"),
     ] {

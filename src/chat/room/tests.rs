@@ -1,5 +1,6 @@
 use super::*;
 use crate::chat::command::Command;
+use std::net::Ipv4Addr;
 
 /// A room in which alice, bob and carol sit, and a way to type lines into it.
 struct Stage {
@@ -7,6 +8,7 @@ struct Stage {
     ids: [ClientId; 3],
 }
 
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ALICE: usize = 0;
 const BOB: usize = 1;
 const CAROL: usize = 2;
@@ -16,7 +18,7 @@ impl Stage {
         let ids = [1, 2, 3].map(ClientId);
         let mut stage = Stage { room: Room::new(20, 10_000), ids };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
-            stage.room.join(ids[who], Moment::default());
+            stage.room.join(ids[who], HOME, Moment::default());
             stage.room.announce(ids[who]);
             stage.types(who, &format!("/nick {name}"));
         }
@@ -34,7 +36,7 @@ impl Stage {
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave, Moment::default());
+    let deliveries = stage.room.join(dave, HOME, Moment::default());
     assert_eq!(deliveries[0].to, Asker(dave));
     assert!(deliveries[0].reply.to_string().ends_with("*** 4 here: alice, bob, carol, guest4"));
     assert_eq!(deliveries.len(), 1, "the others are told later");
@@ -46,7 +48,7 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
 #[test]
 fn a_newcomer_to_a_full_room_sees_a_line_of_names_and_the_exact_count() {
     let mut room = Room::new(20, 10_000);
-    let last = (1..=50).map(|n| room.join(ClientId(n), Moment::default())).last().unwrap();
+    let last = (1..=50).map(|n| room.join(ClientId(n), HOME, Moment::default())).last().unwrap();
     let welcome = last[0].reply.to_string();
     assert!(welcome.contains("*** 50 here: guest1, guest10, guest11"), "{welcome}");
     let last = welcome.lines().last().unwrap();
@@ -58,7 +60,7 @@ fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     let mut room = Room::new(20, 10_000);
     let ids: Vec<_> = (1..=203).map(ClientId).collect();
     let mut join = |id: &ClientId| {
-        room.join(*id, Moment::default());
+        room.join(*id, HOME, Moment::default());
         room.announce(*id).is_some()
     };
     let announced = ids.iter().filter(|id| join(id)).count();
@@ -105,12 +107,12 @@ fn newcomers_are_told_what_was_said_last() {
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
     assert_eq!(stage.types(BOB, "/history"), [(Asker(stage.ids[BOB]), expected.to_owned())]);
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave, Moment::default());
+    let deliveries = stage.room.join(dave, HOME, Moment::default());
     assert_eq!((deliveries[0].to, deliveries[0].reply.to_string()), (Asker(dave), expected.to_owned()));
     assert!(deliveries[1].reply.to_string().starts_with("*** Welcome"), "the welcome comes last");
 
     let mut forgetful = Room::new(0, 10_000);
-    forgetful.join(dave, Moment::default());
+    forgetful.join(dave, HOME, Moment::default());
     forgetful.act(dave, Request::Say("hi".into()), Moment::default());
     let recalled = forgetful.act(dave, Request::History, Moment::default());
     assert_eq!(recalled[0].reply.to_string(), "*** Nothing has been said yet.");
@@ -120,7 +122,7 @@ fn newcomers_are_told_what_was_said_last() {
 fn what_is_remembered_is_bounded_in_bytes_too() {
     let mut room = Room::new(1_000, 10_000);
     let alice = ClientId(1);
-    room.join(alice, Moment::default());
+    room.join(alice, HOME, Moment::default());
     for n in 0..100 {
         room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into()), Moment::default());
     }
@@ -199,7 +201,7 @@ fn a_word_that_was_meant_as_a_command_is_said_and_answered() {
 fn a_client_that_was_never_announced_leaves_silently() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    stage.room.join(dave, Moment::default());
+    stage.room.join(dave, HOME, Moment::default());
     assert_eq!(
         stage.types(ALICE, "/list")[0].1,
         "*** 4 here: alice, bob, carol, guest4",

@@ -1,10 +1,10 @@
 //! A person at a keyboard: over a socket, or through a program such as nc.
 
 use crate::{DEADLINE, eventually, lines_of};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt::set_socket_recv_buffer_size};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -32,7 +32,19 @@ impl Person {
 
     /// The same, where the server may have ended.
     pub fn try_connect(address: SocketAddr) -> io::Result<Person> {
-        let socket = TcpStream::connect(address)?;
+        Person::over(TcpStream::connect(address)?)
+    }
+
+    /// Connects from one of this machine's addresses: on Linux, all that begin with 127 stand for other machines.
+    pub fn connect_from(origin: IpAddr, address: SocketAddr) -> Person {
+        let family = if origin.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket(family, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddr::new(origin, 0)).expect("an address of this machine");
+        connect(&socket, &address).expect("the server listens");
+        Person::over(TcpStream::from(socket)).expect("an open socket")
+    }
+
+    fn over(socket: TcpStream) -> io::Result<Person> {
         let (input, output) = (socket.try_clone()?, socket.try_clone()?);
         Ok(Person {
             name: "a stranger".to_owned(),
