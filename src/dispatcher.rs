@@ -26,7 +26,7 @@ use crate::operator::stopper::Stopper;
 use crossbeam_channel::{Receiver, after, never, select};
 use log::{info, trace};
 use std::time::{Duration, Instant};
-use std::{io::Write, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
 /// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
 const EVENTS_PER_TURN: usize = 256;
@@ -105,10 +105,7 @@ impl Dispatcher {
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(line) => self.obey(line),
-                // The end of the operator's input ends the console, not the server.
-                Happening::ConsoleClosed => {
-                    self.console.iter_mut().for_each(|console| console.lines = never())
-                }
+                Happening::ConsoleClosed => self.console.iter_mut().for_each(Console::close),
                 Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
             }
             self.take_more(events);
@@ -201,9 +198,7 @@ impl Dispatcher {
 
     /// Shows a line to the operator.
     fn show(&mut self, line: &str) {
-        if let Some(console) = &mut self.console {
-            let _ = writeln!(console.screen, "{line}"); // The queue never waits and never fails.
-        }
+        self.console.iter().for_each(|console| console.show(line));
     }
 
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {

@@ -113,6 +113,6 @@ pub mod side_by_side {}
 #[doc = include_str!("guide/exercises.md")]
 pub mod exercises {}
 
-pub use config::{Allow, Config, DEFAULT_PORT};
+pub use config::{Allow, Config, DEFAULT_PORT, Listen};
 pub use operator::stopper::Stopper;
 pub use server::Server;

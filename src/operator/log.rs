@@ -1,68 +1,97 @@
 //! The log, which must not stop the chat: a thread that logs formats the line and puts it into the
-//! [queue](super::line_queue) of each destination.
-//!
-//! The logger of simplelog has a lock of its own, which the thread holds while it formats. No thread waits for a disk or a
-//! terminal while it holds that lock, because behind it there are only the queues.
+//! [queue](super::line_queue) of each destination. It takes no lock and waits for no disk and no terminal.
 
 use super::line_queue::LineQueue;
-use log::{LevelFilter, error};
-use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, ThreadPadding, WriteLogger};
+use jiff::ZonedDateTime;
+use log::{Level, LevelFilter, Log, Metadata, Record, error};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
-use std::panic;
-use std::path::Path;
-use time::macros::format_description;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{panic, thread};
+
+/// The mode of a new log file: people's talk is for their operator alone.
+const MODE: u32 = 0o600;
+
+/// Where log lines go.
+struct Logger {
+    stderr: Arc<LineQueue>,
+    /// Whether the terminal shows colours.
+    colours: bool,
+    file: Option<LineQueue>,
+}
 
 /// Starts logging to stderr, and at the end of `file` too if there is one.
-///
-/// Must be called before any other thread exists: only then can the time zone be asked for safely.
 ///
 /// # Errors
 /// The file cannot be opened, or a thread cannot be started.
 pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
-    let mut config = ConfigBuilder::new();
-    config
-        .set_time_format_custom(format_description!(
-            "[year]-[month]-[day] [hour]:[minute]:[second][offset_hour sign:mandatory]:[offset_minute]"
-        ))
-        .set_target_level(LevelFilter::Off)
-        .set_thread_level(LevelFilter::Trace)
-        .set_thread_mode(ThreadLogMode::Names)
-        .set_thread_padding(ThreadPadding::Off)
-        .set_location_level(LevelFilter::Off);
-    // Without a known time zone the log is in UTC; every line says so (+00:00).
-    let _ = config.set_time_offset_to_local();
-    let config = config.build();
-
-    let file = file.map(|path| OpenOptions::new().create(true).append(true).open(path)).transpose()?;
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut loggers: Vec<Box<dyn SharedLogger>> = Vec::new();
-    let mut add = |queue| loggers.push(WriteLogger::new(level, config.clone(), queue));
-    add(LineQueue::start("log-stderr", io::stderr(), if colours { paint } else { |line| line })?);
-    if let Some(file) = file {
-        add(LineQueue::start("log-file", file, |line| line)?);
-    }
-    CombinedLogger::init(loggers).map_err(io::Error::other)?;
+    let stderr = Arc::new(LineQueue::start("log-stderr", io::stderr(), |_| {})?);
+    let file = file.map(|path| log_file(path, stderr.clone())).transpose()?;
+    log::set_boxed_logger(Box::new(Logger { stderr, colours, file })).map_err(io::Error::other)?;
+    log::set_max_level(level);
 
     // A panic is reported in the same way, not by a direct write to stderr, which might wait.
     panic::set_hook(Box::new(|panic| error!("{panic}")));
     Ok(())
 }
 
-/// Waits until all log lines are written, but for a second at most.
+/// A queue to the file. That it cannot be written, and that it can again, is said on stderr at every log level.
+fn log_file(path: &Path, stderr: Arc<LineQueue>) -> io::Result<LineQueue> {
+    let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path)?;
+    let path = PathBuf::from(path);
+    LineQueue::start("log-file", file, move |failure| {
+        let (level, news) = match failure {
+            Some(error) => (Level::Error, format!("cannot be written: {error}; lines for it are lost")),
+            None => (Level::Warn, "is written again; it says how many lines are lost".to_owned()),
+        };
+        stderr.enqueue(line(level, false, &format!("the log file {} {news}", path.display())));
+    })
+}
+
+/// Waits until all log lines are written, but for a second or two at most.
 pub fn finish() {
     log::logger().flush();
 }
 
-/// Colours the level, the first word in brackets: `[WARN]`.
-fn paint(line: Vec<u8>) -> Vec<u8> {
-    let text = String::from_utf8_lossy(&line);
-    for (level, colour) in
-        [("[ERROR]", "31"), ("[WARN]", "33"), ("[INFO]", "32"), ("[DEBUG]", "36"), ("[TRACE]", "35")]
-    {
-        if text.split(' ').nth(2) == Some(level) {
-            return text.replacen(level, &format!("\x1b[{colour}m{level}\x1b[0m"), 1).into_bytes();
-        }
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
     }
-    text.into_owned().into_bytes()
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let mut text = record.args().to_string();
+        if record.level() == Level::Trace {
+            text = format!("({}) {text}", thread::current().name().unwrap_or("?"));
+        }
+        self.stderr.enqueue(line(record.level(), self.colours, &text));
+        self.file.iter().for_each(|file| file.enqueue(line(record.level(), false, &text)));
+    }
+
+    fn flush(&self) {
+        self.stderr.flush();
+        self.file.iter().for_each(LineQueue::flush);
+    }
+}
+
+/// One line: the time with its offset from UTC, which the same clock tells as in the chat, the level, the text.
+fn line(level: Level, coloured: bool, text: &str) -> Vec<u8> {
+    let colour = match level {
+        _ if !coloured => return format!("{} [{level}] {text}\n", now()).into_bytes(),
+        Level::Error => 31,
+        Level::Warn => 33,
+        Level::Info => 32,
+        Level::Debug => 36,
+        Level::Trace => 35,
+    };
+    format!("{} \x1b[{colour}m[{level}]\x1b[0m {text}\n", now()).into_bytes()
+}
+
+fn now() -> impl std::fmt::Display {
+    ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
 }
