@@ -72,7 +72,7 @@ fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
     let caught = ctrlc::set_handler(move || match first {
         None => {
             first = Some(Instant::now());
-            info!("shutting down; a signal after more than a second ends the server at once");
+            info!("shutting down; another signal, a second from now or later, ends it at once");
             stopper.stop();
         }
         Some(first) if first.elapsed() >= ONE_SIGNAL => exit(INTERRUPTED),

@@ -62,7 +62,11 @@ impl Arguments {
     /// # Errors
     /// A sentence that says what makes no sense.
     pub fn read() -> Result<Arguments, String> {
-        let all = Arguments::command().mut_args(|flag| if is_empty(&flag) { unset(flag) } else { flag });
+        let all = Arguments::command().mut_args(|flag| {
+            let numbers_too = flag.get_action().takes_values(); // Each flag has its own sentence about -1.
+            let flag = flag.allow_negative_numbers(numbers_too);
+            if is_empty(&flag) { unset(flag) } else { flag }
+        });
         // First without the environment: what is wrong there was typed, and what is wrong only later is in a variable.
         match all.clone().mut_args(unset).try_get_matches() {
             Err(error) if error.use_stderr() => return Err(sentence(&error)),
