@@ -50,9 +50,10 @@ impl Neighbours {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.here]).arg(program()).args(arguments);
         let mut server = ServerProcess::spawn(&mut command);
-        server.signal(Signal::TERM); // All that it says at the start comes before this.
-        let lines = server.log.iter().take_while(|line| !line.contains("shutting down"));
-        let said = lines.filter_map(|line| Some(line.split_once("[INFO] ")?.1.to_owned())).collect();
+        server.signal(Signal::TERM);
+        let lines = server.log.iter().take_while(|line| !line.contains("Chat server stopped."));
+        let said = lines.filter_map(|line| Some(line.split_once("[INFO] ")?.1.to_owned()));
+        let said = said.filter(|line| !line.contains("shutting down")).collect();
         assert_eq!(server.exit_code(), Some(0));
         (ServerProcess::spawn(&mut command), said)
     }
