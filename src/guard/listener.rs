@@ -3,7 +3,6 @@
 
 use crate::config::{Config, DEFAULT_PORT, Listen};
 use log::warn;
-use rustix::io::Errno;
 use rustix::net::sockopt;
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -72,11 +71,8 @@ pub(crate) fn bind_all(asked: &[Listen]) -> io::Result<Vec<TcpListener>> {
 
 /// Whether a socket for all addresses of one kind takes what would come to `address`. The kernel refuses to bind both.
 fn covers(other: SocketAddr, address: SocketAddr) -> bool {
-    let one_of_all = other.ip().is_unspecified() && !address.ip().is_unspecified();
-    one_of_all
-        && other.is_ipv4() == address.is_ipv4()
-        && other.port() == address.port()
-        && address.port() != 0
+    let same_kind = other.is_ipv4() == address.is_ipv4() && other.port() == address.port();
+    same_kind && address.port() != 0 && other.ip().is_unspecified() && !address.ip().is_unspecified()
 }
 
 /// Whether an IPv6 socket for all addresses takes IPv4 too (RFC 3493, 5.3): unless there is an IPv4 socket of that port.
@@ -122,10 +118,6 @@ fn advice(address: SocketAddr, error: &io::Error) -> String {
                 port,
             );
             ("this machine does not have that address", "choose one of its own, or all of them")
-        }
-        _ if error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
-            other = SocketAddr::new(Config::ANY_IPV4.ip(), port);
-            ("this machine has no IPv6", "choose an IPv4 address")
         }
         _ => return error.to_string(),
     };

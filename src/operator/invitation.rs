@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const STAMP: usize = 33;
 
 /// One address of this machine, the network interface that has it, and the network that it is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 struct Interface {
     name: String,
     address: IpAddr,
@@ -31,7 +31,7 @@ pub fn lines(listening: &[SocketAddr], allow: &[Allow]) -> Vec<String> {
         Interface { address, net, name: found.name }
     };
     let interfaces: Vec<_> = found.into_iter().map(interface).collect();
-    let mut lines = commands(listening, &interfaces, allow, &Allow::spelled_out(allow));
+    let mut lines = commands(listening, &interfaces, allow);
     if listening.iter().any(|socket| !socket.ip().is_loopback()) {
         let who = list_in_lines("Who may connect:", &who_may_connect(allow), COLUMNS - STAMP);
         lines.extend(who.lines().map(ToOwned::to_owned));
@@ -39,13 +39,10 @@ pub fn lines(listening: &[SocketAddr], allow: &[Allow]) -> Vec<String> {
     lines
 }
 
-fn commands(
-    listening: &[SocketAddr],
-    interfaces: &[Interface],
-    asked: &[Allow],
-    allowed: &[Allow],
-) -> Vec<String> {
-    let added_to = if asked.is_empty() { ",local" } else { "" };
+fn commands(listening: &[SocketAddr], interfaces: &[Interface], asked: &[Allow]) -> Vec<String> {
+    // To be given with a network where nothing was given, because that would take the place of the local ones.
+    let also = if asked.is_empty() { ",local" } else { "" };
+    let allowed = Allow::spelled_out(asked);
     let mut lines = Vec::new();
     for &socket in listening {
         let mut reached = reached(socket, listening, interfaces);
@@ -54,7 +51,7 @@ fn commands(
             reached.retain(|interface| !interface.address.is_loopback());
         }
         for interface in &reached {
-            let line = invite(interface, socket.port(), allowed, added_to);
+            let line = invite(interface, socket.port(), &allowed, also);
             if !lines.contains(&line) {
                 lines.push(line);
             }
@@ -81,14 +78,9 @@ fn reached(socket: SocketAddr, listening: &[SocketAddr], interfaces: &[Interface
     reached
 }
 
-/// The command for those who share a network with this machine, or the flag that would let them in, `added_to` what is
-/// allowed by default.
-fn invite(
-    Interface { name, address, net }: &Interface,
-    port: u16,
-    allowed: &[Allow],
-    added_to: &str,
-) -> String {
+/// The command for those who share a network with this machine, or the flag that would let them in.
+fn invite(interface: &Interface, port: u16, allowed: &[Allow], also: &str) -> String {
+    let Interface { name, address, net } = interface;
     let here = if name.is_empty() { String::new() } else { format!(" ({name})") };
     // A link-local address (RFC 4007) is the same on every network, so it needs the name of the interface: of theirs,
     // which is often called like ours.
@@ -109,7 +101,7 @@ fn invite(
     if allowed.iter().any(|allow| of_others(&allow)) {
         format!("Others connect with: nc {host} {port}{here}")
     } else {
-        format!("Others are refused at {host}{here}: they need --allow {net}{added_to}")
+        format!("Others are refused at {host}{here}: they need --allow {net}{also}")
     }
 }
 
@@ -151,7 +143,7 @@ mod tests {
         };
         let interfaces: Vec<_> = interfaces.iter().map(interface).collect();
         let asked: Vec<Allow> = allow.split_terminator(',').map(|net| net.parse().unwrap()).collect();
-        commands(&listening, &interfaces, &asked, &Allow::spelled_out(&asked))
+        commands(&listening, &interfaces, &asked)
     }
 
     #[test]

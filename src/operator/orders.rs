@@ -7,7 +7,7 @@ use super::{COLUMNS, list_in_lines};
 use crate::audience::Audience;
 use crate::chat::command::{Order, help_for_the_operator};
 use crate::chat::{
-    ClientId,
+    ClientId, Problem,
     nickname::Nickname,
     room::{Member, Room},
 };
@@ -15,7 +15,7 @@ use crate::config::parse_net;
 use crate::guard::admission::Admission;
 use ipnet::IpNet;
 use log::info;
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 use unicode_width::UnicodeWidthStr;
 
 /// The reason that clients hear when a ban sends them away.
@@ -95,36 +95,37 @@ impl Orders<'_> {
     }
 
     fn ban(&self, whom: &str) -> Vec<Effect> {
-        let show = |text| vec![Effect::Show(text)];
-        let net = match (parse_net(whom), self.find(whom).and_then(|id| self.audience.get(id))) {
-            (Some(net), _) => net,
-            (None, Some(connection)) => {
-                let address = connection.peer.ip();
-                let mut all = self.from(address.into());
-                all.retain(|(id, _)| *id != connection.id);
-                if !all.is_empty() {
-                    let others = names_of(all).join(" and ");
-                    let problem = format!(
-                        "{address} is also the address of {others}. /ban {address} sends all of them away."
-                    );
-                    return show(format!("!!! {problem}"));
-                }
-                address.into()
-            }
-            (None, None) => {
-                return show(format!("!!! \"{whom}\" is no address, no network and no one here."));
-            }
+        let net = match parse_net(whom).map_or_else(|| self.address_of(whom), Ok) {
+            Ok(net) => net,
+            Err(problem) => return vec![Effect::Show(format!("!!! {problem}"))],
         };
         self.admission.ban(net);
         info!("the operator banned {net}");
         let sent_away = self.from(net);
-        let kicks: Vec<_> = sent_away.iter().map(|(id, _)| Effect::Kick(*id, Some(BANNED.into()))).collect();
-        let colon = if kicks.is_empty() { "." } else { ":" };
-        let who =
-            list_in_lines(&format!("*** {} sent away{colon}", kicks.len()), &names_of(sent_away), COLUMNS);
-        let mut effects = show(format!("*** {net} is banned. /unban {net} lets them in again.\n{who}"));
-        effects.extend(kicks);
-        effects
+        let colon = if sent_away.is_empty() { "." } else { ":" };
+        let start = format!("*** {} sent away{colon}", sent_away.len());
+        let who = list_in_lines(&start, &names_of(&sent_away), COLUMNS);
+        let shown = Effect::Show(format!("*** {net} is banned. /unban {net} lets them in again.\n{who}"));
+        let kicks = sent_away.iter().map(|(id, _)| Effect::Kick(*id, Some(BANNED.into())));
+        iter::once(shown).chain(kicks).collect()
+    }
+
+    /// The address of one client, if it is nobody else's: a ban by name must not reach a whole classroom.
+    fn address_of(&self, name: &str) -> Result<IpNet, Problem> {
+        let connection = self.find(name).and_then(|id| self.audience.get(id));
+        let connection =
+            connection.ok_or_else(|| format!("\"{name}\" is no address, no network and no one here."))?;
+        let address = connection.peer.ip();
+        let mut others = self.from(address.into());
+        others.retain(|(id, _)| *id != connection.id);
+        match names_of(&others).split_last() {
+            None => Ok(address.into()),
+            Some((last, [])) => Err(last.clone()),
+            Some((last, first)) => Err(format!("{} and {last}", first.join(", "))),
+        }
+        .map_err(|others| {
+            format!("{address} is also the address of {others}. /ban {address} sends all of them away.")
+        })
     }
 
     /// Everyone here who comes from there.
@@ -158,9 +159,9 @@ fn row(id: &str, name: &str, peer: &str, numbers: &str) -> String {
 }
 
 /// The names, but not all of a crowd.
-fn names_of(clients: Vec<(ClientId, String)>) -> Vec<String> {
+fn names_of(clients: &[(ClientId, String)]) -> Vec<String> {
     let more = clients.len().saturating_sub(MOST_NAMES);
-    let mut names: Vec<_> = clients.into_iter().map(|(_, name)| name).take(MOST_NAMES).collect();
+    let mut names: Vec<_> = clients.iter().map(|(_, name)| name.clone()).take(MOST_NAMES).collect();
     if more > 0 {
         names.push(format!("{more} more"));
     }
