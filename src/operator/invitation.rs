@@ -97,11 +97,22 @@ fn invite(interface: &Interface, port: u16, allowed: &[Allow], also: &str) -> St
             format!("Everyone is refused at {host}: this machine needs --allow {from}")
         };
     }
-    let of_others = |allow: &&Allow| allow.overlaps(*net) && **allow != Allow::Net((*address).into());
-    if allowed.iter().any(|allow| of_others(&allow)) {
+    let net = neighbourhood(*address, *net);
+    let of_others = |allow: &Allow| allow.overlaps(net) && *allow != Allow::Net((*address).into());
+    if allowed.iter().any(of_others) {
         format!("Others connect with: nc {host} {port}{here}")
+    } else if net.prefix_len() == net.max_prefix_len() {
+        format!("Others are refused at {host}{here}: they need --allow any")
     } else {
         format!("Others are refused at {host}{here}: they need --allow {net}{also}")
+    }
+}
+
+/// The network of an address. DHCPv6 hands out addresses without one (RFC 5942); their neighbours are mostly in the /64.
+fn neighbourhood(address: IpAddr, net: IpNet) -> IpNet {
+    match (net, IpNet::new(address, 64)) {
+        (IpNet::V6(one), Ok(wider)) if one.prefix_len() == 128 => wider.trunc(),
+        _ => net,
     }
 }
 
@@ -182,6 +193,19 @@ mod tests {
         ] {
             assert_eq!(lines(&["192.168.1.20:7"], &LAN, allow), [line], "{allow}");
         }
+    }
+
+    #[test]
+    fn an_address_without_a_network_needs_more_than_itself() {
+        let line = |net, allow| lines(&["[::]:7"], &[("eth0", net)], allow).pop().unwrap();
+        let refused = "Others are refused at 2001:db8::5 (eth0): they need --allow 2001:db8::/64";
+        assert_eq!(line("2001:db8::5/128", "2001:db8::5"), refused);
+        assert_eq!(line("2001:db8::5/128", "2001:db8::/64"), "Others connect with: nc 2001:db8::5 7 (eth0)");
+        assert_eq!(
+            line("203.0.113.5/32", ""),
+            "Others are refused at 203.0.113.5 (eth0): they need --allow any"
+        );
+        assert_eq!(line("100.100.1.5/32", ""), "Others connect with: nc 100.100.1.5 7 (eth0)");
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn log_file(path: &Path, stderr: Arc<LineQueue>) -> io::Result<LineQueue> {
             Some(error) => (Level::Error, format!("cannot be written: {error}; lines for it are lost")),
             None => (Level::Warn, "is written again; it says how many lines are lost".to_owned()),
         };
-        stderr.enqueue(line(level, false, &format!("the log file {} {news}", path.display())));
+        stderr.enqueue(line(&now(), level, false, &format!("the log file {} {news}", path.display())));
     })
 }
 
@@ -69,8 +69,9 @@ impl Log for Logger {
         if record.level() == Level::Trace {
             text = format!("({}) {text}", thread::current().name().unwrap_or("?"));
         }
-        self.stderr.enqueue(line(record.level(), self.colours, &text));
-        self.file.iter().for_each(|file| file.enqueue(line(record.level(), false, &text)));
+        let now = now();
+        self.stderr.enqueue(line(&now, record.level(), self.colours, &text));
+        self.file.iter().for_each(|file| file.enqueue(line(&now, record.level(), false, &text)));
     }
 
     fn flush(&self) {
@@ -79,19 +80,20 @@ impl Log for Logger {
     }
 }
 
-/// One line: the time with its offset from UTC, which the same clock tells as in the chat, the level, the text.
-fn line(level: Level, coloured: bool, text: &str) -> Vec<u8> {
+/// One line: the time, the level, the text.
+fn line(now: &str, level: Level, coloured: bool, text: &str) -> Vec<u8> {
     let colour = match level {
-        _ if !coloured => return format!("{} [{level}] {text}\n", now()).into_bytes(),
+        _ if !coloured => return format!("{now} [{level}] {text}\n").into_bytes(),
         Level::Error => 31,
         Level::Warn => 33,
         Level::Info => 32,
         Level::Debug => 36,
         Level::Trace => 35,
     };
-    format!("{} \x1b[{colour}m[{level}]\x1b[0m {text}\n", now()).into_bytes()
+    format!("{now} \x1b[{colour}m[{level}]\x1b[0m {text}\n").into_bytes()
 }
 
-fn now() -> impl std::fmt::Display {
+/// The time by the same clock as in the chat, with its offset from UTC. Both follow daylight saving time.
+fn now() -> String {
     ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
 }

@@ -278,11 +278,17 @@ fn a_second_signal_stops_it_at_once() {
 
 #[test]
 fn a_closing_terminal_robs_nobody_of_the_goodbye() {
-    // The shell and the kernel send a signal each.
-    let mut server = ServerProcess::start(&[]);
+    // The shell and the kernel send a signal each. A reader who is stuck keeps the server there when the second comes.
+    let mut server = ServerProcess::start(&["--max-backlog", "1000000000", "--rate", "0", "--grace", "0.5"]);
+    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
     let mut people: Vec<_> = (0..50).map(|_| Person::connect(server.address)).collect();
     people.iter_mut().for_each(Person::sees_welcome);
+    for _ in 0..200 {
+        people[0].says(&"x".repeat(4000));
+        people[0].sees_one_that(|line| line.ends_with("xxx"));
+    }
     server.signal(Signal::HUP);
+    server.logs("shutting down");
     server.signal(Signal::HUP);
     for person in &mut people {
         let seen = person.reads_to_the_end();
