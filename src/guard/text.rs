@@ -75,9 +75,7 @@ pub(crate) fn visible(line: &str) -> Cow<'_, str> {
                 chars.find(|c| matches!(c, '\u{7}' | '\\'));
             }
             _ if is_blank(c) => seen.push(' '),
-            // At the beginning, a mark has no letter, and a broken character is a blank or a key of another encoding.
-            _ if seen.trim().is_empty() && (is_combining_mark(c) || c == char::REPLACEMENT_CHARACTER) => {}
-            _ if is_invisible(c) => {}
+            _ if is_invisible(c) || (is_combining_mark(c) && seen.trim().is_empty()) => {}
             _ => seen.push(c),
         }
     }
