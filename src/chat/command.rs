@@ -203,8 +203,9 @@ fn understand<T>(
 
 /// The command word with which a line seems to begin.
 fn disguised<T>(seen: &str, specs: &[Spec<T>]) -> Option<&'static str> {
-    let command =
-        seen.trim_start().strip_prefix(['/', '\u{2044}', '\u{2215}', '\u{2571}', '\u{29f8}'])?.trim_start();
+    // In front, a broken character is a blank or a key of another encoding.
+    let begins = seen.trim_start_matches(|c: char| c.is_whitespace() || c == char::REPLACEMENT_CHARACTER);
+    let command = begins.strip_prefix(['/', '\u{2044}', '\u{2215}', '\u{2571}', '\u{29f8}'])?.trim_start();
     let known = specs.iter().flat_map(|spec| spec.words).chain(MISTAKEN.iter().flat_map(|(_, words)| *words));
     let word = split_word(command).0.to_lowercase();
     let is_private = command.replace(' ', "").to_lowercase().starts_with("msg"); // `/m sg alice …`
