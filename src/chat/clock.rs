@@ -15,18 +15,13 @@ impl Moment {
 
     /// The same as it is written beside a line of the past.
     pub(crate) fn seen_from(self, today: Moment) -> String {
-        if self.day() == today.day() { self.to_string() } else { format!("[{} {}]", self.day(), self.time()) }
-    }
-
-    /// Hours and minutes.
-    fn time(self) -> String {
-        format!("{:02}:{:02}", self.0.hour(), self.0.minute())
+        if self.day() == today.day() { self.to_string() } else { self.0.strftime("[%F %H:%M]").to_string() }
     }
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}]", self.time())
+        self.0.strftime("[%H:%M]").fmt(f)
     }
 }
 

@@ -25,10 +25,7 @@ pub(crate) enum Request {
         text: Arc<str>,
     },
     /// `/msg` to a word that cannot be a name, but perhaps has one in it.
-    Misaddressed {
-        to: String,
-        perhaps: Nickname,
-    },
+    Misaddressed(String, Nickname),
     Reply(Arc<str>),
     List,
     Nick(Nickname),
@@ -68,12 +65,19 @@ pub(crate) enum Order {
 /// A row of the [`TABLE`]: a command of those that give `T`.
 pub(crate) struct Spec<T> {
     /// The word after the slash, then its synonyms.
-    words: &'static [&'static str],
+    words: Words,
     /// The rest of the line, as in a manual page: `NAME TEXT`.
     arguments: &'static str,
     help: &'static str,
-    parse: fn(&Spec<T>, &str) -> Result<T, Problem>,
+    parse: Parse<T>,
 }
+
+type Words = &'static [&'static str];
+
+/// Understands the rest of the line; `None` if that is not what the row's `arguments` say.
+type Parse<T> = fn(&str) -> Parsed<T>;
+
+pub(crate) type Parsed<T> = Option<Result<T, Problem>>;
 
 /// All commands, by who may use them, in the order in which `/help` shows them.
 pub(crate) struct Table {
@@ -83,74 +87,68 @@ pub(crate) struct Table {
 
 static TABLE: Table = Table {
     clients: [
-        row(&["list", "who", "names"], "", "who is here, and how many", |_, _| room(Request::List)),
-        row(&["msg", "w"], "NAME TEXT", "write to NAME alone", |spec, rest| {
-            let (name, text) = split_word(rest);
-            let text = required(spec, text)?;
+        row(&["list", "who", "names"], "", "who is here, and how many", |_| room(Request::List)),
+        row(&["msg", "w"], "NAME TEXT", "write to NAME alone", |rest| {
+            let (name, rest) = split_word(rest);
+            let text = text(rest)?;
             let is_punctuation = |c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_');
             match (Nickname::parse(name), Nickname::parse(name.trim_matches(is_punctuation))) {
                 (Ok(to), _) => room(Request::Msg { to, text }),
-                (_, Ok(perhaps)) => room(Request::Misaddressed { to: name.to_owned(), perhaps }),
-                _ => Err(nobody_called(name)),
+                (_, Ok(perhaps)) => room(Request::Misaddressed(name.to_owned(), perhaps)),
+                _ => Some(Err(nobody_called(name))),
             }
         }),
-        row(&["reply", "r"], "TEXT", "the same, to whoever wrote to you alone last", |spec, rest| {
-            room(Request::Reply(required(spec, rest)?))
+        row(&["reply", "r"], "TEXT", "the same, to whoever wrote to you alone last", |rest| {
+            room(Request::Reply(text(rest)?))
         }),
-        row(&["nick"], "NAME", "be known as NAME", |spec, rest| {
-            let name = Nickname::parse(required(spec, rest)?.trim_end());
-            room(Request::Nick(name.map_err(|why| format!("/nick: {why}"))?))
+        row(&["nick"], "NAME", "be known as NAME", |rest| match Nickname::parse(text(rest)?.trim_end()) {
+            Ok(name) => room(Request::Nick(name)),
+            Err(why) => Some(Err(format!("/nick: {why}"))),
         }),
-        row(&["me"], "TEXT", "say what you do: * alice waves", |spec, rest| {
-            room(Request::Me(required(spec, rest)?))
+        row(&["me"], "TEXT", "say what you do: * alice waves", |rest| room(Request::Me(text(rest)?))),
+        row(&["echo"], "on|off", "whether your own lines come back to you", |rest| {
+            room(Request::Echo(is_on(rest)?))
         }),
-        row(&["echo"], "on|off", "whether your own lines come back to you", |spec, rest| {
-            room(Request::Echo(on_or_off(spec, rest)?))
+        row(&["timestamps"], "on|off", "whether each line you get begins with its time", |rest| {
+            room(Request::Timestamps(is_on(rest)?))
         }),
-        row(&["timestamps"], "on|off", "whether each line you get begins with its time", |spec, rest| {
-            room(Request::Timestamps(on_or_off(spec, rest)?))
-        }),
-        row(&["history"], "", "what was said last", |_, _| room(Request::History)),
-        row(&["help"], "", "these commands", |_, _| room(Request::Help)),
-        row(&["quit"], "[TEXT]", "leave, with a last word if you like", |_, rest| {
-            Ok(Command::Quit(some_text(rest)))
+        row(&["history"], "", "what was said last", |_| room(Request::History)),
+        row(&["help"], "", "these commands", |_| room(Request::Help)),
+        row(&["quit"], "[TEXT]", "leave, with a last word if you like", |rest| {
+            Some(Ok(Command::Quit(text(rest))))
         }),
     ],
     operator: [
-        row(&["list", "who", "names"], "", "who is here, with all details", |_, _| Ok(Order::List)),
-        row(&["kick"], "NAME [REASON]", "send NAME away, or #7: see /list", |spec, rest| {
+        row(&["list", "who", "names"], "", "who is here, with all details", |_| Some(Ok(Order::List))),
+        row(&["kick"], "NAME [REASON]", "send NAME away, or #7: see /list", |rest| {
             let (name, reason) = split_word(rest);
-            Ok(Order::Kick(required(spec, name)?.to_string(), some_text(reason)))
+            Some(Ok(Order::Kick(text(name)?.to_string(), text(reason))))
         }),
-        row(&["ban"], "NAME|ADDRESS|NET", "send all from there away, and let none in", |spec, rest| {
-            Ok(Order::Ban(required(spec, split_word(rest).0)?.to_string()))
+        row(&["ban"], "NAME|ADDRESS|NET", "send all from there away, and let none in", |rest| {
+            Some(Ok(Order::Ban(text(split_word(rest).0)?.to_string())))
         }),
-        row(&["unban"], "ADDRESS|NET", "let them in again", |spec, rest| {
-            Ok(Order::Unban(required(spec, split_word(rest).0)?.to_string()))
+        row(&["unban"], "ADDRESS|NET", "let them in again", |rest| {
+            Some(Ok(Order::Unban(text(split_word(rest).0)?.to_string())))
         }),
-        row(&["bans"], "", "who is banned", |_, _| Ok(Order::Bans)),
-        row(&["stop"], "", "stop the server", |spec, rest| match some_text(rest) {
-            None => Ok(Order::Stop),
-            Some(_) => Err(format!("Nothing may follow, so the server goes on. Usage: {}", spec.usage())),
+        row(&["bans"], "", "who is banned", |_| Some(Ok(Order::Bans))),
+        row(&["stop"], "", "stop the server", |rest| match text(rest) {
+            None => Some(Ok(Order::Stop)),
+            Some(_) => Some(Err("Nothing may follow, so the server goes on. Usage: /stop".to_owned())),
         }),
-        row(&["quit", "exit"], "", "how to end the server or this console", |_, _| {
-            Err("/stop stops the server. Ctrl-D closes this console, and the server goes on.".to_owned())
+        row(&["quit", "exit"], "", "how to end the server or this console", |_| {
+            let how = "/stop stops the server. Ctrl-D closes this console, and the server goes on.";
+            Some(Err(how.to_owned()))
         }),
-        row(&["help"], "", "these commands", |_, _| Ok(Order::Help)),
+        row(&["help"], "", "these commands", |_| Some(Ok(Order::Help))),
     ],
 };
 
-const fn row<T>(
-    words: &'static [&'static str],
-    arguments: &'static str,
-    help: &'static str,
-    parse: fn(&Spec<T>, &str) -> Result<T, Problem>,
-) -> Spec<T> {
+const fn row<T>(words: Words, arguments: &'static str, help: &'static str, parse: Parse<T>) -> Spec<T> {
     Spec { words, arguments, help, parse }
 }
 
-fn room(request: Request) -> Result<Command, Problem> {
-    Ok(Command::Room(request))
+fn room(request: Request) -> Parsed<Command> {
+    Some(Ok(Command::Room(request)))
 }
 
 impl Command {
@@ -160,45 +158,39 @@ impl Command {
     /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with a slash and
     /// a letter and is no command, nor one that only looks like a command on the screen: with a blank or an invisible
     /// character in front, say.
-    pub(crate) fn parse(line: &str, seen: &str) -> Option<Result<Command, Problem>> {
+    pub(crate) fn parse(line: &str, seen: &str) -> Parsed<Command> {
         understand(line, seen, &TABLE.clients, |text| Command::Room(Request::Say(text)))
     }
 }
 
 impl Order {
     /// The same for a line from the operator.
-    pub(crate) fn parse(line: &str, seen: &str) -> Option<Result<Order, Problem>> {
+    pub(crate) fn parse(line: &str, seen: &str) -> Parsed<Order> {
         understand(line, seen, &TABLE.operator, Order::Say)
     }
 }
 
-fn understand<T>(
-    line: &str,
-    seen: &str,
-    specs: &[Spec<T>],
-    say: fn(Arc<str>) -> T,
-) -> Option<Result<T, Problem>> {
-    if seen.trim().is_empty() {
-        return None;
-    }
-    let text = match line.strip_prefix('/') {
+fn understand<T>(line: &str, seen: &str, specs: &[Spec<T>], say: fn(Arc<str>) -> T) -> Parsed<T> {
+    Some(match line.strip_prefix('/') {
+        _ if seen.trim().is_empty() => return None,
         Some(command) if command.is_empty() || command == "?" || command.starts_with(char::is_alphabetic) => {
             let (word, rest) = split_word(command);
-            let called = specs.iter().find(|spec| spec.words.iter().any(|w| w.eq_ignore_ascii_case(word)));
-            return Some(called.map_or_else(|| Err(unknown(word, specs)), |spec| (spec.parse)(spec, rest)));
-        }
-        Some(text) if text.starts_with('/') && !text[1..].starts_with(char::is_whitespace) => text,
-        _ => match disguised(seen, specs) {
-            Some(word) => {
-                return Some(Err(format!(
-                    "That looks like /{word}, but does not begin with exactly that, so nobody got that. \
-                     To say it to everyone, begin it with //{word}."
-                )));
+            match specs.iter().find(|spec| spec.words.iter().any(|w| w.eq_ignore_ascii_case(word))) {
+                Some(spec) => (spec.parse)(rest).unwrap_or_else(|| Err(spec.usage_problem())),
+                None => Err(unknown(word, specs)),
             }
-            None => line,
+        }
+        Some(text) if text.starts_with('/') && !text[1..].starts_with(char::is_whitespace) => {
+            Ok(say(text.into()))
+        }
+        _ => match disguised(seen, specs) {
+            Some(word) => Err(format!(
+                "That looks like /{word}, but does not begin with exactly that, so nobody got that. \
+                 To say it to everyone, begin it with //{word}."
+            )),
+            None => Ok(say(line.into())),
         },
-    };
-    Some(Ok(say(text.into())))
+    })
 }
 
 /// The command word with which a line seems to begin.
@@ -221,33 +213,26 @@ const MISTAKEN: [(&str, &[&str]); 5] = [
     ("help", &["?", "h", "commands"]),
 ];
 
+/// Names the commands that may have been meant: the one that other programs call so, or else those that `word` begins, or
+/// else those that are one slip of a finger away from it.
 fn unknown<T>(word: &str, specs: &[Spec<T>]) -> Problem {
     let lower = word.to_lowercase();
-    let is_orders = TABLE.operator.iter().any(|spec| spec.words.contains(&lower.as_str()));
-    let mistaken = MISTAKEN.iter().find(|(_, words)| words.contains(&lower.as_str())).map(|(ours, _)| *ours);
-    let words = specs.iter().flat_map(|spec| spec.words).copied();
-    let nearest = match mistaken.filter(|ours| words.clone().any(|word| word == *ours)) {
-        Some(ours) => vec![ours],
-        None => candidates(&lower, words),
+    let kind = |known: &str| match MISTAKEN.iter().find(|(ours, _)| *ours == known) {
+        Some((_, theirs)) if theirs.contains(&lower.as_str()) => 0,
+        _ if TABLE.operator.iter().any(|spec| spec.words.contains(&lower.as_str())) => 3,
+        _ if !word.is_empty() && known.starts_with(&lower) => 1,
+        _ if known.len() > 2 && strsim::osa_distance(known, &lower) == 1 => 2,
+        _ => 4,
     };
-    if is_orders && mistaken.is_none() {
-        format!("Only the operator can use /{word}.")
-    } else if nearest.is_empty() {
-        format!(
+    let words = specs.iter().flat_map(|spec| spec.words).copied();
+    let nearest = words.clone().map(kind).min().unwrap_or(4);
+    let meant: Vec<_> = words.filter(|known| kind(known) == nearest).collect();
+    match nearest {
+        0..3 => format!("There is no command /{word}. Did you mean /{}?", meant.join(" or /")),
+        3 => format!("Only the operator can use /{word}."),
+        _ => format!(
             "There is no command /{word}. /help lists them; to say a line that begins with a slash, type //{word}"
-        )
-    } else {
-        format!("There is no command /{word}. Did you mean /{}?", nearest.join(" or /"))
-    }
-}
-
-/// The command words that `word` begins, or else those that are one slip of a finger away from it.
-fn candidates(word: &str, words: impl Iterator<Item = &'static str> + Clone) -> Vec<&'static str> {
-    let begun: Vec<_> = words.clone().filter(|known| !word.is_empty() && known.starts_with(word)).collect();
-    if begun.is_empty() {
-        words.filter(|known| known.len() > 2 && strsim::osa_distance(known, word) == 1).collect()
-    } else {
-        begun
+        ),
     }
 }
 
@@ -261,19 +246,15 @@ fn split_word(text: &str) -> (&str, &str) {
     (word, rest.trim_start())
 }
 
-fn some_text(rest: &str) -> Option<Arc<str>> {
+fn text(rest: &str) -> Option<Arc<str>> {
     (!rest.trim().is_empty()).then(|| rest.into())
 }
 
-fn required<T>(spec: &Spec<T>, rest: &str) -> Result<Arc<str>, Problem> {
-    some_text(rest).ok_or_else(|| spec.usage_problem())
-}
-
-fn on_or_off<T>(spec: &Spec<T>, rest: &str) -> Result<bool, Problem> {
+fn is_on(rest: &str) -> Option<bool> {
     match rest.trim().to_ascii_lowercase().as_str() {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(spec.usage_problem()),
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
     }
 }
 

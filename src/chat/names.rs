@@ -48,37 +48,34 @@ impl Names {
     /// Nobody has this name any more. It is kept for a while, but for a guest's.
     pub(crate) fn remove(&mut self, name: &Nickname) {
         name.keys().iter().for_each(|key| drop(self.look_alikes.remove(key)));
-        let holder = self.holders.remove(name.folded()).filter(|holder| !holder.name.is_a_guests());
-        holder.into_iter().for_each(|holder| self.keep(holder));
+        if let Some(holder) = self.holders.remove(name.folded()).filter(|_| !name.is_a_guests()) {
+            self.keep(holder);
+        }
     }
 
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
     pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname) -> Result<(), Problem> {
         let Some(&Holder { id, origin, .. }) = self.holders.get(old.folded()) else { return Ok(()) };
-        self.check(new, id, origin)?;
-        self.remove(old);
-        self.add(id, new.clone(), origin);
-        Ok(())
-    }
-
-    fn check(&self, new: &Nickname, id: ClientId, origin: IpAddr) -> Result<(), Problem> {
         if new.is_another_guests(id) {
             return Err(format!("{new} is for the guest with that number. Please pick another name."));
         }
-        let alike = new.keys().iter().filter_map(|key| self.look_alikes.get(key));
-        let mut holders = alike.chain([new.folded()]).filter_map(|folded| self.holders.get(folded));
-        if let Some(holder) = holders.find(|holder| holder.id != id) {
-            let taken = format!("{} taken. Please pick another name.", confused(new, &holder.name));
-            return Err(if holder.origin == origin { taken + OLD_CONNECTION } else { taken });
+        let alike = new.keys().iter().filter_map(|key| self.holders.get(self.look_alikes.get(key)?));
+        if let Some(holder) = alike.into_iter().find(|holder| holder.id != id) {
+            let hint = if holder.origin == origin { OLD_CONNECTION } else { "" };
+            return Err(format!("{} taken. Please pick another name.{hint}", confused(new, &holder.name)));
         }
         let collides = |(until, kept): &&(Duration, Holder)| {
             *until > self.now && kept.origin != origin && kept.name.looks_like(new)
         };
-        let Some((until, kept)) = self.kept.iter().find(collides) else { return Ok(()) };
-        let (kept, seconds) = (confused(new, &kept.name), (*until - self.now).as_millis().div_ceil(1000));
-        Err(format!(
-            "{kept} kept for the address it was used from for another {seconds} s. Please pick another name."
-        ))
+        if let Some((until, kept)) = self.kept.iter().find(collides) {
+            let (kept, seconds) = (confused(new, &kept.name), (*until - self.now).as_millis().div_ceil(1000));
+            return Err(format!(
+                "{kept} kept for the address it was used from for another {seconds} s. Please pick another name."
+            ));
+        }
+        self.remove(old);
+        self.add(id, new.clone(), origin);
+        Ok(())
     }
 
     /// Keeps a name, in the place of the oldest where there are too many.
@@ -86,9 +83,8 @@ impl Names {
         let is_the_same = |old: &Holder| old.origin == holder.origin && old.name == holder.name;
         self.kept.retain(|(until, old)| *until > self.now && !is_the_same(old));
         let of_this_address = |(_, old): &(Duration, Holder)| old.origin == holder.origin;
-        let first = self.kept.iter().position(of_this_address);
         if self.kept.iter().filter(|kept| of_this_address(kept)).count() >= KEPT_FOR_ONE {
-            first.map(|first| self.kept.remove(first));
+            self.kept.iter().position(of_this_address).map(|first| self.kept.remove(first));
         } else if self.kept.len() >= KEPT_FOR_ALL {
             self.kept.pop_front();
         }

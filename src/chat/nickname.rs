@@ -11,23 +11,20 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, compose, is_combining_mark};
 use unicode_script::{Script, UnicodeScript};
 use unicode_security::general_security_profile::IdentifierType;
-use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection};
 use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
+use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
 use unicode_width::UnicodeWidthChar;
 
 /// A name that is made of these words would pass for the server or its operator, or make `[you -> NAME]` ambiguous,
 /// with or without those of [`BESIDE`]. `-`, `_`, accents and digits change nothing about that: `the_server`,
 /// `Chat-Server2`, `y0u`.
 const RESERVED: &str =
-    "admin administrator console everybody everyone moderator operator server sysop system you";
+    "administrator admin console everybody everyone moderator operator server sysop system you";
 const BESIDE: &str = "bot chat the";
 
-/// The keys of these words, and whether each is reserved.
-static WORDS: LazyLock<Vec<([String; 3], bool)>> = LazyLock::new(|| {
-    let reserved = RESERVED.split(' ').map(|word| (word, true));
-    let words = reserved.chain(BESIDE.split(' ').map(|word| (word, false)));
-    words.map(|(word, is_reserved)| (keys(word).map(|key| plain(&key)), is_reserved)).collect()
-});
+/// The keys of these words: of the reserved, and of those beside them.
+static WORDS: LazyLock<[Vec<[String; 3]>; 2]> =
+    LazyLock::new(|| [RESERVED, BESIDE].map(|words| words.split(' ').map(plain_keys).collect()));
 
 /// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am, Lao ho no
 /// and ho mo, Armenian yev.
@@ -49,19 +46,20 @@ pub(crate) struct Nickname(Arc<Forms>);
 struct Forms {
     shown: String,
     folded: Arc<str>,
-    /// `None` for the name that a guest gets: no other client can take one that looks like it anyway.
-    keys: Option<[Arc<str>; 3]>,
+    keys: [Arc<str>; 3],
 }
 
 impl Nickname {
     /// The longest name, in characters of its composed form (NFC).
     pub(crate) const MAX_CHARS: usize = 20;
 
-    /// The name that a client has until it picks one. Thousands may come at once, so nothing is looked up for it.
+    /// The name that a client has until it picks one.
     pub(crate) fn guest(id: ClientId) -> Nickname {
-        let shown = format!("guest{id}");
-        let folded = shown.as_str().into();
-        Nickname(Arc::new(Forms { shown, folded, keys: None }))
+        Nickname::new(format!("guest{id}"))
+    }
+
+    fn new(shown: String) -> Nickname {
+        Nickname(Arc::new(Forms { folded: fold(&shown).into(), keys: keys(&shown), shown }))
     }
 
     /// Takes `text` for a name, or says in one sentence which rule it breaks.
@@ -83,12 +81,10 @@ impl Nickname {
         if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) && !text.is_single_script() {
             return Err("a name cannot mix letters of different scripts.".to_owned());
         }
-        let keys = keys(&text);
-        if is_reserved(&text, &keys) {
+        if is_reserved(&text) {
             return Err("that name is reserved. Please pick another.".to_owned());
         }
-        let folded = fold(text.chars()).into();
-        Ok(Nickname(Arc::new(Forms { shown: text, folded, keys: Some(keys) })))
+        Ok(Nickname::new(text))
     }
 
     /// The name without its case, by which the list of names is sorted.
@@ -96,19 +92,19 @@ impl Nickname {
         &self.0.folded
     }
 
-    /// Names that share one of these look alike. A guest's first name has none: see [`Nickname::is_another_guests`].
-    pub(crate) fn keys(&self) -> &[Arc<str>] {
-        self.0.keys.as_ref().map_or(&[], |keys| &keys[..])
+    /// Names that share one of these look alike.
+    pub(crate) fn keys(&self) -> &[Arc<str>; 3] {
+        &self.0.keys
     }
 
     /// Whether one could be taken for the other. Names that differ only in case always can.
     pub(crate) fn looks_like(&self, other: &Nickname) -> bool {
-        self.folded() == other.folded() || self.keys().iter().any(|key| other.keys().contains(key))
+        self.keys().iter().any(|key| other.keys().contains(key))
     }
 
     /// Whether this name is `guestN` or looks like it.
     pub(crate) fn is_a_guests(&self) -> bool {
-        self.0.keys.is_none() || self.guest_numbers().next().is_some()
+        self.guest_numbers().next().is_some()
     }
 
     /// Whether this name is `guestN` or looks like it, with another number than that of `id`. Such a name belongs to
@@ -133,10 +129,13 @@ impl Nickname {
 /// key is of capitals, for T looks like the Cyrillic Т, and t does not look like т. It is not folded, so that Ali
 /// and All stay two names, and the blank keeps it from meeting the others.
 fn keys(name: &str) -> [Arc<str>; 3] {
-    let name = unpointed(name);
-    let (shown, folded) = (look(&name), look(&fold(name.chars())));
+    // The points of Arabic, Hebrew and Syriac one may write or leave out: محمد and مُحَمَّد are one name.
+    let scripts = [Script::Arabic, Script::Hebrew, Script::Syriac];
+    let is_point =
+        |c: char| is_combining_mark(c) && scripts.iter().any(|s| c.script_extension().contains_script(*s));
+    let name: String = name.chars().filter(|c| !is_point(*c)).collect();
     let capitals = format!(" {}", look(&name.to_uppercase()));
-    [fold(folded.chars()), fold(shown.chars()), capitals].map(Arc::from)
+    [fold(&look(&fold(&name))), fold(&look(&name)), capitals].map(Arc::from)
 }
 
 /// The skeleton, with the marks on each letter in one order: many terminals show them alike in any.
@@ -146,31 +145,20 @@ fn look(text: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Without the points of Arabic, Hebrew and Syriac, which one may write or leave out: محمد and مُحَمَّد are one name.
-fn unpointed(name: &str) -> String {
-    let scripts = [Script::Arabic, Script::Hebrew, Script::Syriac];
-    let is_point =
-        |c: char| is_combining_mark(c) && scripts.iter().any(|s| c.script_extension().contains_script(*s));
-    name.chars().filter(|c| !is_point(*c)).collect()
-}
-
 /// Folds the case. Through the upper case, because some letters have two lower ones (ς and σ, ſ and s). Turkish writes
 /// the lower case of İ as i.
-fn fold(chars: impl Iterator<Item = char>) -> String {
-    let folded: String = chars.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
-    folded.replace("i\u{307}", "i")
+fn fold(text: &str) -> String {
+    text.to_uppercase().chars().flat_map(char::to_lowercase).collect::<String>().replace("i\u{307}", "i")
 }
 
 fn is_allowed(c: char) -> bool {
     use IdentifierType::{Exclusion, Inclusion, Limited_Use, Recommended, Uncommon_Use};
-    let is_visible_letter = c.is_alphanumeric() && c.width() > Some(0);
+    let is_letter = c.is_alphanumeric() && c.width() > Some(0) && !is_combining_mark(c);
     match c.identifier_type() {
         _ if matches!(c, '-' | '_') || LETTERS_IN_USE.contains(&c) => true,
-        Some(Recommended | Inclusion | Uncommon_Use | Limited_Use) => {
-            is_visible_letter || is_combining_mark(c)
-        }
+        Some(Recommended | Inclusion | Uncommon_Use | Limited_Use) => is_letter || is_combining_mark(c),
         // Nobody writes these scripts today. Some of their marks show nothing.
-        Some(Exclusion) => is_visible_letter && !is_combining_mark(c),
+        Some(Exclusion) => is_letter,
         _ => false,
     }
 }
@@ -197,18 +185,18 @@ fn stray_mark(name: &str) -> Option<char> {
 /// Whether the mark is one of the letter's script. Those that Latin shares are for letters of many scripts, and on
 /// most of these there is little or nothing to see of them.
 fn is_of_its_script(mark: char, letter: char) -> bool {
-    let (marks, letters) = (mark.script_extension(), letter.script_extension());
-    let is_of_one = [marks, letters].iter().all(|scripts| !scripts.is_common() && !scripts.is_inherited());
-    is_of_one && !marks.contains_script(Script::Latin) && !marks.intersection(letters).is_empty()
+    let marks = mark.script_extension();
+    let is_of_one = letter.script() != Script::Common && !marks.contains_script(Script::Latin);
+    is_of_one && marks.contains_script(letter.script())
 }
 
 /// Whether the mark makes one character with the bare letter, though not with this one, which has a mark in another
 /// place: as in the Yoruba name Ọ̀ṣun.
 fn composes(mark: char, letter: char) -> bool {
-    let mut parts = letter.nfd();
-    let bare = parts.next().unwrap_or(letter);
     let place = canonical_combining_class(mark);
-    compose(bare, mark).is_some() && parts.all(|other| canonical_combining_class(other) != place)
+    let mut parts = letter.nfd();
+    parts.next().is_some_and(|bare| compose(bare, mark).is_some())
+        && parts.all(|other| canonical_combining_class(other) != place)
 }
 
 /// More than four marks in a row, or one twice, are a picture and no letter (UTS 39, 5.4). A mark that has a column of
@@ -224,38 +212,39 @@ fn pile_of_marks(name: &str) -> Option<&'static str> {
 
 /// The character itself, or, where a terminal would not show it or might obey it, words and its number.
 fn describe(c: char) -> String {
-    let number = format!("U+{:04X}", u32::from(c));
-    match c.identifier_type() {
-        _ if c == ' ' => "a blank".to_owned(),
-        _ if c.is_whitespace() || c == '\u{2800}' => format!("a blank ({number})"),
-        _ if c.is_control() => format!("a control character ({number})"),
-        Some(IdentifierType::Default_Ignorable) => format!("an invisible character ({number})"),
-        _ if is_combining_mark(c) => format!("a mark that does not belong there ({number})"),
-        _ if c.width() == Some(0) || matches!(c, '\u{fff9}'..='\u{fffb}') => {
-            format!("an invisible character ({number})")
+    let is_ignorable = c.identifier_type() == Some(IdentifierType::Default_Ignorable);
+    let kind = match c {
+        ' ' => return "a blank".to_owned(),
+        _ if c.is_whitespace() || c == '\u{2800}' => "a blank",
+        _ if c.is_control() => "a control character",
+        _ if is_combining_mark(c) && !is_ignorable => "a mark that does not belong there",
+        _ if is_ignorable || c.width() == Some(0) || matches!(c, '\u{fff9}'..='\u{fffb}') => {
+            "an invisible character"
         }
-        _ if c.script() == Script::Unknown => format!("the character {number}"),
-        _ => c.to_string(),
-    }
+        _ if c.script() == Script::Unknown => return format!("the character U+{:04X}", u32::from(c)),
+        _ => return c.to_string(),
+    };
+    format!("{kind} (U+{:04X})", u32::from(c))
 }
 
-/// Whether the name consists of [`RESERVED`] words, with its digits taken for the letters that they look like, or
-/// left out at the end, or everywhere.
-fn is_reserved(name: &str, keys_of_it: &[Arc<str>; 3]) -> bool {
+/// Whether the name consists of [`RESERVED`] words and those [`BESIDE`] them, with its digits taken for the letters that
+/// they look like, or left out at the end, or everywhere.
+fn is_reserved(name: &str) -> bool {
     let without_number = name.trim_end_matches(|c: char| c.is_numeric() || matches!(c, '-' | '_'));
     let letters: String = name.chars().filter(|c| !c.is_numeric()).collect();
-    let is_words =
-        |keys: &[Arc<str>; 3]| (0..3).any(|kind| is_made_of_words(&plain(&keys[kind]), kind, false));
-    is_words(keys_of_it)
-        || [without_number, &letters].iter().any(|rest| *rest != name && is_words(&keys(rest)))
+    [name, without_number, &letters].into_iter().any(|name| {
+        plain_keys(name).iter().enumerate().any(|(kind, key)| {
+            let without = |key: &str, words: &[[String; 3]]| {
+                words.iter().fold(key.to_owned(), |rest, word| rest.replace(&word[kind], ""))
+            };
+            let rest = without(key, &WORDS[0]);
+            rest != *key && without(&rest, &WORDS[1]).is_empty()
+        })
+    })
 }
 
-/// Whether `text`, from a key of one kind, is nothing but [`WORDS`] with one of the reserved among them.
-fn is_made_of_words(text: &str, kind: usize, found: bool) -> bool {
-    let goes_on = |(keys, is_reserved): &([String; 3], bool)| {
-        text.strip_prefix(&keys[kind]).is_some_and(|rest| is_made_of_words(rest, kind, found || *is_reserved))
-    };
-    if text.is_empty() { found } else { WORDS.iter().any(goes_on) }
+fn plain_keys(name: &str) -> [String; 3] {
+    keys(name).map(|key| plain(&key))
 }
 
 /// A key without marks, blanks, `-` and `_`, and all in small letters.

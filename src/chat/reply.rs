@@ -35,7 +35,10 @@ pub(crate) enum Reply {
     Operator(Arc<str>),
     /// The answer to `/help`, which has its own stars.
     Help,
-    /// The answer to a setting, or the goodbye.
+    /// The answers to two settings.
+    Echo(bool),
+    Timestamps(bool),
+    /// Something else that a client should know, such as the goodbye.
     Notice(String),
     /// The answer to a line that cannot be acted on.
     Problem(Problem),
@@ -58,7 +61,7 @@ impl Display for Reply {
                  *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.\n\
                  {here}"
             ),
-            Reply::List(here) => list(here, f),
+            Reply::List(here) => here.write(f, false),
             Reply::Joined(who) => write!(f, "*** {who} joined"),
             Reply::Left(who, None) => write!(f, "*** {who} left"),
             Reply::Left(who, Some(why)) => write!(f, "*** {who} left ({why})"),
@@ -70,28 +73,47 @@ impl Display for Reply {
             Reply::History(lines, now) => history(lines, *now, f),
             Reply::Operator(text) => write!(f, "*** [server] {text}"),
             Reply::Help => f.write_str(&help_for_clients()),
+            Reply::Echo(true) => f.write_str("*** Echo is on: your own lines come back to you."),
+            Reply::Echo(false) => f.write_str("*** Echo is off: your own lines do not come back to you."),
+            Reply::Timestamps(true) => f.write_str("*** Timestamps are on: each line begins with its time."),
+            Reply::Timestamps(false) => f.write_str("*** Timestamps are off."),
             Reply::Notice(text) => write!(f, "*** {text}"),
             Reply::Problem(problem) => write!(f, "!!! {problem}"),
         }
     }
 }
 
-/// In one line: as many names as fit, and how many more there are.
+/// In one line.
 impl Display for Here {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.write(f, true)
+    }
+}
+
+impl Here {
+    /// The names: in one line as many as fit 80 columns, or in lines of that width all of them. Then, how many more
+    /// there are.
+    fn write(&self, f: &mut Formatter<'_>, in_one_line: bool) -> fmt::Result {
         let more = |named| match self.count - named {
             0 => String::new(),
             unnamed => format!(" … and {unnamed} more"),
         };
-        let mut line = format!("*** {} here: ", self.count);
-        for (named, name) in self.names.iter().enumerate() {
-            let item = format!("{}{name}", if named == 0 { "" } else { ", " });
-            if line.width() + item.width() + more(named + 1).width() > COLUMNS {
-                return write!(f, "{line}{}", more(named));
+        let mut line = format!("*** {} here:", self.count);
+        for (i, name) in self.names.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            let is_last = i + 1 == self.names.len();
+            let after = if in_one_line { more(i + 1).width() } else { usize::from(!is_last) };
+            if line.width() + comma.len() + " ".len() + name.to_string().width() + after <= COLUMNS {
+                line += &format!("{comma} {name}");
+            } else if in_one_line {
+                return write!(f, "{line}{}", more(i));
+            } else {
+                writeln!(f, "{line}{comma}")?;
+                line = format!("***   {name}");
             }
-            line += &item;
         }
-        write!(f, "{line}{}", more(self.names.len()))
+        let unnamed = more(self.names.len());
+        write!(f, "{line}{}{unnamed}", if in_one_line || unnamed.is_empty() { "" } else { "\n***  " })
     }
 }
 
@@ -103,25 +125,6 @@ impl Reply {
             Reply::Said(_, text) | Reply::Acted(_, text) | Reply::Operator(text) => AROUND + text.len(),
             _ => AROUND,
         }
-    }
-}
-
-/// The names, in lines of at most 80 columns.
-fn list(here: &Here, f: &mut Formatter<'_>) -> fmt::Result {
-    let mut line = format!("*** {} here:", here.count);
-    for (i, name) in here.names.iter().enumerate() {
-        let comma = if i + 1 < here.names.len() { "," } else { "" };
-        let item = format!(" {name}{comma}");
-        if line.width() + item.width() > COLUMNS {
-            f.write_str(&line)?;
-            line = "\n***  ".to_owned();
-        }
-        line += &item;
-    }
-    f.write_str(&line)?;
-    match here.count - here.names.len() {
-        0 => Ok(()),
-        unnamed => write!(f, "\n***   … and {unnamed} more"),
     }
 }
 

@@ -102,11 +102,9 @@ impl Room {
         let member =
             Member { name: name.clone(), announced: false, echo: true, last_whisper: None, lines: 0 };
         self.members.insert(id, member);
-        let welcome = Asker(id).hear(Reply::Welcome(name, self.here(NAMES_IN_WELCOME)));
-        match self.history.is_empty() {
-            true => vec![welcome],
-            false => vec![self.recall(id, now), welcome],
-        }
+        let history = (!self.history.is_empty()).then(|| self.recall(now));
+        let welcome = Reply::Welcome(name, self.here(NAMES_IN_WELCOME));
+        history.into_iter().chain([welcome]).map(|reply| Asker(id).hear(reply)).collect()
     }
 
     /// Tells the others that a client has joined, if that has not been said. A client that ends before, without a word, is
@@ -129,11 +127,11 @@ impl Room {
     ) -> Option<Departed> {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
-        let is_announced = is_small && member.announced;
         self.names.remove(&member.name);
-        let to = match by_itself {
-            true => Some(if is_announced { Everyone } else { Only(id) }),
-            false => is_announced.then_some(EveryoneBut(id)),
+        let to = match (by_itself, is_small && member.announced) {
+            (true, true) => Some(Everyone),
+            (true, false) => Some(Only(id)),
+            (false, is_announced) => is_announced.then_some(EveryoneBut(id)),
         };
         let farewell = to.map(|to| to.hear(Reply::Left(member.name.clone(), reason)));
         Some((member, farewell))
@@ -141,56 +139,45 @@ impl Room {
 
     /// A client asks for something, `now`. Nothing comes of it if the client is not here any more.
     pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Moment) -> Vec<Delivery> {
-        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-        match request {
-            Request::Say(text) => self.speak(id, Reply::Said, text, now),
-            Request::Me(text) => self.speak(id, Reply::Acted, text, now),
-            Request::Msg { to, text } => match self.find(&to) {
-                Some(to) => self.whisper(id, to, text),
-                None => vec![problem(id, self.nobody_called(&to))],
-            },
-            Request::Misaddressed { to, perhaps } => match self.find(&perhaps) {
-                Some(_) => vec![problem(id, did_you_mean(&to, &perhaps))],
-                None => vec![problem(id, nobody_called(&to))],
+        self.answer(id, request, now).unwrap_or_else(|why| vec![problem(id, why)])
+    }
+
+    fn answer(&mut self, id: ClientId, request: Request, now: Moment) -> Result<Vec<Delivery>, Problem> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
+        let reply = match request {
+            Request::Say(text) => return Ok(self.speak(id, Reply::Said, text, now)),
+            Request::Me(text) => return Ok(self.speak(id, Reply::Acted, text, now)),
+            Request::Msg { to, text } => {
+                let to = self.find(&to).ok_or_else(|| self.nobody_called(&to))?;
+                return Ok(self.whisper(id, to, text));
+            }
+            Request::Misaddressed(typed, perhaps) => match self.find(&perhaps) {
+                Some(_) => return Err(did_you_mean(&typed, &perhaps)),
+                None => return Err(nobody_called(&typed)),
             },
             Request::Reply(text) => match member.last_whisper.clone() {
-                Some((to, _)) if self.members.contains_key(&to) => self.whisper(id, to, text),
-                Some((_, gone)) if self.find(&gone).is_some() => vec![problem(
-                    id,
-                    format!(
+                Some((to, _)) if self.members.contains_key(&to) => return Ok(self.whisper(id, to, text)),
+                Some((_, gone)) if self.find(&gone).is_some() => {
+                    return Err(format!(
                         "The {gone} who wrote to you has left. To write to the {gone} who is here: /msg {gone} TEXT"
-                    ),
-                )],
-                Some((_, gone)) => vec![problem(id, nobody_called(&gone.to_string()))],
-                None => vec![problem(id, "Nobody has written to you privately yet. Use /msg NAME TEXT.")],
+                    ));
+                }
+                Some((_, gone)) => return Err(nobody_called(&gone.to_string())),
+                None => return Err("Nobody has written to you privately yet. Use /msg NAME TEXT.".to_owned()),
             },
-            Request::Nick(new) => {
-                let renamed = self.rename(id, new);
-                vec![renamed.unwrap_or_else(|why| problem(id, why))]
-            }
-            Request::List => vec![Asker(id).hear(Reply::List(self.here(NAMES_IN_LIST)))],
+            Request::Nick(new) => return Ok(vec![self.rename(id, new)?]),
+            Request::List => Reply::List(self.here(NAMES_IN_LIST)),
             Request::Echo(on) => {
                 member.echo = on;
-                vec![notice(
-                    id,
-                    match on {
-                        true => "Echo is on: your own lines come back to you.",
-                        false => "Echo is off: your own lines do not come back to you.",
-                    },
-                )]
+                Reply::Echo(on)
             }
             // The audience adds the timestamps; the room only confirms.
-            Request::Timestamps(on) => vec![notice(
-                id,
-                match on {
-                    true => "Timestamps are on: each line begins with its time.",
-                    false => "Timestamps are off.",
-                },
-            )],
-            Request::History => vec![self.recall(id, now)],
-            Request::Slowed(how) => vec![notice(id, how)],
-            Request::Help => vec![Asker(id).hear(Reply::Help)],
-        }
+            Request::Timestamps(on) => Reply::Timestamps(on),
+            Request::History => self.recall(now),
+            Request::Slowed(how) => Reply::Notice(how),
+            Request::Help => Reply::Help,
+        };
+        Ok(vec![Asker(id).hear(reply)])
     }
 
     /// A member says something, in one of the two ways.
@@ -200,11 +187,11 @@ impl Room {
         let to = if member.echo { Everyone } else { EveryoneBut(id) };
         let line = way(member.name.clone(), text.clone());
         let mut deliveries = self.talk(to, line, now);
-        deliveries.extend(match text.trim().to_ascii_lowercase().as_str() {
-            "quit" | "exit" => Some(notice(id, "To leave, type /quit.")),
-            "help" => Some(notice(id, "For the commands, type /help.")),
-            _ => None,
-        });
+        match text.trim().to_ascii_lowercase().as_str() {
+            "quit" | "exit" => deliveries.push(notice(id, "To leave, type /quit.")),
+            "help" => deliveries.push(notice(id, "For the commands, type /help.")),
+            _ => {}
+        }
         deliveries
     }
 
@@ -225,15 +212,14 @@ impl Room {
         vec![to.hear(line)]
     }
 
-    fn recall(&self, id: ClientId, now: Moment) -> Delivery {
-        Asker(id).hear(Reply::History(self.history.iter().cloned().collect(), now))
+    fn recall(&self, now: Moment) -> Reply {
+        Reply::History(self.history.iter().cloned().collect(), now)
     }
 
     /// Both are here. The recipient gets it first, so that the author's copy means that it was delivered.
     fn whisper(&mut self, from: ClientId, to: ClientId, text: Arc<str>) -> Vec<Delivery> {
-        let (Some(author), Some(recipient)) = (self.name(from).cloned(), self.name(to).cloned()) else {
-            return Vec::new();
-        };
+        let name = |id| self.members.get(&id).map(|member| member.name.clone());
+        let (Some(author), Some(recipient)) = (name(from), name(to)) else { return Vec::new() };
         // A note to oneself is nothing to reply to.
         if let Some(member) = self.members.get_mut(&to).filter(|_| from != to) {
             member.last_whisper = Some((from, author.clone()));
@@ -251,7 +237,7 @@ impl Room {
     fn rename(&mut self, id: ClientId, new: Nickname) -> Result<Delivery, Problem> {
         let Some(member) = self.members.get_mut(&id) else { return Err(nobody_called(&new.to_string())) };
         let old = member.name.clone();
-        if new.to_string() == old.to_string() {
+        if new == old {
             return Err(format!("You are {old} already."));
         }
         self.names.change(&old, &new)?;
@@ -269,10 +255,6 @@ impl Room {
         self.members.get(&id)
     }
 
-    fn name(&self, id: ClientId) -> Option<&Nickname> {
-        self.member(id).map(|member| &member.name)
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.members.len()
     }
@@ -281,12 +263,9 @@ impl Room {
     /// less than four letters, one).
     fn nobody_called(&self, name: &Nickname) -> Problem {
         let slips = if name.folded().chars().count() < 4 { 1 } else { 2 };
-        let length = name.folded().len();
-        let is_as_long = |known: &&Nickname| known.folded().len().abs_diff(length) <= 4 * slips;
-        let known = self.names.iter().take(MOST_COMPARED).filter(is_as_long);
+        let known = self.names.iter().take(MOST_COMPARED);
         let near = known.map(|known| (strsim::osa_distance(known.folded(), name.folded()), known));
-        let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
-        match nearest {
+        match near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance) {
             Some((_, nearest)) => did_you_mean(&name.to_string(), nearest),
             None => nobody_called(&name.to_string()),
         }
