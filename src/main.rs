@@ -1,12 +1,11 @@
 //! The program: understand the arguments, start the log, catch the signals, run the server.
 
-use chat_server::operator::arguments::Arguments;
-use chat_server::operator::console::{self, Console};
-use chat_server::operator::{invitation, log as logging};
+use chat_server::operator::arguments::{Arguments, blame};
+use chat_server::operator::{console::Console, invitation, log as logging};
 use chat_server::{Server, Stopper};
 use log::{Level, info, log_enabled, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::{self, IsTerminal, Write, stderr};
+use std::io::{self, IsTerminal, Write, stderr, stdin};
 use std::process::{ExitCode, exit};
 use std::time::{Duration, Instant};
 
@@ -20,42 +19,28 @@ const INTERRUPTED: i32 = 130;
 const ONE_SIGNAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read() {
-        Ok(arguments) => arguments,
-        Err(sentence) => return fail(USAGE, &sentence),
-    };
-    let variables = arguments.variables.clone();
-    if let Err(error) = logging::start(arguments.log_level, arguments.log_file.as_deref()) {
-        let path = arguments.log_file.unwrap_or_default();
-        let sentence = format!("cannot log to {}: {error}; choose another --log-file", path.display());
-        return fail(1, &variables.blame(sentence));
-    }
-    let ended = serve(arguments);
-    logging::finish();
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = if error.kind() == io::ErrorKind::InvalidInput { USAGE } else { 1 };
-            fail(code, &variables.blame(error.to_string()))
-        }
-    }
+    let ended = Arguments::read().and_then(serve);
+    log::logger().flush(); // The last lines are written, but that takes a second or two at most.
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    let _ = writeln!(stderr(), "chat-server: {}", blame(&error.to_string()));
+    ExitCode::from(if error.kind() == io::ErrorKind::InvalidInput { USAGE } else { 1 })
 }
 
 /// Runs the server until a signal ends it.
 fn serve(arguments: Arguments) -> io::Result<()> {
+    logging::start(arguments.log_level, arguments.log_file.as_deref())?;
     raise_descriptor_limit();
     let allow = arguments.config.allow.clone();
     let mut server = Server::bind(arguments.config)?;
     stop_on_signals(server.stopper())?;
 
     announce("Chat server started...");
-    for address in server.addresses() {
-        announce(&format!("Listening on {address}"));
-    }
-    for line in invitation::lines(server.addresses(), &allow) {
+    let listening = server.addresses().iter().map(|address| format!("Listening on {address}"));
+    for line in listening.chain(invitation::lines(server.addresses(), &allow)) {
         announce(&line);
     }
-    if arguments.console || console::is_attended() {
+    // A terminal may be in use by another program for now: a server in the background can come to the foreground later.
+    if arguments.console || stdin().is_terminal() {
         let chat_is_in_the_log = stderr().is_terminal() && log_enabled!(Level::Info);
         server.attach(Console::open(!chat_is_in_the_log)?);
         announce("Type to take part, /help for the operator's commands.");
@@ -69,7 +54,7 @@ fn serve(arguments: Arguments) -> io::Result<()> {
 /// shell and one from the kernel, so that a signal soon after the first does not count.
 fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
     let mut first = None;
-    let caught = ctrlc::set_handler(move || match first {
+    let handler = move || match first {
         None => {
             first = Some(Instant::now());
             info!("shutting down; another signal, a second from now or later, ends it at once");
@@ -77,8 +62,8 @@ fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
         }
         Some(first) if first.elapsed() >= ONE_SIGNAL => exit(INTERRUPTED),
         Some(_) => {}
-    });
-    caught.map_err(|error| io::Error::other(format!("cannot catch signals: {error}")))
+    };
+    ctrlc::set_handler(handler).map_err(io::Error::other)
 }
 
 /// One descriptor per client: the usual soft limit of 1,024 is for programs that still use `select(2)`.
@@ -98,9 +83,4 @@ fn announce(line: &str) {
     } else {
         let _ = writeln!(stderr(), "{line}");
     }
-}
-
-fn fail(code: u8, sentence: &str) -> ExitCode {
-    let _ = writeln!(stderr(), "chat-server: {sentence}");
-    ExitCode::from(code)
 }

@@ -97,7 +97,7 @@ impl Admission {
             max_per_ip: config.max_per_ip,
             rate: config.rate,
             burst: config.burst,
-            allow: config.allowed(),
+            allow: config.allow.clone(),
             taken: Arc::default(),
             bans: Arc::default(),
         }
@@ -105,7 +105,7 @@ impl Admission {
 
     /// Takes a place for a client that comes from `address` `now`, or says why it gets none.
     pub(crate) fn admit(&self, address: IpAddr, now: Instant) -> Result<Permit, Refusal> {
-        if !self.allow.iter().any(|net| net.contains(address)) {
+        if !self.allow.iter().any(|allow| allow.contains(address)) {
             return Err("your address may not connect to this server");
         }
         if self.is_banned(address) {

@@ -187,7 +187,7 @@ mod tests {
     fn an_address_that_cannot_be_had_is_named_with_advice() {
         let taken = bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let address = taken.local_addr().unwrap();
-        let sentence = bind_all(&[address.into()]).unwrap_err().to_string();
+        let sentence = bind_all(&[Listen { addresses: vec![address] }]).unwrap_err().to_string();
         assert!(
             sentence.starts_with(&format!("cannot listen on {address}: the address is in use;")),
             "{sentence}"

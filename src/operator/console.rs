@@ -46,12 +46,8 @@ impl Console {
         thread::Builder::new().name("console".to_owned()).spawn(move || {
             let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
             while let Ok(Some(line)) = keyboard.next_line() {
-                if typed
-                    .send(line.whole(MAX_LINE).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                    .is_err()
-                {
-                    return;
-                }
+                let text = line.whole(MAX_LINE).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+                let Ok(()) = typed.send(text) else { return };
             }
         })?;
         Ok(Console { lines, screen, shows_chat })
@@ -74,18 +70,6 @@ impl Console {
     }
 }
 
-/// Whether stdin is a terminal. It may be in use by another program for now: a server in the background can come to the
-/// foreground later.
-pub fn is_attended() -> bool {
-    io::stdin().is_terminal()
-}
-
-/// Whether the terminal belongs to this program, not to the shell that put it into the background. A terminal that does
-/// not control this session (the call fails) knows no background.
-fn is_in_foreground() -> bool {
-    tcgetpgrp(io::stdin()).map_or(true, |foreground| foreground == getpgrp())
-}
-
 /// Stdin, but a terminal only while it is ours: reading from it in the background would stop the whole server (SIGTTIN).
 #[derive(Debug)]
 struct ForegroundStdin;
@@ -95,7 +79,8 @@ impl Read for ForegroundStdin {
         let stdin = io::stdin();
         while stdin.is_terminal() {
             let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
-            if is_in_foreground() {
+            // A terminal that does not control this session (the call fails) knows no background.
+            if tcgetpgrp(&stdin).map_or(true, |foreground| foreground == getpgrp()) {
                 break;
             }
             thread::sleep(BACKGROUND_PAUSE);

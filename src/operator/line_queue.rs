@@ -4,7 +4,7 @@
 //! [`LineQueue`] only takes whole lines, and a thread of its own writes them and may wait as long as it likes. When the
 //! queue is full, lines are lost, and when it moves again a line says how many.
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,14 +47,35 @@ impl LineQueue {
     /// The thread cannot be started.
     pub(crate) fn start(
         thread: &str,
-        destination: impl Write + Send + 'static,
+        mut destination: impl Write + Send + 'static,
         changed: impl Fn(Option<&io::Error>) + Send + 'static,
     ) -> io::Result<LineQueue> {
-        let (queue, lines) = bounded(MAX_LINES);
+        let (queue, entries) = bounded(MAX_LINES);
         let counts = Arc::<Counts>::default();
-        let writer = Writer { destination, changed, is_failing: false, counts: counts.clone() };
-        thread::Builder::new().name(thread.to_owned()).spawn(move || writer.run(&lines))?;
-        Ok(LineQueue { queue, counts })
+        let queue = LineQueue { queue, counts: counts.clone() };
+        let write = move || {
+            let mut is_failing = false;
+            for entry in entries {
+                let Entry::Line(mut line) = entry else { continue };
+                counts.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                let lost = counts.lost_lines.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    let start = if is_failing { "\n" } else { "" }; // It may have been half a line.
+                    let said = format!("{start}[{lost} lines could not be written here and are lost]\n");
+                    line.splice(0..0, said.into_bytes());
+                }
+                // A full disk or a closed pipe: the line is lost, and the next one may find things better.
+                let written = destination.write_all(&line).and_then(|()| destination.flush());
+                if written.is_err() {
+                    counts.lost_lines.fetch_add(lost + 1, Ordering::Relaxed);
+                }
+                if mem::replace(&mut is_failing, written.is_err()) != is_failing {
+                    changed(written.as_ref().err());
+                }
+            }
+        };
+        thread::Builder::new().name(thread.to_owned()).spawn(write)?;
+        Ok(queue)
     }
 
     /// Takes one line, with its line break. Never waits and never fails.
@@ -76,46 +97,10 @@ impl LineQueue {
     }
 }
 
-/// The thread behind a [`LineQueue`].
-struct Writer<W, C> {
-    destination: W,
-    changed: C,
-    /// The last line could not be written, or not all of it.
-    is_failing: bool,
-    counts: Arc<Counts>,
-}
-
-impl<W: Write, C: Fn(Option<&io::Error>)> Writer<W, C> {
-    fn run(mut self, entries: &Receiver<Entry>) {
-        for entry in entries {
-            let Entry::Line(line) = entry else { continue };
-            self.counts.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
-            let lost = self.counts.lost_lines.swap(0, Ordering::Relaxed);
-            // A full disk or a closed pipe: the line is lost, and the next one may find things better.
-            let written = self.write(lost, &line);
-            if written.is_err() {
-                self.counts.lost_lines.fetch_add(lost + 1, Ordering::Relaxed);
-            }
-            if mem::replace(&mut self.is_failing, written.is_err()) != self.is_failing {
-                (self.changed)(written.as_ref().err());
-            }
-        }
-    }
-
-    fn write(&mut self, lost: usize, line: &[u8]) -> io::Result<()> {
-        if lost > 0 {
-            let after_half_a_line = if self.is_failing { "\n" } else { "" };
-            let lost = format!("{after_half_a_line}[{lost} lines could not be written here and are lost]\n");
-            self.destination.write_all(lost.as_bytes())?;
-        }
-        self.destination.write_all(line)?;
-        self.destination.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossbeam_channel::Receiver;
     use std::sync::atomic::AtomicBool;
 
     /// A terminal that can be stopped: it shows a line for each token that it gets.

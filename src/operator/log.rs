@@ -6,11 +6,11 @@
 
 use super::line_queue::LineQueue;
 use log::{LevelFilter, error, warn};
-use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, ThreadPadding, WriteLogger};
+use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, WriteLogger};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{mem, panic};
 use time::macros::format_description;
 
@@ -32,21 +32,18 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Trace)
         .set_thread_mode(ThreadLogMode::Names)
-        .set_thread_padding(ThreadPadding::Off)
         .set_location_level(LevelFilter::Off);
     // The offset from UTC stays what it is now, and every line has it. Without a known time zone it is +00:00.
     let _ = config.set_time_offset_to_local();
     let config = config.build();
 
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut loggers: Vec<Box<dyn SharedLogger>> = Vec::new();
-    let mut add = |queue, colours| {
-        let destination = Destination { line: Vec::new(), colours, queue };
-        loggers.push(WriteLogger::new(level, config.clone(), destination));
+    let logger = |queue, colours| -> Box<dyn SharedLogger> {
+        WriteLogger::new(level, config.clone(), Destination { line: Vec::new(), colours, queue })
     };
-    add(LineQueue::start("log-stderr", io::stderr(), |_| {})?, colours);
+    let mut loggers = vec![logger(LineQueue::start("log-stderr", io::stderr(), |_| {})?, colours)];
     if let Some(path) = file {
-        add(log_file(path)?, false);
+        loggers.push(logger(log_file(path)?, false));
     }
     CombinedLogger::init(loggers).map_err(io::Error::other)?;
 
@@ -57,19 +54,15 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
 
 /// A queue to the file. The other log says when the file cannot be written, and when it can again.
 fn log_file(path: &Path) -> io::Result<LineQueue> {
-    let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path)?;
-    let path = PathBuf::from(path);
+    let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path);
+    let path = path.display().to_string();
+    let file = file.map_err(|error| {
+        io::Error::other(format!("cannot log to {path}: {error}; choose another --log-file"))
+    })?;
     LineQueue::start("log-file", file, move |failure| match failure {
-        Some(error) => {
-            error!("the log file {} cannot be written: {error}; lines for it are lost", path.display())
-        }
-        None => warn!("the log file {} is written again; it says how many lines are lost", path.display()),
+        Some(error) => error!("the log file {path} cannot be written: {error}; lines for it are lost"),
+        None => warn!("the log file {path} is written again; it says how many lines are lost"),
     })
-}
-
-/// Waits until all log lines are written, but for a second or two at most.
-pub fn finish() {
-    log::logger().flush();
 }
 
 /// Collects the pieces of a line that simplelog writes.
@@ -101,10 +94,7 @@ impl Write for Destination {
 fn paint(line: Vec<u8>) -> Vec<u8> {
     let text = String::from_utf8_lossy(&line);
     let colours = [("[ERROR]", 31), ("[WARN]", 33), ("[INFO]", 32), ("[DEBUG]", 36), ("[TRACE]", 35)];
-    match colours.iter().find(|(level, _)| text.split(' ').nth(2) == Some(level)) {
-        Some((level, colour)) => {
-            text.replacen(level, &format!("\x1b[{colour}m{level}\x1b[0m"), 1).into_bytes()
-        }
-        None => line,
-    }
+    let coloured = colours.iter().find(|(level, _)| text.split(' ').nth(2) == Some(level));
+    let Some((level, colour)) = coloured else { return line };
+    text.replacen(level, &format!("\x1b[{colour}m{level}\x1b[0m"), 1).into_bytes()
 }

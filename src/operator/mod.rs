@@ -14,19 +14,18 @@ use unicode_width::UnicodeWidthStr;
 /// The width of the narrowest usual terminal.
 const COLUMNS: usize = 80;
 
-/// A list behind `start`, broken between its items into lines of at most `width` columns.
-fn list_in_lines(start: &str, items: &[String], width: usize) -> String {
-    let indent = if start.starts_with("***") { "***  " } else { "  " };
-    let (mut text, mut column) = (start.to_owned(), start.width());
-    for (at, item) in items.iter().enumerate() {
-        let comma = if at + 1 < items.len() { "," } else { "" };
-        let mut gap = " ".to_owned();
-        if column + 1 + item.width() + comma.len() > width {
-            gap = format!("\n{indent}");
-            column = 0;
+/// A text, broken at blanks into lines of at most `width` columns.
+fn wrapped(text: &str, width: usize) -> String {
+    let indent = if text.starts_with("***") { "***  " } else { "  " };
+    let (mut lines, mut column) = (String::new(), 0);
+    for word in text.split_inclusive(' ') {
+        if column + word.trim_end().width() > width {
+            lines.pop(); // The blank before it.
+            lines += &format!("\n{indent}");
+            column = indent.len();
         }
-        column += gap.trim_start_matches('\n').len() + item.width() + comma.len();
-        text += &format!("{gap}{item}{comma}");
+        lines += word;
+        column += word.width();
     }
-    text
+    lines
 }

@@ -2,23 +2,18 @@
 //!
 //! An order only looks at the room. The dispatcher, which owns it, carries out the [`Effect`]s.
 
-use super::console::Typed;
-use super::{COLUMNS, list_in_lines};
-use crate::audience::Audience;
+use super::{COLUMNS, console::Typed, wrapped};
+use crate::audience::{Audience, Connection};
 use crate::chat::command::{Order, help_for_the_operator};
-use crate::chat::{
-    ClientId, Problem,
-    nickname::Nickname,
-    room::{Member, Room},
-};
+use crate::chat::nickname::Nickname;
+use crate::chat::room::{Member, Room};
+use crate::chat::{ClientId, Problem};
 use crate::config::parse_net;
-use crate::guard::{
-    admission::Admission,
-    text::{printable, visible},
-};
+use crate::guard::admission::Admission;
+use crate::guard::text::{printable, visible};
 use ipnet::IpNet;
 use log::info;
-use std::{iter, sync::Arc};
+use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
 /// The reason that clients are told when a ban sends them away.
@@ -28,9 +23,6 @@ pub(crate) const BANNED: &str = "banned";
 /// has two lines.
 const HEADING: &str = "***    id name                 address                    here   lines  backlog";
 const NAME: usize = 20;
-
-/// How many names an answer spells out.
-const MOST_NAMES: usize = 20;
 
 /// Something for the dispatcher to do.
 pub(crate) enum Effect {
@@ -51,32 +43,27 @@ pub(crate) struct Orders<'a> {
 impl Orders<'_> {
     /// Understands one line from the console.
     pub(crate) fn obey(&self, line: Typed) -> Vec<Effect> {
-        let order = match line.map(|line| Order::parse(&printable(&line), &visible(&line))) {
-            Ok(None) => return Vec::new(),
-            Ok(Some(Ok(order))) => order,
-            Ok(Some(Err(problem))) | Err(problem) => return vec![Effect::Show(format!("!!! {problem}"))],
-        };
-        let show = match order {
-            Order::Say(text) => return vec![Effect::Say(text)],
-            Order::Stop => return vec![Effect::Stop],
-            Order::Kick(name, reason) => match self.find(&name) {
-                Some(id) => {
-                    let shown = Effect::Show(format!("*** {name} has been sent away."));
-                    return vec![Effect::Kick(id, reason), shown];
-                }
-                None => format!("!!! No one here is called \"{name}\"."),
-            },
-            Order::Ban(whom) => return self.ban(&whom),
-            Order::Unban(whom) => self.unban(&whom),
-            Order::Bans => {
-                let bans: Vec<_> = self.admission.bans().iter().map(ToString::to_string).collect();
-                let colon = if bans.is_empty() { "" } else { ":" };
-                list_in_lines(&format!("*** {} banned{colon}", bans.len()), &bans, COLUMNS)
+        self.effects(line).unwrap_or_else(|problem| vec![Effect::Show(format!("!!! {problem}"))])
+    }
+
+    fn effects(&self, line: Typed) -> Result<Vec<Effect>, Problem> {
+        let line = line?;
+        let Some(order) = Order::parse(&printable(&line), &visible(&line)) else { return Ok(Vec::new()) };
+        let show = match order? {
+            Order::Say(text) => return Ok(vec![Effect::Say(text)]),
+            Order::Stop => return Ok(vec![Effect::Stop]),
+            Order::Kick(name, reason) => {
+                let id = self.find(&name).ok_or_else(|| format!("No one here is called \"{name}\"."))?;
+                let shown = Effect::Show(format!("*** {name} has been sent away."));
+                return Ok(vec![Effect::Kick(id, reason), shown]);
             }
+            Order::Ban(whom) => return self.ban(&whom),
+            Order::Unban(whom) => self.unban(&whom)?,
+            Order::Bans => counted("banned", &self.admission.bans()),
             Order::List => self.list(),
             Order::Help => help_for_the_operator(),
         };
-        vec![Effect::Show(show)]
+        Ok(vec![Effect::Show(show)])
     }
 
     fn find(&self, name: &str) -> Option<ClientId> {
@@ -86,34 +73,30 @@ impl Orders<'_> {
         Nickname::parse(name).ok().and_then(|name| self.room.find(&name))
     }
 
+    fn here(&self) -> impl Iterator<Item = (&Connection, &Member)> {
+        self.audience.present().filter_map(|connection| Some((connection, self.room.member(connection.id)?)))
+    }
+
     fn list(&self) -> String {
         let mut list = format!("*** {} here\n{HEADING}", self.room.len());
-        for connection in self.audience.present() {
-            let (id, peer) = (connection.id.to_string(), connection.peer.to_string());
-            let Some(Member { name, lines, .. }) = self.room.member(connection.id) else { continue };
-            let name = name.to_string();
+        for (connection, member) in self.here() {
             let seconds = connection.since.elapsed().as_secs();
             let stay = format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-            let numbers = format!("{stay:>9} {lines:>7} {:>8}", connection.backlog());
-            list += &row(&id, &name, &peer, &numbers);
+            let numbers = format!("{stay:>9} {:>7} {:>8}", member.lines, connection.backlog());
+            list += &row(connection.id, &member.name.to_string(), &connection.peer.to_string(), &numbers);
         }
         list
     }
 
-    fn ban(&self, whom: &str) -> Vec<Effect> {
-        let net = match parse_net(whom).map_or_else(|| self.address_of(whom), Ok) {
-            Ok(net) => net,
-            Err(problem) => return vec![Effect::Show(format!("!!! {problem}"))],
-        };
+    fn ban(&self, whom: &str) -> Result<Vec<Effect>, Problem> {
+        let net = parse_net(whom).map_or_else(|| self.address_of(whom), Ok)?;
         self.admission.ban(net);
         info!("the operator banned {net}");
-        let sent_away = self.from(net);
-        let colon = if sent_away.is_empty() { "." } else { ":" };
-        let start = format!("*** {} sent away{colon}", sent_away.len());
-        let who = list_in_lines(&start, &names_of(&sent_away), COLUMNS);
-        let shown = Effect::Show(format!("*** {net} is banned. /unban {net} lets them in again.\n{who}"));
-        let kicks = sent_away.iter().map(|(id, _)| Effect::Kick(*id, Some(BANNED.into())));
-        iter::once(shown).chain(kicks).collect()
+        let (ids, names): (Vec<_>, Vec<_>) = self.from(net).unzip();
+        let sent_away = counted("sent away", &names);
+        let shown = format!("*** {net} is banned. /unban {net} lets them in again.\n{sent_away}");
+        let kicks = ids.into_iter().map(|id| Effect::Kick(id, Some(BANNED.into())));
+        Ok([Effect::Show(shown)].into_iter().chain(kicks).collect())
     }
 
     /// The address of one client, if it is nobody else's: a ban by name must not reach a whole classroom.
@@ -122,56 +105,47 @@ impl Orders<'_> {
         let connection =
             connection.ok_or_else(|| format!("\"{name}\" is no address, no network and no one here."))?;
         let address = connection.peer.ip();
-        let mut others = self.from(address.into());
-        others.retain(|(id, _)| *id != connection.id);
-        match names_of(&others).split_last() {
-            None => Ok(address.into()),
-            Some((last, [])) => Err(last.clone()),
-            Some((last, first)) => Err(format!("{} and {last}", first.join(", "))),
+        let others = self.from(address.into()).filter(|(id, _)| *id != connection.id);
+        let others: Vec<_> = others.map(|(_, name)| name).collect();
+        if others.is_empty() {
+            return Ok(address.into());
         }
-        .map_err(|others| {
-            format!("{address} is also the address of {others}. /ban {address} sends all of them away.")
-        })
+        let others = others.join(" and ");
+        Err(format!("{address} is also the address of {others}. /ban {address} sends all of them away."))
     }
 
     /// Everyone here who comes from there.
-    fn from(&self, net: IpNet) -> Vec<(ClientId, String)> {
-        let from_there = self.audience.present().filter(|connection| net.contains(&connection.peer.ip()));
-        let named = from_there.map(|connection| {
-            let name = self.room.member(connection.id).map(|member| member.name.to_string());
-            (connection.id, name.unwrap_or_default())
-        });
-        named.collect()
+    fn from(&self, net: IpNet) -> impl Iterator<Item = (ClientId, String)> {
+        let from_there = self.here().filter(move |(connection, _)| net.contains(&connection.peer.ip()));
+        from_there.map(|(connection, member)| (connection.id, member.name.to_string()))
     }
 
-    fn unban(&self, whom: &str) -> String {
+    fn unban(&self, whom: &str) -> Result<String, Problem> {
         match parse_net(whom) {
-            Some(net) if self.admission.unban(net) => format!("*** {net} may come in again."),
-            Some(net) => format!("!!! {net} is not banned. /bans lists who is."),
-            None => format!("!!! \"{whom}\" is no address and no network. /bans lists who is banned."),
+            Some(net) if self.admission.unban(net) => Ok(format!("*** {net} may come in again.")),
+            Some(net) => Err(format!("{net} is not banned. /bans lists who is.")),
+            None => Err(format!("\"{whom}\" is no address and no network. /bans lists who is banned.")),
         }
     }
 }
 
 /// One client's row, or two where one would be wider than the screen.
-fn row(id: &str, name: &str, peer: &str, numbers: &str) -> String {
+fn row(id: ClientId, name: &str, peer: &str, numbers: &str) -> String {
     let blanks = " ".repeat(NAME.saturating_sub(name.width()));
-    let row = format!("*** {id:>5} {name}{blanks} {peer:<21} {numbers}");
-    if row.width() <= COLUMNS {
-        return format!("\n{row}");
+    let row = format!("\n*** {id:>5} {name}{blanks} {peer:<21} {numbers}");
+    if row.trim_start().width() <= COLUMNS {
+        return row;
     }
-    let width = COLUMNS.saturating_sub("***  ".len() + numbers.len());
-    format!("\n*** {id:>5} {name}\n*** {peer:>width$} {numbers}")
+    format!("\n*** {id:>5} {name}\n*** {peer:>48} {numbers}")
 }
 
-/// The names, but not all of a crowd.
-fn names_of(clients: &[(ClientId, String)]) -> Vec<String> {
-    let more = clients.len().saturating_sub(MOST_NAMES);
-    let mut names: Vec<_> = clients.iter().map(|(_, name)| name.clone()).take(MOST_NAMES).collect();
-    if more > 0 {
-        names.push(format!("{more} more"));
+/// How many there are, and all of them.
+fn counted(what: &str, items: &[impl ToString]) -> String {
+    if items.is_empty() {
+        return format!("*** 0 {what}.");
     }
-    names
+    let all: Vec<_> = items.iter().map(ToString::to_string).collect();
+    wrapped(&format!("*** {} {what}: {}", all.len(), all.join(", ")), COLUMNS)
 }
 
 #[cfg(test)]
@@ -181,7 +155,7 @@ mod tests {
     #[test]
     fn a_row_fits_80_columns_and_its_heading() {
         let numbers = format!("{:>9} {:>7} {:>8}", "99:59:59", 1_234_567, 262_144);
-        let usual = row("1", "alice", "192.168.100.200:65535", &numbers);
+        let usual = row(ClientId(1), "alice", "192.168.100.200:65535", &numbers);
         assert_eq!(usual.lines().count(), 2, "{usual}"); // It begins with a line break.
         assert_eq!(usual.lines().nth(1).unwrap().width(), HEADING.len());
         for (name, peer) in [
@@ -189,7 +163,7 @@ mod tests {
             ("漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字", "192.168.100.200:65535"),
             ("漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字", "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"),
         ] {
-            let rows = row("123456", name, peer, &numbers);
+            let rows = row(ClientId(123_456), name, peer, &numbers);
             assert_eq!(rows.lines().count(), 3, "{rows}");
             assert!(rows.lines().all(|line| line.width() <= COLUMNS), "{rows}");
         }
