@@ -116,7 +116,8 @@ fn the_pages_do_not_excuse_figures_that_are_new() {
 
 #[test]
 fn a_figure_that_was_not_measured_is_noticed() {
-    let results = Results(rows("| flood | 10 | ours | 6,000,000 (5–7) | 0.1 | 0.2 |\n| ours | 3 | 0 | 14.5 |\n"));
+    let results =
+        Results(rows("| flood | 10 | ours | 6,000,000 (5–7) | 0.1 | 0.2 |\n| ours | 3 | 0 | 14.5 |\n"));
     let table = |cell: &str| format!("text\n\n| x | chat-server | tokio |\n|---|---|---|\n| {cell} |\n");
     let compare = |cell: &str| compare(&table(cell), &results);
     assert_eq!(compare("10 clients | **6.00 M** | –"), (2, vec![]));
