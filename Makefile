@@ -6,7 +6,7 @@ help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: ## build for release and start the server; flags in ARGS: make run ARGS="--listen 127.0.0.1:0"
-	@cargo run --release --locked --quiet -- $(ARGS)
+	@cargo run --release --locked -- $(ARGS)
 
 test: ## run all tests; those that need a netcat that is not installed are reported as ignored
 	@# Most tests wait for something most of the time, so more of them run at once than there are cores.
@@ -49,8 +49,8 @@ size: ## count the lines of src without its guide, tests, comments and blanks
 	@find src -name '*.rs' ! -name tests.rs ! -path 'src/guide/*' | xargs awk 'FNR == 1 { t = 0 } /^\#\[cfg\(test\)\]/ { t = 1 } !t && NF && $$1 !~ /^\/\// { n++ } END { print n }'
 
 demo: ## watch three people chat through netcat with a server on a free port
-	@cargo build --release --locked --quiet --target-dir target
-	@sh tests/demo.sh target/release/chat-server
+	@# As cargo's runner the script is told where cargo has put the program.
+	@cargo run --release --locked --config 'target."cfg(all())".runner = ["sh", "tests/demo.sh"]'
 
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .

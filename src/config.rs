@@ -3,6 +3,7 @@
 //! and the range.
 
 use clap::{Args, FromArgMatches};
+use if_addrs::IfAddr;
 use ipnet::IpNet;
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -25,8 +26,8 @@ const LINES_IN_BACKLOG: usize = 4;
 #[derive(Args, Clone, Debug)]
 pub struct Config {
     /// Where to listen; can be given several times, and port 0 picks a free port [default: all addresses, port 12345]
-    #[arg(long, value_name = "ADDR", env = "CHAT_LISTEN", value_delimiter = ',', value_parser = address)]
-    pub listen: Vec<SocketAddr>,
+    #[arg(long, value_name = "ADDR", env = "CHAT_LISTEN", value_delimiter = ',')]
+    pub listen: Vec<Listen>,
 
     /// How many clients at once; the next one is told so and closed
     #[arg(long, value_name = "N", env = "CHAT_MAX_CLIENTS", default_value_t = 4096,
@@ -38,7 +39,8 @@ pub struct Config {
         value_parser = number(0_usize..=1_000_000), allow_negative_numbers = true)]
     pub max_per_ip: usize,
 
-    /// From where clients may connect, or "any"; can be given several times [default: this machine and local networks]
+    /// Who may connect: networks, "local" for this machine and local networks, "any" for everyone; can be given several
+    /// times [default: local]
     #[arg(long, value_name = "NET", env = "CHAT_ALLOW", value_delimiter = ',')]
     pub allow: Vec<Allow>,
 
@@ -113,23 +115,115 @@ impl Config {
         self.rate > 0 && self.burst > 0 && burst <= self.max_backlog / 4
     }
 
-    /// The networks from which clients may connect.
+    /// The networks from which clients may connect; where [`allow`](Config::allow) is empty, the local ones.
     pub fn allowed(&self) -> Vec<Allow> {
-        if self.allow.is_empty() {
-            Config::LOCAL.split(',').map(|net| net.parse().expect("this is a network")).collect()
+        Allow::spelled_out(&self.allow)
+    }
+
+    /// The IPv6 networks that this machine is on and that are of one LAN: there even a LAN has public addresses.
+    pub(crate) fn own_ipv6_networks() -> Vec<IpNet> {
+        let local: Vec<Allow> = Config::LOCAL.split(',').filter_map(|net| net.parse().ok()).collect();
+        let mut own = Vec::new();
+        for net in if_addrs::get_if_addrs().unwrap_or_default().iter().map(net_of) {
+            let is_one_lan = net.addr().is_ipv6() && net.prefix_len() >= 64;
+            if is_one_lan && !local.iter().any(|local| local.contains(net.addr())) && !own.contains(&net) {
+                own.push(net);
+            }
+        }
+        own
+    }
+}
+
+/// The network that an interface is on, as far as this address of it tells.
+pub(crate) fn net_of(interface: &if_addrs::Interface) -> IpNet {
+    let prefix = match &interface.addr {
+        IfAddr::V4(address) => u32::from(address.netmask).leading_ones(),
+        IfAddr::V6(address) => u128::from(address.netmask).leading_ones(),
+    };
+    IpNet::new(interface.ip(), prefix as u8).expect("a mask is as long as its address").trunc()
+}
+
+/// Where to listen: an address and a port, or all the addresses that a name stands for. `localhost:12345` is often two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Never empty.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Listen {
+        Listen { addresses: vec![address] }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listen, String> {
+        let hint = "an address and a port are needed, such as 0.0.0.0:12345, [::1]:12345 or localhost:12345";
+        let (host, port) = text.trim().rsplit_once(':').ok_or(hint)?;
+        let port: u16 = port.parse().map_err(|_| hint)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if bare.unwrap_or(host).is_empty() || bare.is_some() != host.contains(':') {
+            return Err(hint.to_owned());
+        }
+        let found = (bare.unwrap_or(host), port).to_socket_addrs().into_iter().flatten();
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for mut address in found {
+            if let IpAddr::V4(mapped) = address.ip().to_canonical() {
+                address.set_ip(mapped.into());
+            }
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        if addresses.is_empty() {
+            Err(format!("no address is known by that name; {hint}"))
         } else {
-            self.allow.clone()
+            Ok(Listen { addresses })
         }
     }
 }
 
-/// A network from which clients may connect, or all of them: `192.168.1.0/24`, `192.168.1.7` or `any`.
+/// From where clients may connect: a network or an address (`192.168.1.0/24`, `192.168.1.7`), `local`, or `any`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allow(Option<IpNet>);
+pub enum Allow {
+    /// Everyone.
+    Any,
+    /// This machine and its local networks, as when nothing is given.
+    Local,
+    /// All addresses of one network.
+    Net(IpNet),
+}
 
 impl Allow {
+    pub(crate) fn or_local(asked: &[Allow]) -> &[Allow] {
+        if asked.is_empty() { &[Allow::Local] } else { asked }
+    }
+
+    /// The networks, for those that were asked for or else the local ones.
+    pub(crate) fn spelled_out(asked: &[Allow]) -> Vec<Allow> {
+        let spell_out = |allow: &Allow| match allow {
+            Allow::Local => {
+                let always = Config::LOCAL.split(',').map(|net| net.parse().expect("this is a network"));
+                always.chain(Config::own_ipv6_networks().into_iter().map(Allow::Net)).collect()
+            }
+            other => vec![*other],
+        };
+        Allow::or_local(asked).iter().flat_map(spell_out).collect()
+    }
+
     pub(crate) fn contains(self, address: IpAddr) -> bool {
-        self.0.is_none_or(|net| net.contains(&address))
+        self.overlaps(address.into())
+    }
+
+    /// Whether some clients of `net` may connect.
+    pub(crate) fn overlaps(self, net: IpNet) -> bool {
+        match self {
+            Allow::Any => true,
+            Allow::Local => Allow::spelled_out(&[self]).iter().any(|allow| allow.overlaps(net)),
+            Allow::Net(allowed) => allowed.contains(&net) || net.contains(&allowed),
+        }
     }
 }
 
@@ -137,20 +231,22 @@ impl FromStr for Allow {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Allow, String> {
-        if text.trim().eq_ignore_ascii_case("any") {
-            return Ok(Allow(None));
+        match text.trim().to_ascii_lowercase().as_str() {
+            "any" => Ok(Allow::Any),
+            "local" => Ok(Allow::Local),
+            text => parse_net(text).map(Allow::Net).ok_or_else(|| {
+                "a network such as 192.168.1.0/24, an address, \"local\" or \"any\" is needed".into()
+            }),
         }
-        let net =
-            parse_net(text).ok_or("a network such as 192.168.1.0/24, an address, or \"any\" is needed")?;
-        Ok(Allow(Some(net)))
     }
 }
 
 impl Display for Allow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str("any"),
-            Some(net) => net.fmt(f),
+        match self {
+            Allow::Any => f.write_str("any"),
+            Allow::Local => f.write_str("local"),
+            Allow::Net(net) => net.fmt(f),
         }
     }
 }
@@ -165,12 +261,6 @@ pub(crate) fn parse_net(text: &str) -> Option<IpNet> {
         (address @ IpAddr::V4(_), Some(prefix)) if net.addr().is_ipv6() => IpNet::new(address, prefix).ok(),
         _ => Some(net.trunc()),
     }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.trim().to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    let hint = "an address and a port are needed, such as 0.0.0.0:12345, [::1]:12345 or localhost:12345";
-    found.ok_or_else(|| hint.to_owned())
 }
 
 /// A parser for numbers in a range, whose complaint names the range.

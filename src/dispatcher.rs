@@ -27,7 +27,7 @@ use crossbeam_channel::{Receiver, after, at, never, select};
 use jiff::{Timestamp, tz::TimeZone};
 use log::{info, trace};
 use std::time::{Duration, Instant, SystemTime};
-use std::{collections::VecDeque, io::Write, sync::Arc, thread};
+use std::{collections::VecDeque, sync::Arc, thread};
 
 /// How many bytes of lines end a turn early. A client that keeps up has an empty kernel buffer, and all of a turn must
 /// fit into it.
@@ -125,10 +125,7 @@ impl Dispatcher {
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(line) => self.obey(line),
-                // The end of the operator's input ends the console, not the server.
-                Happening::ConsoleClosed => {
-                    self.console.iter_mut().for_each(|console| console.lines = never())
-                }
+                Happening::ConsoleClosed => self.console.iter_mut().for_each(Console::close),
                 Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
                 Happening::Announce => self.announce_newcomers(),
             }
@@ -245,9 +242,7 @@ impl Dispatcher {
 
     /// Shows a line to the operator.
     fn show(&mut self, line: &str) {
-        if let Some(console) = &mut self.console {
-            let _ = writeln!(console.screen, "{line}"); // The queue never waits and never fails.
-        }
+        self.console.iter().for_each(|console| console.show(line));
     }
 
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {

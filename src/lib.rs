@@ -136,6 +136,6 @@ pub mod guide {
     pages! { lesson running scripts service survives security how_it_works how_fast when_not side_by_side exercises }
 }
 
-pub use config::{Allow, Config, DEFAULT_PORT};
+pub use config::{Allow, Config, DEFAULT_PORT, Listen};
 pub use operator::stopper::Stopper;
 pub use server::Server;

@@ -42,6 +42,7 @@ connects() {
     pids="$! $pids"
 }
 
+: >"$scratch/server"
 "$server" --listen 127.0.0.1:0 2>"$scratch/server" &
 pids=$!
 sees server "Listening on"

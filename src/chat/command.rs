@@ -78,7 +78,7 @@ pub(crate) struct Spec<T> {
 /// All commands, by who may use them, in the order in which `/help` shows them.
 pub(crate) struct Table {
     clients: [Spec<Command>; 10],
-    operator: [Spec<Order>; 7],
+    operator: [Spec<Order>; 8],
 }
 
 static TABLE: Table = Table {
@@ -129,7 +129,13 @@ static TABLE: Table = Table {
             Ok(Order::Unban(required(spec, split_word(rest).0)?.to_string()))
         }),
         row(&["bans"], "", "who is banned", |_, _| Ok(Order::Bans)),
-        row(&["stop", "quit"], "", "stop the server", |_, _| Ok(Order::Stop)),
+        row(&["stop"], "", "stop the server", |spec, rest| match some_text(rest) {
+            None => Ok(Order::Stop),
+            Some(_) => Err(format!("Nothing may follow, so the server goes on. Usage: {}", spec.usage())),
+        }),
+        row(&["quit", "exit"], "", "how to end the server or this console", |_, _| {
+            Err("/stop stops the server. Ctrl-D closes this console, and the server goes on.".to_owned())
+        }),
         row(&["help"], "", "these commands", |_, _| Ok(Order::Help)),
     ],
 };
@@ -197,7 +203,8 @@ fn understand<T>(
 
 /// The command word with which a line seems to begin.
 fn disguised<T>(seen: &str, specs: &[Spec<T>]) -> Option<&'static str> {
-    let command = seen.trim_start().strip_prefix(['/', '\u{2044}', '\u{2215}'])?.trim_start();
+    let command =
+        seen.trim_start().strip_prefix(['/', '\u{2044}', '\u{2215}', '\u{2571}', '\u{29f8}'])?.trim_start();
     let known = specs.iter().flat_map(|spec| spec.words).chain(MISTAKEN.iter().flat_map(|(_, words)| *words));
     let word = split_word(command).0.to_lowercase();
     let is_private = command.replace(' ', "").to_lowercase().starts_with("msg"); // `/m sg alice …`
@@ -222,7 +229,7 @@ fn unknown<T>(word: &str, specs: &[Spec<T>]) -> Problem {
         Some(ours) => vec![ours],
         None => candidates(&lower, words),
     };
-    if is_orders {
+    if is_orders && mistaken.is_none() {
         format!("Only the operator can use /{word}.")
     } else if nearest.is_empty() {
         format!(

@@ -4,6 +4,7 @@ use super::{Dispatcher, SHORTEST_PAUSE};
 use crate::chat::{reply::Reply, room::Recipients};
 use crate::event::{Departure, Event};
 use crate::guard::parting::LINGER;
+use crate::operator::console::Console;
 use crate::outbox::Outbox;
 use crossbeam_channel::{Receiver, after, select};
 use std::io::Write;
@@ -30,9 +31,7 @@ impl Dispatcher {
             }
             self.flush();
         }
-        if let Some(console) = &mut self.console {
-            let _ = console.screen.flush();
-        }
+        self.console.iter().for_each(Console::finish);
         drop(self); // This ends the channel of every client that is left: its thread stops waiting.
 
         // Clients that keep up have everything and see the end of the conversation. Most now close their half; the threads

@@ -1,8 +1,10 @@
 //! Sockets as this server wants them: a long listen backlog, kernel buffers of a fixed size, and probes that notice a
 //! client whose machine is gone.
 
-use crate::config::Config;
-use rustix::net::{listen, sockopt};
+use crate::config::{Config, DEFAULT_PORT, Listen};
+use log::warn;
+use rustix::net::sockopt;
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -26,48 +28,118 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const USER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Listens on `addresses`, or on all addresses of this machine when there are none.
+/// Listens where it was asked to, or on all addresses of this machine.
 ///
 /// # Errors
 /// The error is a sentence that names the address and says what to do.
-pub(crate) fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    if addresses.is_empty() {
+pub(crate) fn bind_all(asked: &[Listen]) -> io::Result<Vec<TcpListener>> {
+    if asked.is_empty() {
         return bind_everywhere();
     }
-    addresses.iter().map(|&address| bind(address)).collect()
+    let all: Vec<_> = asked.iter().flat_map(|listen| listen.addresses.iter().copied()).collect();
+    let mut bound = Vec::new();
+    let mut listeners = Vec::new();
+    for Listen { addresses } in asked {
+        let (mut port, mut failures) = (None, Vec::new());
+        for &(mut address) in addresses {
+            if all.iter().any(|&other| covers(other, address)) || bound.contains(&address) {
+                port = port.or(Some(address.port())); // Another socket takes what comes there.
+                continue;
+            }
+            if address.port() == 0 {
+                address.set_port(port.unwrap_or(0));
+            }
+            match bind(address, takes_ipv4_too(address, &all)) {
+                Ok(listener) => {
+                    let address = listener.local_addr()?;
+                    port = port.or(Some(address.port()));
+                    bound.push(address);
+                    listeners.push(listener);
+                }
+                Err(error) => failures.push(error),
+            }
+        }
+        for failure in failures {
+            if port.is_none() {
+                return Err(failure);
+            }
+            warn!("{failure}"); // One address of a name is enough.
+        }
+    }
+    Ok(listeners)
 }
 
-/// All addresses of this machine: IPv6, and IPv4 too, with one socket where the system can do that (RFC 3493, 5.3).
+/// Whether a socket for all addresses of one kind takes what would come to `address`. The kernel refuses to bind both.
+fn covers(other: SocketAddr, address: SocketAddr) -> bool {
+    let same_kind = other.is_ipv4() == address.is_ipv4() && other.port() == address.port();
+    same_kind && address.port() != 0 && other.ip().is_unspecified() && !address.ip().is_unspecified()
+}
+
+/// Whether an IPv6 socket for all addresses takes IPv4 too (RFC 3493, 5.3): unless there is an IPv4 socket of that port.
+pub(crate) fn takes_ipv4_too(address: SocketAddr, all: &[SocketAddr]) -> bool {
+    let of_ipv4 =
+        |other: &SocketAddr| other.is_ipv4() && other.port() == address.port() && address.port() != 0;
+    address.is_ipv6() && address.ip().is_unspecified() && !all.iter().any(of_ipv4)
+}
+
+/// All addresses of this machine: IPv6, and IPv4 too, with one socket where the system can do that.
 fn bind_everywhere() -> io::Result<Vec<TcpListener>> {
-    match bind(Config::ANY_IPV6) {
+    match bind(Config::ANY_IPV6, true) {
         Ok(both) if matches!(sockopt::ipv6_v6only(&both), Ok(false)) => Ok(vec![both]),
-        Ok(only_ipv6) => Ok(vec![only_ipv6, bind(Config::ANY_IPV4)?]),
+        Ok(only_ipv6) => Ok(vec![only_ipv6, bind(Config::ANY_IPV4, false)?]),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
-        Err(_no_ipv6) => Ok(vec![bind(Config::ANY_IPV4)?]),
+        Err(_no_ipv6) => Ok(vec![bind(Config::ANY_IPV4, false)?]),
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    listen_on(address).map_err(|error| {
-        let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => "the address is in use; stop the other server, or choose another port, for example with --listen 0.0.0.0:12346",
-            io::ErrorKind::PermissionDenied => "this port needs special rights; choose one above 1023, for example with --listen 0.0.0.0:12345",
-            io::ErrorKind::AddrNotAvailable => "this machine does not have that address; choose one of its own, or 0.0.0.0 for all",
-            _ => &error.to_string(),
-        };
+fn bind(address: SocketAddr, ipv4_too: bool) -> io::Result<TcpListener> {
+    let failed = |error: io::Error| {
+        let advice = advice(address, &error);
         io::Error::new(error.kind(), format!("cannot listen on {address}: {advice}"))
-    })
+    };
+    listen_on(address, ipv4_too).map_err(failed)
 }
 
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
+/// The cause, and what to do: an address to listen on that differs from the one asked for only in what is wrong with it.
+fn advice(address: SocketAddr, error: &io::Error) -> String {
+    let (mut other, port) = (address, address.port());
+    let (cause, choose) = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            other.set_port(port.checked_add(1).unwrap_or(DEFAULT_PORT));
+            ("the address is in use", "stop the other server, or choose another port")
+        }
+        io::ErrorKind::PermissionDenied => {
+            other.set_port(port.saturating_add(8000));
+            ("this port needs special rights", "choose one above 1023")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            other = SocketAddr::new(
+                if address.is_ipv4() { Config::ANY_IPV4 } else { Config::ANY_IPV6 }.ip(),
+                port,
+            );
+            ("this machine does not have that address", "choose one of its own, or all of them")
+        }
+        _ => return error.to_string(),
+    };
+    format!("{cause}; {choose}, for example with --listen {other}")
+}
+
+fn listen_on(address: SocketAddr, ipv4_too: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A server that starts again need not wait for the old connections of the one before.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        let done = socket.set_only_v6(!ipv4_too);
+        done.or_else(|error| if ipv4_too { Ok(()) } else { Err(error) })?; // OpenBSD never mixes them.
+    }
+    socket.bind(&address.into())?;
     // Accepted sockets inherit these.
-    sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
-    sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
-    listen(&listener, LISTEN_BACKLOG)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.listen(LISTEN_BACKLOG)?;
     // A connection may be gone between `poll` and `accept`, and then `accept` must not wait for the next one.
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Prepares an accepted connection.
@@ -96,7 +168,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn an_accepted_socket_has_small_buffers_and_notices_a_client_that_is_gone() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
         listener.set_nonblocking(false).unwrap();
         let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
@@ -113,12 +185,70 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_had_is_named_with_advice() {
-        let taken = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let taken = bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let address = taken.local_addr().unwrap();
-        let sentence = bind_all(&[address]).unwrap_err().to_string();
+        let sentence = bind_all(&[address.into()]).unwrap_err().to_string();
         assert!(
             sentence.starts_with(&format!("cannot listen on {address}: the address is in use;")),
             "{sentence}"
         );
+    }
+
+    #[test]
+    fn a_name_listens_on_all_its_addresses_with_one_port_and_one_is_enough() {
+        let name = |addresses: &[&str]| Listen {
+            addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
+        };
+        let found = |asked: &[Listen]| -> Vec<SocketAddr> {
+            bind_all(asked).unwrap().iter().map(|listener| listener.local_addr().unwrap()).collect()
+        };
+        let both = found(&[name(&["127.0.0.1:0", "127.0.0.2:0"])]);
+        assert!(
+            matches!(both[..], [one, other] if one.port() == other.port() && one.ip() != other.ip()),
+            "{both:?}"
+        );
+        // This one is for documentation (RFC 5737), so no machine has it.
+        assert_eq!(found(&[name(&["192.0.2.1:0", "127.0.0.1:0"])]).len(), 1);
+        let sentence = bind_all(&[name(&["192.0.2.1:0"]), name(&["127.0.0.1:0"])]).unwrap_err().to_string();
+        assert!(sentence.contains("192.0.2.1:0: this machine does not have that address"), "{sentence}");
+    }
+
+    #[test]
+    fn sockets_that_would_collide_are_bound_as_one_or_side_by_side() {
+        let port = free_port();
+        for (asked, expected) in [
+            ("0.0.0.0:P 0.0.0.0:P", "0.0.0.0:P"),
+            ("127.0.0.1:P 0.0.0.0:P", "0.0.0.0:P"),
+            ("0.0.0.0:P [::]:P", "0.0.0.0:P [::]:P"),
+            ("[::]:P 127.0.0.1:P [::1]:P", "[::]:P 127.0.0.1:P"),
+        ] {
+            let (asked, expected) = (asked.replace('P', &port), expected.replace('P', &port));
+            let asked: Vec<Listen> = asked.split(' ').map(|address| address.parse().unwrap()).collect();
+            let listeners = bind_all(&asked).unwrap();
+            let bound: Vec<_> = listeners.iter().map(|it| it.local_addr().unwrap().to_string()).collect();
+            assert_eq!(bound.join(" "), expected);
+        }
+    }
+
+    /// A port that is free on all addresses, at least a moment ago.
+    fn free_port() -> String {
+        let listener = bind("[::]:0".parse().unwrap(), true).unwrap();
+        listener.local_addr().unwrap().port().to_string()
+    }
+
+    #[test]
+    fn the_advice_keeps_what_was_right() {
+        let advice = |address: &str, kind: io::ErrorKind| advice(address.parse().unwrap(), &kind.into());
+        for (address, kind, other) in [
+            ("127.0.0.1:80", io::ErrorKind::PermissionDenied, "127.0.0.1:8080"),
+            ("[::1]:443", io::ErrorKind::PermissionDenied, "[::1]:8443"),
+            ("192.168.1.20:12345", io::ErrorKind::AddrInUse, "192.168.1.20:12346"),
+            ("127.0.0.1:65535", io::ErrorKind::AddrInUse, "127.0.0.1:12345"),
+            ("192.0.2.1:7000", io::ErrorKind::AddrNotAvailable, "0.0.0.0:7000"),
+            ("[2001:db8::1]:7000", io::ErrorKind::AddrNotAvailable, "[::]:7000"),
+        ] {
+            let advice = advice(address, kind);
+            assert!(advice.ends_with(&format!("for example with --listen {other}")), "{address}: {advice}");
+        }
     }
 }

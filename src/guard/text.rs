@@ -62,12 +62,21 @@ pub(crate) fn visible(line: &str) -> Cow<'_, str> {
     let mut chars = line.chars();
     let mut seen = String::new();
     while let Some(c) = chars.next() {
-        if c == '\u{1b}' && chars.as_str().starts_with('[') {
-            chars.find(|c| ('@'..='~').contains(c) && *c != '[');
-        } else if is_blank(c) {
-            seen.push(' ');
-        } else if !is_invisible(c) {
-            seen.push(c);
+        let next = chars.as_str().chars().next();
+        match (c, next) {
+            // A control sequence, from its introducer to its final character; a command string, to the bell or ESC \.
+            ('\u{1b}', Some('[')) | ('\u{9b}', _) => {
+                chars.find(|c| ('@'..='~').contains(c) && *c != '[');
+            }
+            ('\u{1b}', Some('O')) => {
+                chars.nth(1); // A key of the keypad.
+            }
+            ('\u{1b}', Some(']' | 'P' | 'X' | '^' | '_')) => {
+                chars.find(|c| matches!(c, '\u{7}' | '\\'));
+            }
+            _ if is_blank(c) => seen.push(' '),
+            _ if is_invisible(c) || (is_combining_mark(c) && seen.trim().is_empty()) => {}
+            _ => seen.push(c),
         }
     }
     seen.nfkc().collect()

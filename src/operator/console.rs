@@ -6,7 +6,7 @@
 use super::line_queue::LineQueue;
 use crate::chat::Problem;
 use crate::guard::line_reader::LineReader;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, never};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
@@ -31,7 +31,7 @@ pub(crate) type Typed = Result<String, Problem>;
 pub struct Console {
     /// Disconnected at the end of stdin.
     pub(crate) lines: Receiver<Typed>,
-    pub(crate) screen: LineQueue,
+    screen: LineQueue,
     pub(crate) shows_chat: bool,
 }
 
@@ -42,7 +42,7 @@ impl Console {
     /// A thread cannot be started.
     pub fn open(shows_chat: bool) -> io::Result<Console> {
         let (typed, lines) = bounded(CAPACITY);
-        let screen = LineQueue::start("console-screen", io::stdout(), |line| line)?;
+        let screen = LineQueue::start("console-screen", io::stdout(), |_| {})?;
         thread::Builder::new().name("console".to_owned()).spawn(move || {
             let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
             while let Ok(Some(line)) = keyboard.next_line() {
@@ -55,6 +55,22 @@ impl Console {
             }
         })?;
         Ok(Console { lines, screen, shows_chat })
+    }
+
+    /// Shows a line, or several in one text.
+    pub(crate) fn show(&self, text: &str) {
+        self.screen.enqueue(format!("{text}\n").into_bytes());
+    }
+
+    /// The operator's input has ended. That ends the console, not the server.
+    pub(crate) fn close(&mut self) {
+        self.lines = never();
+        self.show("*** The console is closed. The server goes on until Ctrl-C or another signal.");
+    }
+
+    /// Waits until the last lines are shown, but not for ever.
+    pub(crate) fn finish(&self) {
+        self.screen.flush();
     }
 }
 

@@ -21,7 +21,6 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Puts whole lines into a queue, for a thread that writes them.
 #[derive(Debug)]
 pub(crate) struct LineQueue {
-    line: Vec<u8>,
     queue: Sender<Entry>,
     counts: Arc<Counts>,
 }
@@ -41,23 +40,25 @@ struct Counts {
 }
 
 impl LineQueue {
-    /// A queue to `destination`, and a thread of this name that writes to it. `paint` has the last word on each line.
+    /// A queue to `destination`, and a thread of this name that writes to it. The thread calls `changed` with the error when
+    /// it can write no more, and with none when it can again.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub(crate) fn start(
         thread: &str,
         destination: impl Write + Send + 'static,
-        paint: fn(Vec<u8>) -> Vec<u8>,
+        changed: impl Fn(Option<&io::Error>) + Send + 'static,
     ) -> io::Result<LineQueue> {
         let (queue, lines) = bounded(MAX_LINES);
         let counts = Arc::<Counts>::default();
-        let writer = Writer { destination, paint, counts: counts.clone() };
+        let writer = Writer { destination, changed, is_failing: false, counts: counts.clone() };
         thread::Builder::new().name(thread.to_owned()).spawn(move || writer.run(&lines))?;
-        Ok(LineQueue { line: Vec::new(), queue, counts })
+        Ok(LineQueue { queue, counts })
     }
 
-    fn enqueue(&self, line: Vec<u8>) {
+    /// Takes one line, with its line break. Never waits and never fails.
+    pub(crate) fn enqueue(&self, line: Vec<u8>) {
         let length = line.len();
         let waiting = self.counts.waiting_bytes.fetch_add(length, Ordering::Relaxed);
         if waiting > MAX_BYTES || self.queue.try_send(Entry::Line(line)).is_err() {
@@ -65,54 +66,49 @@ impl LineQueue {
             self.counts.lost_lines.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
-
-impl Write for LineQueue {
-    /// Never waits and never fails. A line goes out when its line break has been written.
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.line.extend_from_slice(piece);
-        if self.line.ends_with(b"\n") {
-            let line = mem::take(&mut self.line);
-            self.enqueue(line);
-        }
-        Ok(piece.len())
-    }
 
     /// Waits until all is written, but not for ever. This is for the end of the program.
-    fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&self) {
         let (done, written) = bounded(0);
         if self.queue.send_timeout(Entry::Flush(done), LAST_LINES).is_ok() {
             let _ = written.recv_timeout(LAST_LINES);
         }
-        Ok(())
     }
 }
 
 /// The thread behind a [`LineQueue`].
-struct Writer<W> {
+struct Writer<W, C> {
     destination: W,
-    paint: fn(Vec<u8>) -> Vec<u8>,
+    changed: C,
+    /// The last line could not be written, or not all of it.
+    is_failing: bool,
     counts: Arc<Counts>,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write, C: Fn(Option<&io::Error>)> Writer<W, C> {
     fn run(mut self, entries: &Receiver<Entry>) {
         for entry in entries {
             let Entry::Line(line) = entry else { continue };
             self.counts.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
             let lost = self.counts.lost_lines.swap(0, Ordering::Relaxed);
             // A full disk or a closed pipe: the line is lost, and the next one may find things better.
-            if self.write(lost, line).is_err() {
+            let written = self.write(lost, &line);
+            if written.is_err() {
                 self.counts.lost_lines.fetch_add(lost + 1, Ordering::Relaxed);
+            }
+            if mem::replace(&mut self.is_failing, written.is_err()) != self.is_failing {
+                (self.changed)(written.as_ref().err());
             }
         }
     }
 
-    fn write(&mut self, lost: usize, line: Vec<u8>) -> io::Result<()> {
+    fn write(&mut self, lost: usize, line: &[u8]) -> io::Result<()> {
         if lost > 0 {
-            writeln!(self.destination, "[{lost} lines could not be written here and are lost]")?;
+            let after_half_a_line = if self.is_failing { "\n" } else { "" };
+            let lost = format!("{after_half_a_line}[{lost} lines could not be written here and are lost]\n");
+            self.destination.write_all(lost.as_bytes())?;
         }
-        self.destination.write_all(&(self.paint)(line))?;
+        self.destination.write_all(line)?;
         self.destination.flush()
     }
 }
@@ -120,6 +116,7 @@ impl<W: Write> Writer<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicBool;
 
     /// A terminal that can be stopped: it shows a line for each token that it gets.
     struct Terminal {
@@ -143,15 +140,15 @@ mod tests {
     fn a_stopped_terminal_costs_lines_but_no_time_and_says_so_when_it_goes_on() {
         let (go_on, tokens) = crossbeam_channel::unbounded();
         let (screen, shown) = crossbeam_channel::unbounded();
-        let mut queue = LineQueue::start("terminal", Terminal { tokens, screen }, |line| line).unwrap();
+        let queue = LineQueue::start("terminal", Terminal { tokens, screen }, |_| {}).unwrap();
         let megabyte = format!("{}\n", "x".repeat(1 << 20));
         for _ in 0..20 {
-            queue.write_all(megabyte.as_bytes()).unwrap();
+            queue.enqueue(megabyte.clone().into_bytes());
         }
         (0..40).for_each(|_| go_on.send(()).unwrap());
-        queue.flush().unwrap();
-        queue.write_all(b"after\n").unwrap();
-        queue.flush().unwrap();
+        queue.flush();
+        queue.enqueue(b"after\n".to_vec());
+        queue.flush();
         let all: String = shown.try_iter().collect();
         let whole = all.matches(&megabyte).count();
         assert!((4..=6).contains(&whole), "{whole} of 20 megabytes were kept");
@@ -161,5 +158,46 @@ mod tests {
             rest.lines().filter_map(|line| line.strip_prefix('[')?.split(' ').next()?.parse::<usize>().ok());
         assert_eq!(said.sum::<usize>(), 20 - whole, "{rest}");
         assert!(rest.ends_with("\nafter\n"), "{rest}");
+    }
+
+    /// A disk that is full until there is space.
+    struct Disk {
+        has_space: Arc<AtomicBool>,
+        file: Sender<Vec<u8>>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            if !self.has_space.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.file.send(text.to_vec()).map_err(io::Error::other)?;
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_so_is_its_end() {
+        let has_space = Arc::new(AtomicBool::new(true));
+        let (file, written) = crossbeam_channel::unbounded();
+        let (changes, changed) = crossbeam_channel::unbounded();
+        let disk = Disk { has_space: has_space.clone(), file };
+        let tell = move |error: Option<&io::Error>| changes.send(error.map(io::Error::kind)).unwrap();
+        let queue = LineQueue::start("disk", disk, tell).unwrap();
+        for (space, line) in
+            [(true, "one\n"), (false, "two\n"), (false, "three\n"), (true, "four\n"), (true, "five\n")]
+        {
+            has_space.store(space, Ordering::SeqCst);
+            queue.enqueue(line.into());
+            queue.flush();
+        }
+        assert_eq!(changed.try_iter().collect::<Vec<_>>(), [Some(io::ErrorKind::StorageFull), None]);
+        let text = written.try_iter().flatten().collect::<Vec<_>>();
+        let expected = "one\n\n[2 lines could not be written here and are lost]\nfour\nfive\n";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 }

@@ -119,8 +119,9 @@ fn the_operator_sends_one_person_away() {
 fn a_ban_sends_all_from_there_away_and_lets_none_in() {
     let mut operator = Operator::starts(&[]);
     let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
-    operator.types("/ban bob");
-    operator.sees("*** 127.0.0.1/32 is banned; 2 sent away.");
+    operator.types("/ban 127.0.0.1");
+    operator.sees("*** 127.0.0.1/32 is banned. /unban 127.0.0.1/32 lets them in again.");
+    operator.sees("*** 2 sent away: alice, bob");
     for person in [&mut alice, &mut bob] {
         assert_eq!(
             person.reads_to_the_end().last().unwrap(),
@@ -130,6 +131,7 @@ fn a_ban_sends_all_from_there_away_and_lets_none_in() {
     let refused = Person::connect(operator.address).reads_to_the_end();
     assert_eq!(refused, ["!!! Sorry, your address is banned from this server."]);
     operator.types("/ban 10.1.2.3/16");
+    operator.sees("*** 0 sent away.");
     operator.types("/bans");
     operator.sees("*** 2 banned: 127.0.0.1/32, 10.1.0.0/16");
     operator.types("/unban 127.0.0.1");
@@ -142,10 +144,40 @@ fn a_ban_sends_all_from_there_away_and_lets_none_in() {
 }
 
 #[test]
-fn the_operator_stops_the_server() {
+fn a_ban_by_name_reaches_nobody_else() {
+    let mut operator = Operator::starts(&[]);
+    let (mut alice, mut carol) = (operator.person("alice"), operator.person("carol"));
+    let mut bob = operator.person("bob");
+    operator.types("/ban bob");
+    let address = "127.0.0.1";
+    operator.sees(&format!("!!! {address} is also the address of alice and carol."));
+    operator.types("/bans");
+    operator.sees("*** 0 banned");
+    for leaving in [&mut alice, &mut carol] {
+        leaving.says("/quit");
+        leaving.reads_to_the_end();
+    }
+    bob.sees("*** carol left");
+    operator.types("/ban bob");
+    operator.sees("*** 1 sent away: bob");
+    assert_eq!(bob.reads_to_the_end().last().unwrap(), "!!! You have been sent away by the operator: banned");
+}
+
+#[test]
+fn only_the_word_alone_stops_the_server() {
     let mut operator = Operator::starts(&[]);
     let mut alice = operator.person("alice");
-    operator.types("/stop");
+    for (typed, answer) in [
+        ("/quit", "!!! /stop stops the server. Ctrl-D closes this console, and the server goes on."),
+        ("/EXIT now", "!!! /stop stops the server. Ctrl-D closes this console, and the server goes on."),
+        ("/stop it, bob!", "!!! Nothing may follow, so the server goes on. Usage: /stop"),
+    ] {
+        operator.types(typed);
+        operator.sees(answer);
+    }
+    alice.says("still here");
+    alice.sees_next("<alice> still here");
+    operator.types("/stop \t ");
     assert_eq!(alice.reads_to_the_end(), ["*** The server is shutting down. Goodbye!"]);
     assert_eq!(operator.child.wait().unwrap().code(), Some(0));
 }
@@ -155,6 +187,7 @@ fn the_end_of_stdin_ends_the_console_and_not_the_server() {
     let mut operator = Operator::starts(&[]);
     let mut alice = operator.person("alice");
     operator.keyboard.write_all(&[4]).unwrap(); // Ctrl-D
+    operator.sees("*** The console is closed. The server goes on until Ctrl-C or another signal.");
     alice.says("still here");
     alice.sees("<alice> still here");
     operator.sees("alice: still here");
@@ -183,6 +216,7 @@ fn a_console_can_be_asked_for_where_stdin_is_no_terminal() {
     assert_eq!(shown.next().as_deref(), Some("*** [server] hello from a pipe"));
     assert_eq!(shown.next().as_deref(), Some("*** 1 here"));
     drop(keyboard);
+    assert!(shown.any(|line| line.starts_with("*** The console is closed.")));
     alice.says("hi");
     alice.sees_next("<guest1> hi");
     assert!(shown.any(|line| line == "<guest1> hi"));
@@ -217,9 +251,35 @@ fn where_stdin_is_no_terminal_nothing_reads_it() {
     assert!(threads.iter().all(|name| !name.starts_with("console")), "{threads:?}");
 }
 
+/// The lines at the start, up to the invitation to type.
+fn said_at_the_start(arguments: &[&str]) -> Vec<String> {
+    let mut server = ServerProcess::start(arguments);
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+    let lines = server.log.iter().take_while(|line| !line.contains("Chat server stopped."));
+    lines.filter(|line| !line.contains("shutting down")).collect()
+}
+
 #[test]
-fn the_log_says_at_the_start_how_others_connect() {
-    let server = ServerProcess::start(&["--allow", "10.0.0.0/8,127.0.0.1"]);
-    server.logs(&format!("Others connect with: nc 127.0.0.1 {}", server.address.port()));
-    server.logs("Who may connect: 10.0.0.0/8, 127.0.0.1/32");
+fn a_server_for_this_machine_speaks_of_no_others() {
+    let said = said_at_the_start(&[]).join("\n");
+    assert!(said.contains("] On this machine: nc 127.0.0.1 ") && said.lines().count() == 1, "{said}");
+    let said = said_at_the_start(&["--allow", "192.168.1.0/24"]).join("\n");
+    assert!(
+        said.ends_with("Everyone is refused at 127.0.0.1: this machine needs --allow 127.0.0.1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn who_may_connect_fits_80_columns() {
+    let by_default = said_at_the_start(&["--listen", "0.0.0.0:0"]).join("\n");
+    assert!(by_default.contains("] Who may connect: this machine, local networks"), "{by_default}");
+    let nets: Vec<_> = (0..9).map(|n| format!("2001:db8:1234:5678:9abc:def0:1234:{n}/128")).collect();
+    let said =
+        said_at_the_start(&["--listen", "0.0.0.0:0", "--allow", &format!("10.0.0.0/8, {}", nets.join(", "))]);
+    let who: Vec<_> = said.iter().skip_while(|line| !line.contains("Who may connect: 10.0.0.0/8,")).collect();
+    assert!(nets.iter().all(|net| who.iter().any(|line| line.contains(net))), "{said:#?}");
+    let by_default = by_default.lines().skip_while(|line| !line.contains("Who may connect"));
+    assert!(who.iter().map(|line| line.as_str()).chain(by_default).all(|line| line.len() <= 80), "{said:#?}");
 }

@@ -5,6 +5,7 @@ use chat_test_support::{
 };
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -109,7 +110,47 @@ fn a_full_disk_stops_nobody() {
     let mut alice = server.person("alice");
     alice.says("no space left");
     alice.sees("<alice> no space left");
-    server.logs("alice: no space left");
+    let mut said = server.first_lines.clone();
+    said.extend(server.log.iter().take_while(|line| !line.contains("alice: no space left")));
+    let told: Vec<_> =
+        said.iter().filter(|line| line.contains("the log file /dev/full cannot be written")).collect();
+    assert!(
+        matches!(told[..], [one] if one.contains("[ERROR]") && one.contains("No space left")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_new_log_file_is_for_its_owner_alone_and_an_old_one_stays_as_it_is() {
+    for (mode_before, mode) in [(None, 0o600), (Some(0o644), 0o644)] {
+        let file = temporary_file("mode");
+        if let Some(mode) = mode_before {
+            fs::write(&file, "").unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let _server = ServerProcess::start(&["--log-file", file.to_str().unwrap()]);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, mode);
+    }
+}
+
+#[test]
+fn the_log_and_the_chat_have_one_clock() {
+    // A zone whose offset nobody has by chance.
+    let mut command = chat_server();
+    command.args(["--listen", "127.0.0.1:0"]).env("TZ", "<+0345>-3:45");
+    let server = ServerProcess::spawn(&mut command);
+    let mut alice = server.person("alice");
+    alice.says("/timestamps on");
+    alice.says("now");
+    let shown = alice.sees_one_that(|line| line.ends_with("<alice> now"));
+    let logged = server.logs("alice: now");
+    assert!(logged[19..].starts_with("+03:45 [INFO] "), "{logged}");
+    let minutes = |clock: &str| -> i32 {
+        let (hours, minutes) = clock.split_once(':').unwrap();
+        hours.parse::<i32>().unwrap() * 60 + minutes.parse::<i32>().unwrap()
+    };
+    let apart = (minutes(&logged[11..16]) - minutes(&shown[1..6])).rem_euclid(24 * 60);
+    assert!(apart <= 1, "{logged} and {shown}"); // The minute may have ended between the two.
 }
 
 #[test]

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs the program to its end.
 fn run(arguments: &[&str]) -> Output {
@@ -48,6 +48,7 @@ fn help_has_every_option_its_variable_and_examples() {
             "{option}: {help}"
         );
     }
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     assert!(help.contains("Examples:\n  chat-server "), "{help}");
     let version = String::from_utf8(run(&["--version"]).stdout).unwrap();
     assert_eq!(version, format!("chat-server {}\n", env!("CARGO_PKG_VERSION")));
@@ -65,9 +66,85 @@ fn bad_arguments_end_with_code_2_and_a_sentence() {
     fails(&["--log-level", "loud"], 2, "one of off, error, warn, info, debug and trace");
     fails(&["--surprise"], 2, "unexpected argument '--surprise' found");
     fails(&["surprise"], 2, "see chat-server --help");
-    let mut by_variable = chat_server();
-    let output = by_variable.env("CHAT_MAX_LINE", "0").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    fails(&["--rate", "1.5"], 2, "a number from 0 to 1000000000 is needed, without a fraction");
+    fails(&["--max-clients", "-1"], 2, "a number from 1 to 1000000 is needed");
+    fails(&["--grace", "-1"], 2, "a number of seconds from 0 to 3600");
+    fails(&["--max-line", ""], 2, "a number from 1 to 1048576");
+    fails(&["--burst", "99999999999999999999"], 2, "a number from 0 to 1000000000");
+    fails(&["--log-level", ""], 2, "one of off, error, warn, info, debug and trace");
+    fails(&["--log-level", "-1"], 2, "one of off, error, warn, info, debug and trace");
+    fails(&["--listen", "no such name:1"], 2, "no address is known by that name");
+    fails(&["--listen", "::1:80"], 2, "an address and a port are needed");
+    fails(&["--max-backlog", "5"], 2, "--max-backlog 5 is too small for --max-line 4096:");
+}
+
+/// With these variables and flags the program must end with one sentence in which `part` occurs.
+fn is_blamed(variables: &[(&str, &str)], arguments: &[&str], code: i32, part: &str) {
+    let output =
+        chat_server().envs(variables.iter().copied()).args(arguments).stdin(Stdio::null()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{variables:?} {arguments:?}: {stderr}");
+    assert!(stderr.contains(part) && stderr.lines().count() == 1, "{variables:?} {arguments:?}: {stderr}");
+}
+
+#[test]
+fn an_error_names_what_was_set() {
+    let here = ["--listen", "127.0.0.1:0"];
+    is_blamed(&[("CHAT_LISTEN", "foo")], &[], 2, "'foo' for CHAT_LISTEN: an address");
+    is_blamed(&[("CHAT_LISTEN", "foo")], &["--listen", "bar"], 2, "'bar' for '--listen <ADDR>': an address");
+    is_blamed(&[("CHAT_LISTEN", "foo")], &["--rate", "x"], 2, "'x' for '--rate <N>': a number");
+    is_blamed(&[("CHAT_CONSOLE", "maybe")], &here, 2, "'maybe' for CHAT_CONSOLE: yes or no is needed");
+    is_blamed(&[("CHAT_MAX_LINE", "0")], &here, 2, "'0' for CHAT_MAX_LINE: a number from 1");
+    is_blamed(
+        &[("CHAT_MAX_LINE", "90000")],
+        &here,
+        2,
+        "--max-backlog 262144 is too small for CHAT_MAX_LINE=90000:",
+    );
+    is_blamed(&[("CHAT_LISTEN", "192.0.2.1:7")], &[], 1, "for example with CHAT_LISTEN=0.0.0.0:7");
+    is_blamed(&[("CHAT_LOG_FILE", "/nowhere/at/all")], &here, 1, "choose another CHAT_LOG_FILE");
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset_and_blanks_in_a_list_as_nothing() {
+    let mut command = chat_server();
+    for variable in [
+        "ALLOW",
+        "BURST",
+        "CONSOLE",
+        "GRACE",
+        "HISTORY",
+        "LOG_FILE",
+        "LOG_LEVEL",
+        "MAX_BACKLOG",
+        "MAX_CLIENTS",
+        "MAX_LINE",
+        "MAX_PER_IP",
+        "RATE",
+    ] {
+        command.env(format!("CHAT_{variable}"), if variable.len() % 2 == 0 { "" } else { " " });
+    }
+    let server = ServerProcess::spawn(command.args(["--listen", " 127.0.0.1:0 , 127.0.0.1:0"]));
+    server.person("alice");
+    let listening =
+        ServerProcess::spawn(chat_server().env("CHAT_LISTEN", "").args(["--listen", "127.0.0.1:0"]));
+    listening.person("alice");
+}
+
+#[test]
+fn a_console_is_asked_for_by_yes_alone() {
+    for (value, has_one) in
+        [("yes", true), ("1", true), (" On ", true), ("no", false), ("0", false), ("", false)]
+    {
+        let server = ServerProcess::spawn(
+            chat_server().stdout(Stdio::null()).env("CHAT_CONSOLE", value).args(["--listen", "127.0.0.1:0"]),
+        );
+        let _alice = server.person("alice");
+        let said: Vec<_> =
+            server.log.iter().take_while(|line| !line.contains("client 1 connected")).collect();
+        let invited = said.iter().any(|line| line.contains("Type to take part"));
+        assert_eq!(invited, has_one, "{value:?}: {said:?}");
+    }
 }
 
 #[test]
@@ -187,10 +264,39 @@ fn a_second_signal_stops_it_at_once() {
         alice.says(&"x".repeat(4000));
         alice.next_line();
     }
+    let begun = Instant::now();
     server.signal(Signal::INT);
     alice.sees("*** The server is shutting down. Goodbye!");
-    server.signal(Signal::INT);
-    assert_eq!(server.exit_code(), Some(130));
+    let mut code = None;
+    eventually("a signal counts again", || {
+        server.signal(Signal::INT);
+        code = server.child.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    });
+    assert_eq!(code, Some(Some(130)));
+    assert!(begun.elapsed() >= Duration::from_secs(1), "after {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_closing_terminal_robs_nobody_of_the_goodbye() {
+    // The shell and the kernel send a signal each. A reader who is stuck keeps the server there when the second comes.
+    let mut server = ServerProcess::start(&["--max-backlog", "1000000000", "--rate", "0", "--grace", "0.5"]);
+    let _stuck = std::net::TcpStream::connect(server.address).unwrap();
+    let mut people: Vec<_> = (0..50).map(|_| Person::connect(server.address)).collect();
+    people.iter_mut().for_each(Person::sees_welcome);
+    for _ in 0..200 {
+        people[0].says(&"x".repeat(4000));
+        people[0].sees_one_that(|line| line.ends_with("xxx"));
+    }
+    server.signal(Signal::HUP);
+    server.logs("shutting down");
+    server.signal(Signal::HUP);
+    for person in &mut people {
+        let seen = person.reads_to_the_end();
+        assert_eq!(seen.last().unwrap(), "*** The server is shutting down. Goodbye!");
+    }
+    assert_eq!(server.exit_code(), Some(0));
+    server.logs("Chat server stopped.");
 }
 
 #[test]

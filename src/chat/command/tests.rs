@@ -66,6 +66,8 @@ fn a_line_that_only_looks_like_a_command_is_said_to_nobody() {
         "／ｍｓｇ alice my PIN",
         "\x1b[A/msg alice my PIN",
         "\x01/msg alice my PIN",
+        "\u{fffd}/msg alice my PIN",
+        "\u{29f8}msg alice my PIN",
         " /tell alice my PIN",
         " /quit",
     ] {

@@ -1,0 +1,173 @@
+//! What the server says at the start, on a machine with real interfaces: two network namespaces with a cable between
+//! them. A neighbour types every command that the server hands out, and tries every address that it says is refused.
+//! The addresses are those for documentation (RFC 3849, RFC 5737) and lead nowhere else.
+//!
+//! This needs root, ip(8) and nc; elsewhere the tests are ignored, with that as the reason.
+
+use chat_test_support::{Person, ServerProcess, program};
+use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::Signal;
+use std::process::{Command, Stdio, id};
+
+/// The interface, called so on both machines, so that a link-local command of one can be typed on the other.
+const CABLE: &str = "lan0";
+
+/// Runs `ip` with these words.
+fn ip(words: &str) -> Result<(), Failed> {
+    let output = Command::new("ip").args(words.split_whitespace()).output()?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(format!("ip {words}: {error}").into()) }
+}
+
+/// Two machines with a cable between them. They are gone when this is dropped.
+struct Neighbours {
+    here: String,
+    there: String,
+}
+
+impl Neighbours {
+    fn plug_in(test: &str, networks: &[&str]) -> Result<Neighbours, Failed> {
+        let [here, there] = ["a", "b"].map(|end| format!("chat{test}{}{end}", id()));
+        let neighbours = Neighbours { here, there };
+        let Neighbours { here, there } = &neighbours;
+        ip(&format!("netns add {here}"))?;
+        ip(&format!("netns add {there}"))?;
+        ip(&format!("-n {here} link add {CABLE} type veth peer name {CABLE} netns {there}"))?;
+        for (machine, host) in [(here, "5"), (there, "6")] {
+            ip(&format!("-n {machine} link set lo up"))?;
+            for network in networks {
+                let nodad = if network.contains(':') { " nodad" } else { "" };
+                ip(&format!("-n {machine} addr add {} dev {CABLE}{nodad}", network.replace("HOST", host)))?;
+            }
+            ip(&format!("-n {machine} link set {CABLE} addrgenmode none"))?;
+            ip(&format!("-n {machine} link set {CABLE} up"))?;
+        }
+        Ok(neighbours)
+    }
+
+    /// A server on the one machine, and its lines about others.
+    fn server(&self, arguments: &[&str]) -> (ServerProcess, Vec<String>) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.here]).arg(program()).args(arguments);
+        let mut server = ServerProcess::spawn(&mut command);
+        server.signal(Signal::TERM);
+        let lines = server.log.iter().take_while(|line| !line.contains("Chat server stopped."));
+        let said = lines.filter_map(|line| Some(line.split_once("[INFO] ")?.1.to_owned()));
+        let said = said.filter(|line| !line.contains("shutting down")).collect();
+        assert_eq!(server.exit_code(), Some(0));
+        (ServerProcess::spawn(&mut command), said)
+    }
+
+    /// What a person on the other machine gets first from this command.
+    fn first_line(&self, command: &str) -> Option<String> {
+        let mut nc = Command::new("ip");
+        nc.args(["netns", "exec", &self.there]).args(command.split_whitespace());
+        Person::with_program(&mut nc).next_line()
+    }
+}
+
+impl Drop for Neighbours {
+    fn drop(&mut self) {
+        for machine in [&self.here, &self.there] {
+            let _ = Command::new("ip").args(["netns", "del", machine]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+const NETWORKS: [&str; 5] = [
+    "192.168.77.HOST/24",
+    "203.0.113.HOST/24",
+    "2001:db8:1:2::HOST/64",
+    "2001:db8:99::HOST/48",
+    "fe80::HOST/64",
+];
+
+/// The addresses in lines that begin so, and what follows.
+fn after<'a>(lines: &'a [String], start: &str) -> Vec<&'a str> {
+    lines.iter().filter_map(|line| line.strip_prefix(start)).collect()
+}
+
+fn every_command_works_and_every_refusal_is_mended() -> Result<(), Failed> {
+    let neighbours = Neighbours::plug_in("x", &NETWORKS)?;
+    let (server, lines) = neighbours.server(&["--listen", "[::]:4711"]);
+    let invited: Vec<_> = after(&lines, "Others connect with: ");
+    let expected = ["192.168.77.5", "2001:db8:1:2::5", "fe80::5%lan0"];
+    assert_eq!(invited, expected.map(|host| format!("nc {host} 4711 (lan0)")), "{lines:#?}");
+    for command in invited {
+        let first = neighbours.first_line(command.trim_end_matches(" (lan0)"));
+        assert!(first.as_ref().is_some_and(|line| line.starts_with("*** Welcome")), "{command}: {first:?}");
+    }
+    let who: Vec<_> = lines.iter().skip_while(|line| !line.starts_with("Who may connect:")).collect();
+    assert_eq!(who, ["Who may connect: this machine, local networks,", "  2001:db8:1:2::/64"]);
+    drop(server);
+
+    let refused = after(&lines, "Others are refused at ");
+    assert_eq!(refused.len(), 2, "{lines:#?}");
+    for line in refused {
+        let (host, flag) = (line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap());
+        let command = format!("nc {host} 4711");
+        for (arguments, start) in [
+            (&["--allow", "local"][..], "!!! Sorry, your address may not connect"),
+            (&["--allow", flag], "*** Welcome"),
+        ] {
+            let arguments = [&["--listen", "[::]:4711"], arguments].concat();
+            let _server = neighbours.server(&arguments);
+            let first = neighbours.first_line(&command);
+            assert!(first.as_ref().is_some_and(|line| line.starts_with(start)), "{arguments:?}: {first:?}");
+        }
+    }
+    Ok(())
+}
+
+fn each_address_takes_what_was_asked_for() -> Result<(), Failed> {
+    let neighbours = Neighbours::plug_in("y", &NETWORKS[..3])?;
+    // Both sockets take what is theirs, and a link-local address may be given with the name of its interface.
+    for (listen, works, fails) in [
+        ("0.0.0.0:4711,[::]:4711", &["192.168.77.5", "2001:db8:1:2::5"][..], &[][..]),
+        ("[::]:4711,127.0.0.1:4711", &["2001:db8:1:2::5"], &["192.168.77.5"]),
+        ("192.168.77.5:4711", &["192.168.77.5"], &["2001:db8:1:2::5"]),
+    ] {
+        let (_server, lines) = neighbours.server(&["--listen", listen]);
+        let invited = after(&lines, "Others connect with: ");
+        assert_eq!(
+            invited,
+            works.iter().map(|host| format!("nc {host} 4711 (lan0)")).collect::<Vec<_>>(),
+            "{listen}"
+        );
+        for host in works {
+            let first = neighbours.first_line(&format!("nc {host} 4711"));
+            assert!(
+                first.as_ref().is_some_and(|line| line.starts_with("*** Welcome")),
+                "{listen}: {first:?}"
+            );
+        }
+        for host in fails {
+            assert_eq!(neighbours.first_line(&format!("nc {host} 4711")), None, "{listen}");
+        }
+    }
+    Ok(())
+}
+
+fn main() {
+    let missing = if !rustix::process::geteuid().is_root() {
+        Some("not root")
+    } else {
+        let found = |program: &&str| Command::new(program).arg("-h").output().is_err();
+        ["ip", "nc"].into_iter().find(found)
+    };
+    let trial = |name: &str, test: fn() -> Result<(), Failed>| {
+        let trial = Trial::test(name, test);
+        match missing {
+            Some(why) => trial.with_kind(format!("needs root, ip and nc: {why}")).with_ignored_flag(true),
+            None => trial,
+        }
+    };
+    let trials = vec![
+        trial(
+            "every_command_works_and_every_refusal_is_mended",
+            every_command_works_and_every_refusal_is_mended,
+        ),
+        trial("each_address_takes_what_was_asked_for", each_address_takes_what_was_asked_for),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
