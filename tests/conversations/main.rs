@@ -17,6 +17,5 @@ mod program;
 mod protocol;
 mod rebuilding;
 mod room;
-mod tutorials;
 #[cfg(target_os = "linux")]
 mod vanish;

@@ -2,6 +2,8 @@
 
 use chat_test_support::{Person, TestServer, eventually};
 use std::net::Ipv4Addr;
+use std::sync::Barrier;
+use std::thread;
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -84,4 +86,24 @@ fn a_name_that_was_left_is_kept_for_its_address() {
     alice.takes_name("al");
     bob.says("/nick alice");
     bob.sees_one_that(is_kept);
+}
+
+#[test]
+fn of_ten_who_take_one_name_at_once_one_gets_it() {
+    let server = TestServer::start();
+    let mut guests: Vec<Person> = (0..10).map(|_| server.guest()).collect();
+    let all_at_once = Barrier::new(guests.len());
+    let has_it = |guest: &mut Person| {
+        let mine = format!("*** {} is now alice", guest.name);
+        all_at_once.wait();
+        guest.says("/nick alice");
+        let answer = |line: &str| line == mine || line.starts_with("!!! alice is taken");
+        guest.sees_one_that(answer) == mine
+    };
+    let winners = thread::scope(|scope| {
+        let race = guests.iter_mut().map(|guest| scope.spawn(|| has_it(guest)));
+        let race: Vec<_> = race.collect();
+        race.into_iter().filter_map(|guest| guest.join().unwrap().then_some(())).count()
+    });
+    assert_eq!(winners, 1);
 }

@@ -10,6 +10,7 @@ mod links;
 mod measured;
 mod names;
 mod plan;
+mod promises;
 mod size;
 mod trace;
 mod transcripts;

@@ -37,7 +37,7 @@ use servers::{OURS, Server};
 /// Checks which promises chat servers keep, and prints a table.
 ///
 /// Exit code: 0, or 1 if chat-server (or the server of --connect or --command) breaks a promise or could not
-/// be checked at all, or if --check finds a difference.
+/// be checked at all, if --check finds a difference, or if --complete misses a server.
 #[derive(Parser)]
 struct Options {
     /// Check these servers only; can be given several times
@@ -58,12 +58,16 @@ struct Options {
     /// Print the table as Markdown
     #[arg(long)]
     markdown: bool,
-    /// Put the table into these pages, between <!-- promises --> and <!-- /promises -->
+    /// Put the table into these pages, between <!-- promises --> and <!-- /promises -->; the first may name the
+    /// servers of its page: <!-- promises: java tokio -->
     #[arg(long, value_name = "FILE", num_args = 1..)]
     write: Vec<PathBuf>,
-    /// Fail if the table in these pages says something else
+    /// Fail if the table in these pages says something else; a server that cannot run here is no difference
     #[arg(long, value_name = "FILE", num_args = 1..)]
     check: Vec<PathBuf>,
+    /// Fail if one of the servers cannot run here
+    #[arg(long)]
+    complete: bool,
     /// Tell what a promise means, how it is checked, and how servers break it
     #[arg(long, value_name = "PROMISE")]
     explain: Option<String>,
@@ -106,18 +110,24 @@ fn check(options: &Options) -> Result<ExitCode> {
             (servers, cells)
         }
     };
-    let table = report::markdown(&servers, &promises, &cells);
     if options.json {
         print(&report::json(&cells)?)?;
     } else if options.markdown {
-        print(&table)?;
+        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+        print(&report::markdown(&names, &promises, &cells))?;
     } else {
         print(&report::terminal(&servers, &promises, &cells))?;
     }
     for path in &options.write {
-        page::write(path, &table)?;
+        page::write(path, &promises, &cells)?;
     }
     let mut failed = judged_ones_fail(&cells, options.connect.is_some() || options.command.is_some());
+    if options.complete {
+        for server in servers.iter().filter(|server| !was_run(&server.name, &cells)) {
+            eprintln!("{} was not run, and --complete asks for all", server.name);
+            failed = true;
+        }
+    }
     for path in &options.check {
         for difference in page::differences(path, &cells)? {
             eprintln!("{difference}");
@@ -132,6 +142,11 @@ fn judged_ones_fail(cells: &[Cell], all: bool) -> bool {
     let judged: Vec<&Cell> = cells.iter().filter(|cell| all || cell.server == OURS).collect();
     let unchecked = !judged.is_empty() && judged.iter().all(|cell| cell.result == Verdict::NotRun);
     unchecked || judged.iter().any(|cell| cell.result == Verdict::Broken)
+}
+
+/// Whether at least one promise of this server was checked.
+fn was_run(server: &str, cells: &[Cell]) -> bool {
+    cells.iter().any(|cell| cell.server == server && cell.result != Verdict::NotRun)
 }
 
 /// The promises with these names; all if there is no name.

@@ -48,16 +48,21 @@ fn remarks(server: &str, cells: &[Cell]) -> String {
     if lines.is_empty() { String::new() } else { format!("\n{server}\n{}", lines.concat()) }
 }
 
-pub fn markdown(servers: &[Server], promises: &[&Promise], cells: &[Cell]) -> String {
-    let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
-    let mut text = format!("| promise | {} |\n|---|{}\n", names.join(" | "), ":-:|".repeat(names.len()));
+/// The same for a page, with what each promise says and without what was seen.
+pub fn markdown(servers: &[&str], promises: &[&Promise], cells: &[Cell]) -> String {
+    let mut text = format!("| promise | {} |\n|---|{}\n", servers.join(" | "), ":-:|".repeat(servers.len()));
     for promise in promises {
         let symbols: Vec<String> =
-            names.iter().map(|server| symbol(cells, server, promise.name).to_string()).collect();
-        text.push_str(&format!("| `{}` | {} |\n", promise.name, symbols.join(" | ")));
+            servers.iter().map(|server| symbol(cells, server, promise.name).to_string()).collect();
+        text.push_str(&format!("| {} | {} |\n", head(promise), symbols.join(" | ")));
     }
     text.push_str(&format!("\n{}.\n", legend()));
     text
+}
+
+/// The first cell of a row.
+pub fn head(promise: &Promise) -> String {
+    format!("`{}`: {}", promise.name, promise.sentence)
 }
 
 /// One object a line for each server and promise.

@@ -117,7 +117,7 @@ fn a_page_is_written_and_compared() -> Result<(), Failed> {
     fs::write(&path, text.replace("| ✔ |", "| ✘ |"))?;
     let (changed, _) = run(&[&arguments[..], &["--check", page]].concat())?;
     fs::remove_file(&path)?;
-    ensure(text.contains("| `greets` | ✔ |"), &text)?;
+    ensure(text.contains("| `greets`: A newcomer gets a line before it says a word. | ✔ |"), &text)?;
     ensure(same.status.code() == Some(0), "a page that is true must pass")?;
     ensure(changed.status.code() == Some(1), "a page that is not true must fail")
 }
