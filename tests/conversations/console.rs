@@ -4,7 +4,7 @@ use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, lines_of, 
 use rustix::process::Signal;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 
@@ -225,23 +225,25 @@ fn a_console_can_be_asked_for_where_stdin_is_no_terminal() {
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
+/// A command of the unit on the page about services, with another directory in the place of its own.
+fn line_of_the_unit(key: &str, directory: &Path) -> Command {
+    let unit = include_str!("../../src/guide/service.md");
+    let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("the unit has this line");
+    let mut line = line.replace("/usr/local/bin/chat-server", program().to_str().unwrap());
+    for path in ["/run/chat-server", "/var/log/chat-server"] {
+        line = line.replace(path, directory.to_str().unwrap());
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {line}")]).env("CHAT_LISTEN", "127.0.0.1:0").stdout(Stdio::piped());
+    shell
+}
+
 #[test]
 fn a_service_reads_the_operators_commands_from_a_fifo() {
     let directory =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("service-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
-    // As the unit on the page about services has it, but in other directories.
-    let unit = include_str!("../../src/guide/service.md");
-    let shell = |key: &str| {
-        let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("the unit has this line");
-        let line = line.replace("/usr/local/bin/chat-server", program().to_str().unwrap());
-        let line = ["/run/chat-server", "/var/log/chat-server"]
-            .iter()
-            .fold(line, |line, path| line.replace(path, directory.to_str().unwrap()));
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("exec {line}")]).env("CHAT_LISTEN", "127.0.0.1:0").stdout(Stdio::piped());
-        shell
-    };
+    let shell = |key| line_of_the_unit(key, &directory);
     assert!(shell("ExecStartPre=").status().unwrap().success());
     let mut server = ServerProcess::spawn(&mut shell("ExecStart="));
     let screen = lines_of(server.child.stdout.take().unwrap());
