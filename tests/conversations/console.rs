@@ -1,10 +1,11 @@
 //! The person at the server's keyboard: at a pseudo-terminal, and through a pipe with `--console`.
 
-use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, lines_of, pseudo_terminal};
+use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, lines_of, program, pseudo_terminal};
 use rustix::process::Signal;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::process::{Child, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 
 /// The person at the terminal on which a server was started.
@@ -222,6 +223,57 @@ fn a_console_can_be_asked_for_where_stdin_is_no_terminal() {
     assert!(shown.any(|line| line == "<guest1> hi"));
     rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
     assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+/// A command of the unit on the page about services, with another directory in the place of its own.
+fn line_of_the_unit(key: &str, directory: &Path) -> Command {
+    let unit = include_str!("../../src/guide/service.md");
+    let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("the unit has this line");
+    let mut line = line.replace("/usr/local/bin/chat-server", program().to_str().unwrap());
+    for path in ["/run/chat-server", "/var/log/chat-server"] {
+        line = line.replace(path, directory.to_str().unwrap());
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {line}")]).env("CHAT_LISTEN", "127.0.0.1:0").stdout(Stdio::piped());
+    shell
+}
+
+#[test]
+fn a_service_reads_the_operators_commands_from_a_fifo() {
+    let directory =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("service-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let shell = |key| line_of_the_unit(key, &directory);
+    assert!(shell("ExecStartPre=").status().unwrap().success());
+    let mut server = ServerProcess::spawn(&mut shell("ExecStart="));
+    let screen = lines_of(server.child.stdout.take().unwrap());
+    let shows = |wanted: &str| {
+        assert!(
+            std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok()).any(|line| line == wanted),
+            "the screen never had {wanted}"
+        );
+    };
+    // Each line comes as from a shell's `echo`, which opens the FIFO and closes it.
+    let echo = |line: &[u8]| {
+        OpenOptions::new().write(true).open(directory.join("console")).unwrap().write_all(line).unwrap();
+    };
+
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    echo(b"The build is broken.\n");
+    alice.sees("*** [server] The build is broken.");
+    shows("*** [server] The build is broken.");
+    echo(b"/kick #2 too loud\n");
+    alice.sees("*** bob left (sent away: \"too loud\")");
+    shows("*** #2 has been sent away.");
+    assert_eq!(
+        bob.reads_to_the_end().pop().unwrap(),
+        "!!! You have been sent away by the operator: too loud"
+    );
+    echo(b"/stop\n");
+    alice.sees("*** The server is shutting down. Goodbye!");
+    assert_eq!(server.exit_code(), Some(0));
+    assert!(fs::read_to_string(directory.join("chat.log")).unwrap().contains("Chat server stopped."));
+    fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

@@ -16,7 +16,7 @@ impl Tests {
     }
 
     /// Is there a test, or a file, of this name? `…` at its end stands for the end of one name. Those of netcat's tests are
-    /// made while they run, of a program and what is done with it: `nc.openbsd_is_stopped`.
+    /// made while they run, of a program and what is done with it: `nc.openbsd_is_stopped`, or of a recipe.
     fn has(&self, name: &str) -> bool {
         if name.ends_with(".rs") {
             return self.files.iter().any(|(path, _)| path.ends_with(name));
@@ -29,11 +29,12 @@ impl Tests {
         if !found.is_empty() {
             return found.len() == 1;
         }
-        let (_, netcat) =
-            self.files.iter().find(|(path, _)| path.ends_with("netcat.rs")).expect("netcat's tests");
+        let is_netcats = |(path, _): &&(PathBuf, String)| path.starts_with("tests/netcat");
+        let netcat: String = self.files.iter().filter(is_netcats).map(|(_, text)| text.as_str()).collect();
         name.split_once('_').is_some_and(|(program, what)| {
-            netcat.contains(&format!("program(\"{program}\""))
-                && netcat.contains(&format!("(\"{what}\", {what})"))
+            let is_of_it = |text: &str| text.contains(&format!("(\"{program}\""));
+            let is_test = netcat.contains(&format!("(\"{what}\", "));
+            netcat.contains(&format!("(\"{name}\", ")) || is_of_it(&netcat) && is_test
         })
     }
 }

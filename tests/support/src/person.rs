@@ -1,8 +1,9 @@
 //! A person at a keyboard: over a socket, or through a program such as nc.
 
-use crate::{DEADLINE, eventually, lines_of};
+use crate::{DEADLINE, eventually, lines_of, pseudo_terminal};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt::set_socket_recv_buffer_size};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::termios::{Winsize, tcsetwinsize};
 use std::io::{self, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -84,6 +85,28 @@ impl Person {
             name: "a stranger".to_owned(),
             input: Some(Box::new(child.stdin.take().unwrap())),
             lines: lines_of(child.stdout.take().unwrap()),
+            seen: Vec::new(),
+            socket: None,
+            child: Some(child),
+        }
+    }
+
+    /// Starts a program at a terminal of its own, as a shell in a window does. The keys go to the terminal, which may
+    /// change or show them before the program gets them.
+    pub fn at_terminal(program: &Command) -> Person {
+        let (controller, terminal) = pseudo_terminal();
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size).unwrap();
+        // This makes it the program's controlling terminal.
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(program.get_program()).args(program.get_args());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(terminal.try_clone().unwrap()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Person {
+            name: "a stranger".to_owned(),
+            input: Some(Box::new(controller.try_clone().unwrap())),
+            lines: lines_of(controller),
             seen: Vec::new(),
             socket: None,
             child: Some(child),
@@ -186,24 +209,31 @@ impl Person {
         self.sees_one_that(|line| line.contains(" here: "));
     }
 
-    /// Ends the program and waits for it.
-    pub fn kill(mut self) {
-        let mut child = self.child.take().expect("a program");
-        child.kill().unwrap();
-        child.wait().unwrap();
+    /// Waits until the program ends by itself, with the keyboard still there.
+    pub fn waits_for_the_prompt(&mut self) {
+        let child = self.child.as_mut().expect("a program");
+        eventually("the program ends", || child.try_wait().unwrap().is_some());
     }
 
-    /// Ends the program and all that it started: it must be the leader of a process group of its own.
+    /// The same for a program that notices only when it cannot send any more.
+    pub fn presses_enter_until_the_prompt(&mut self) {
+        let (input, child) =
+            (self.input.as_mut().expect("a keyboard"), self.child.as_mut().expect("a program"));
+        eventually("the program ends", || {
+            let _ = input.write_all(b"\n"); // It fails when the program has ended.
+            child.try_wait().unwrap().is_some()
+        });
+    }
+
+    /// Ends the program and all that it started, and waits for it. It must be the leader of a process group of its own.
     pub fn kill_group(mut self) {
-        let mut child = self.child.take().expect("a program");
-        kill_process_group(Pid::from_child(&child), Signal::KILL).unwrap();
-        child.wait().unwrap();
+        self.signal_group(Signal::KILL);
+        self.child.take().expect("a program").wait().unwrap();
     }
 
-    /// Sends the program a signal, by its process id.
-    pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(self.child.as_ref().expect("a program"));
-        kill_process(pid, signal).unwrap();
+    /// Sends a signal to the program and all that it started.
+    pub fn signal_group(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(self.child.as_ref().expect("a program")), signal).unwrap();
     }
 
     fn report(&self) -> String {
