@@ -3,7 +3,7 @@
 //! Those of exercises 2 and 3 hold today, and turn red when the step is broken as the exercise says. Those of 6 and 7 are
 //! ignored until the exercise is solved: `cargo test --test steps exercise_6 -- --ignored`.
 
-use crate::people::{DEADLINE, Person, Step};
+use crate::people::{DEADLINE, Step};
 use std::io;
 use std::net::Shutdown;
 use std::thread::{self, JoinHandle};
