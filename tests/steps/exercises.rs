@@ -16,6 +16,8 @@ const LENGTH: usize = 3_500;
 /// A client that says all its lines as fast as they are taken from it, reads what comes back, and leaves.
 fn radio(step: &Step) -> JoinHandle<()> {
     let mut radio = step.guest();
+    // Where the room has stopped, it gives up.
+    radio.socket.get_ref().set_write_timeout(Some(DEADLINE)).unwrap();
     thread::spawn(move || {
         let mut hears = radio.socket.get_ref().try_clone().unwrap();
         let listener = thread::spawn(move || io::copy(&mut hears, &mut io::sink()));
