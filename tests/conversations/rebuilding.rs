@@ -1,5 +1,5 @@
-//! Promises that the server keeps today, and must still keep after exercises 6 and 7 have rebuilt its inside:
-//! a lock in place of the dispatcher, and two threads for each client.
+//! Promises that the server keeps today, and must still keep after exercise 12 has rebuilt what is inside:
+//! a lock in place of the dispatcher, or two threads for each client.
 
 use chat_test_support::{Person, ServerProcess, TestServer, eventually, stalled_reader};
 use rustix::process::Signal;
@@ -9,12 +9,12 @@ use std::thread;
 
 const TOO_SLOW: &str = "left (too slow: too much was waiting to be read)";
 
-/// How many people talk in exercise 6, and how many lines each of them says.
+/// How many people talk at once, and how many lines each of them says.
 const TALKERS: usize = 6;
 const LINES: usize = 300;
 
 #[test]
-fn exercise_6_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
+fn exercise_12_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
     let server = TestServer::start();
     let mut talkers: Vec<_> = (0..TALKERS).map(|n| server.person(&format!("p{n}"))).collect();
     let mut carol = server.person("carol");
@@ -69,7 +69,7 @@ fn talks_to_the_end(talker: &mut Person, text: &str) -> Vec<String> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn exercise_7_the_threads_of_a_client_end_with_it() {
+fn exercise_12_the_threads_of_a_client_end_with_it() {
     let mut server = ServerProcess::start(&["--rate", "0"]);
     let mut alice = server.person("alice");
     let mut bob = server.person("bob");
@@ -88,7 +88,7 @@ fn exercise_7_the_threads_of_a_client_end_with_it() {
     bob.sees("<alice> still here?");
     eventually("their threads have ended", || threads() == before);
 
-    // Clients that vanish or quit leave no thread behind either.
+    // Those who vanish and those who quit leave no thread behind either.
     for n in 0..20 {
         let mut guest = Person::connect(server.address);
         guest.sees_welcome();
@@ -99,7 +99,7 @@ fn exercise_7_the_threads_of_a_client_end_with_it() {
     }
     eventually("their threads have ended", || threads() == before);
 
-    // A reader that has stopped, and is still within the backlog, does not keep the server from ending.
+    // A reader that has stopped, and is not yet owed too much, does not keep the server from ending.
     let sleeper = stalled_reader(server.address);
     alice.sees_one_that(|line| line.ends_with(" joined"));
     for _ in 0..320 {

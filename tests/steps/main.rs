@@ -7,6 +7,7 @@
 //! run `cargo build --examples` first.
 
 mod docs;
+mod exercises;
 mod people;
 
 use people::{DEADLINE, Person, Step};
