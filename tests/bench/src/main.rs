@@ -13,6 +13,7 @@ mod process;
 mod progress;
 mod report;
 mod room;
+mod siege;
 mod suite;
 
 use std::fs;
@@ -47,11 +48,16 @@ enum Mode {
     Smoke,
     /// Run one load on one server
     One(One),
+    /// Attack every server, and see what two people in the room notice of it
+    Siege(siege::Args),
     /// Be one of the servers until killed; the bench starts them so
     Peer {
         peer: Peer,
         #[arg(long)]
         port: u16,
+        /// With chat-server's default limits, but for so many places
+        #[arg(long)]
+        as_shipped: Option<usize>,
     },
 }
 
@@ -97,7 +103,8 @@ fn main() -> Result<()> {
         None => compare(&cli.server, cli.rounds),
         Some(Mode::Smoke) => suite::smoke(&cli.server),
         Some(Mode::One(one)) => run_one(&one, &cli.server),
-        Some(Mode::Peer { peer, port }) => peer.become_server(port, &cli.server),
+        Some(Mode::Siege(args)) => siege::run(&args, &cli.server),
+        Some(Mode::Peer { peer, port, as_shipped }) => peer.become_server(port, &cli.server, as_shipped),
     }
 }
 

@@ -97,12 +97,21 @@ impl Peer {
         Manners { echoes: self != Self::Ncat, greets, burst, pause }
     }
 
-    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails.
-    pub fn become_server(self, port: u16, ours: &Path) -> Result<()> {
+    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails. chat-server has no
+    /// limits then, or the default ones and so many places.
+    pub fn become_server(self, port: u16, ours: &Path, as_shipped: Option<usize>) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let address = format!("127.0.0.1:{port}");
         let mut command = match self {
             Self::Floor => return floor::serve(&address),
+            Self::Ours if as_shipped.is_some() => {
+                let mut command = Command::new(ours);
+                command.args(["--listen", &address]);
+                command.args(
+                    as_shipped.iter().flat_map(|places| ["--max-clients".to_owned(), places.to_string()]),
+                );
+                command
+            }
             Self::Ours | Self::OursUnbatched => {
                 let mut command = Command::new(ours);
                 command.args(["--listen", &address, "--max-clients", "20000", "--log-level", "warn"]);

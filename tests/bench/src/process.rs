@@ -30,8 +30,18 @@ pub struct Server {
 pub struct CpuTimes(HashMap<String, u64>);
 
 impl Server {
-    /// Starts a server and waits until it listens. `ours` is the path of chat-server's binary.
+    /// Starts a server without limits on its clients, and waits until it listens. `ours` is the path of chat-server's
+    /// binary.
     pub fn start(peer: Peer, ours: &Path) -> Result<Self> {
+        Self::start_with(peer, ours, &[])
+    }
+
+    /// Starts a server as people run it: chat-server with its default flags, but for so many places.
+    pub fn start_as_shipped(peer: Peer, ours: &Path, max_clients: usize) -> Result<Self> {
+        Self::start_with(peer, ours, &["--as-shipped", &max_clients.to_string()])
+    }
+
+    fn start_with(peer: Peer, ours: &Path, flags: &[&str]) -> Result<Self> {
         // Not every server can be told to take any free port and say which, so it is found beforehand.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let log = std::env::temp_dir().join(format!("chat-bench-{}.log", address.port()));
@@ -39,6 +49,7 @@ impl Server {
             .arg("peer")
             .arg(peer.to_string())
             .args(["--port", &address.port().to_string()])
+            .args(flags)
             .arg("--server")
             .arg(ours)
             .stdin(Stdio::null())
@@ -81,6 +92,17 @@ impl Server {
     pub fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         field(&status, "VmRSS:").context("/proc/PID/status has no VmRSS")
+    }
+
+    /// The most memory that was ever resident, in KiB.
+    pub fn peak(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        field(&status, "VmHWM:").context("/proc/PID/status has no VmHWM")
+    }
+
+    /// Whether the process still runs.
+    pub fn is_alive(&mut self) -> Result<bool> {
+        Ok(self.process.try_wait()?.is_none())
     }
 
     fn for_each_thread(

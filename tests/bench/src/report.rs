@@ -21,7 +21,9 @@ Every value is the median of the rounds, with the least and the greatest in brac
 ";
 
 pub fn markdown(results: &Results, rounds: usize) -> String {
-    let mut text = format!("# Measured side by side\n\n{}\n\n{NOTES}", machine(results, rounds));
+    let how_often = format!("{rounds} rounds");
+    let machine = machine(&how_often, &results.versions);
+    let mut text = format!("# Measured side by side\n\n{machine}\n\n{NOTES}");
     for (title, table) in [
         ("Loads", loads(results)),
         ("Joining", joins(results)),
@@ -41,7 +43,8 @@ pub fn markdown(results: &Results, rounds: usize) -> String {
     text
 }
 
-fn machine(results: &Results, rounds: usize) -> String {
+/// When, how often and on what machine something was measured.
+pub fn machine(how_often: &str, versions: &[String]) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -49,19 +52,19 @@ fn machine(results: &Results, rounds: usize) -> String {
         first_line(Command::new(program).arg(argument)).unwrap_or_else(|error| error.to_string())
     };
     format!(
-        "{}, {rounds} rounds, on {} cores of {}, Linux {}, {}. {}.",
+        "{}, {how_often}, on {} cores of {}, Linux {}, {}. {}.",
         said("date", "-I"),
         thread::available_parallelism().map_or(1, usize::from),
         model.trim_start_matches(['\t', ' ', ':']),
         kernel.split('.').take(2).collect::<Vec<_>>().join("."),
         said("rustc", "--version"),
-        results.versions.join("; "),
+        versions.join("; "),
     )
 }
 
-type Rows = Vec<Vec<String>>;
+pub type Rows = Vec<Vec<String>>;
 
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
@@ -183,7 +186,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// Without a fraction, with commas.
-fn thousands(value: f64) -> String {
+pub fn thousands(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = if value < 0.0 { "-" } else { "" }.to_owned();
     for (index, digit) in digits.chars().enumerate() {
@@ -196,7 +199,7 @@ fn thousands(value: f64) -> String {
 }
 
 /// A Markdown table whose columns line up. The first row is its head.
-fn aligned(rows: &Rows) -> String {
+pub fn aligned(rows: &Rows) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
     let rule = widths.iter().map(|&width| "-".repeat(width)).collect();
