@@ -54,11 +54,15 @@ impl Arguments {
 /// A sentence about flags, in which each is called as the person set it: `CHAT_LISTEN=[::]:80`.
 #[must_use]
 pub fn blame(sentence: &str) -> String {
-    let set = command().get_arguments().filter_map(set_by_variable).collect::<Vec<_>>();
-    set.into_iter().fold(sentence.to_owned(), |sentence, (flag, word, variable)| {
-        let sentence = sentence.replace(&format!("'{flag}'"), &variable);
-        sentence.replace(&format!("{word} "), &format!("{variable}=")).replace(&word, &variable)
-    })
+    let mut command = command();
+    command.build(); // Only then a flag can be shown as clap shows it.
+    command.get_arguments().filter_map(set_by_variable).fold(
+        sentence.to_owned(),
+        |sentence, (flag, word, variable)| {
+            let sentence = sentence.replace(&format!("'{flag}'"), &variable);
+            sentence.replace(&format!("{word} "), &format!("{variable}=")).replace(&word, &variable)
+        },
+    )
 }
 
 /// The flags. Each has a variable too, which counts as unset while it is empty: `CHAT_MAX_LINE` for `--max-line`.
