@@ -1,6 +1,5 @@
 //! Every choice there is, described once: a program that embeds the server writes a [`Config`], and on the command line
-//! clap fills it. The comment on a field is its text in `--help`, its attribute has the flag, the variable, the default
-//! and the range.
+//! clap fills it. The comment on a field is its text in `--help`, its attribute has the default and the range.
 
 use clap::{Args, FromArgMatches};
 use if_addrs::{IfAddr, get_if_addrs};

@@ -55,7 +55,7 @@ impl Arguments {
 #[must_use]
 pub fn blame(sentence: &str) -> String {
     let mut command = command();
-    command.build(); // Only then clap can show a flag.
+    command.build(); // Only then a flag can be shown as clap shows it.
     command.get_arguments().filter_map(set_by_variable).fold(
         sentence.to_owned(),
         |sentence, (flag, word, variable)| {
