@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Read};
 use std::mem;
 
 /// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of clients.
-const READ_SIZE: usize = 4096;
+const READ_SIZE: usize = 2048;
 
 /// The longest character in UTF-8 (RFC 3629). A line is kept up to `max` and the rest of a character that began there.
 const LONGEST_CHARACTER: usize = 4;

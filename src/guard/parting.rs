@@ -27,6 +27,7 @@ const LOOK: Duration = Duration::from_millis(10);
 ///
 /// Meanwhile the rest of the client's input is thrown away: closing a socket with unread input makes the kernel send a
 /// reset at once, and that can destroy the last lines before the client has read them (RFC 1122, 4.2.2.13).
+#[inline(never)] // Its buffer would lie in the frame of a thread that only waits.
 pub(crate) fn linger(mut socket: &TcpStream, tickets: &Receiver<()>) {
     let deadline = Instant::now() + PATIENCE;
     while tickets.recv_deadline(deadline).is_ok() {}
