@@ -42,6 +42,14 @@ promises: ## check which promises each server keeps; your own: make promises ARG
 test-promises: ## show that each of those checks finds the fault that it looks for
 	cargo test --locked --package chat-promises
 
+siege: ## attack this server and the siblings from one machine and from eight, and see what two people in the room notice
+	cargo build --release --locked --package chat-server --package chat-bench
+	$${CARGO_TARGET_DIR:-target}/release/chat-bench siege $(ARGS)
+
+siege-smoke: ## check in seconds that no attack loses anyone who keeps up
+	cargo build --release --locked --package chat-server --package chat-bench
+	$${CARGO_TARGET_DIR:-target}/release/chat-bench siege smoke
+
 soak: ## let many people chat at random for SOAK_SECONDS (60), and check every line that each of them saw
 	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --locked --release --test chance soak -- --nocapture
 
@@ -55,4 +63,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test test-release test-promises docs-check lint doc bench bench-smoke promises soak size demo install
+.PHONY: help run test test-release test-promises docs-check lint doc bench bench-smoke siege siege-smoke promises soak size demo install

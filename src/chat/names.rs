@@ -1,4 +1,4 @@
-//! Who has which name, and which names are kept for those who had them a moment ago.
+//! The owner of each name, and which names are kept for those who had them a moment ago.
 //!
 //! Without the second, a name would go to the next one who asks, and with it the private line that is still being
 //! typed to its owner. So for a minute only the address that had a name may have it again. Nobody waits for that

@@ -125,6 +125,16 @@ fn a_reader_that_is_behind_gets_all_before_the_end_if_it_hurries() {
 }
 
 #[test]
+fn a_grace_without_end_ends_when_everyone_has_read() {
+    let server = TestServer::with(Config { grace: Duration::MAX, ..test_config() });
+    let mut alice = server.person("alice");
+    server.stop();
+    assert_eq!(alice.reads_to_the_end(), ["*** The server is shutting down. Goodbye!"]);
+    drop(alice);
+    server.join().unwrap();
+}
+
+#[test]
 fn a_reader_that_never_reads_delays_the_end_for_the_grace_time_only() {
     let grace = Duration::from_millis(100);
     let server = TestServer::with(Config { max_backlog: 1 << 30, grace, ..test_config() });
