@@ -42,6 +42,9 @@ promises: ## check which promises each server keeps; your own: make promises ARG
 test-promises: ## show that each of those checks finds the fault that it looks for
 	cargo test --locked --package chat-promises
 
+fuzz: ## feed random bytes to all that reads from strangers, for FUZZ_SECONDS (60) each, and count the executions
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked --release --lib fuzz -- --ignored --nocapture
+
 siege: ## attack this server and the siblings from one machine and from eight, and see what two people in the room notice
 	cargo build --release --locked --package chat-server --package chat-bench
 	$${CARGO_TARGET_DIR:-target}/release/chat-bench siege $(ARGS)
@@ -63,4 +66,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test test-release test-promises docs-check lint doc bench bench-smoke siege siege-smoke promises soak size demo install
+.PHONY: help run test test-release test-promises docs-check lint doc bench bench-smoke fuzz siege siege-smoke promises soak size demo install

@@ -106,6 +106,9 @@ mod server;
 mod chat;
 // Off the tour
 mod config;
+#[cfg(test)]
+#[path = "fuzz/tests.rs"]
+mod fuzz;
 mod guard;
 pub mod operator;
 
