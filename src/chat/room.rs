@@ -23,7 +23,7 @@ const LARGEST_ANNOUNCED: usize = 200;
 
 /// How many names are compared with one that nobody has, so that asking for such names cannot keep the dispatcher
 /// busy.
-const MOST_COMPARED: usize = 200;
+const MOST_COMPARED: usize = 50;
 
 /// Everyone who is here, and the last lines of talk.
 #[derive(Debug, Default)]
