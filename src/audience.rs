@@ -20,6 +20,7 @@ use jiff::civil::Date;
 use log::trace;
 use rayon::{ThreadPool, ThreadPoolBuilder, iter::ParallelIterator, slice::ParallelSliceMut};
 use rustix::net::sockopt::set_socket_linger;
+use std::collections::BTreeSet;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ pub(crate) struct Audience {
     /// How many bytes were said to single clients in this turn.
     private: usize,
     /// The clients whose outbox has bytes of its own: lines for that client alone, or a backlog.
-    dirty: Vec<ClientId>,
+    dirty: BTreeSet<ClientId>,
 }
 
 /// One client's connection.
@@ -158,12 +159,11 @@ impl Audience {
     fn publish(&mut self, line: &impl Display, stamp: Option<Moment>, but: Option<ClientId>) {
         let _ = writeln!(self.public, "{line}"); // Writing to memory cannot fail.
         if self.stamped > 0 {
-            let wanted =
-                |connection: &&mut Connection| connection.stamped.is_some() && Some(connection.id) != but;
-            self.connections
-                .iter_mut()
-                .filter(wanted)
-                .for_each(|connection| connection.write(b"", line, stamp));
+            for connection in &mut self.connections {
+                if connection.stamped.is_some() && Some(connection.id) != but {
+                    connection.write(b"", line, stamp);
+                }
+            }
         }
         trace!("said to everyone, {} bytes in this turn", self.public.len());
     }
@@ -177,7 +177,7 @@ impl Audience {
             let before = connection.outbox.backlog();
             act(connection, if connection.stamped.is_some() { &[] } else { &self.public });
             self.private += connection.outbox.backlog() - before;
-            self.dirty.push(id);
+            self.dirty.insert(id);
         }
     }
 
@@ -254,30 +254,26 @@ impl Audience {
             connection.flush(public, max_backlog, now, &mut flushed);
             flushed
         };
-        let mut dirty = mem::take(&mut self.dirty);
+        let dirty = mem::take(&mut self.dirty);
         let mut flushed = Flushed::default();
         if public.is_empty() {
-            dirty.sort_unstable();
-            dirty.dedup();
             for id in dirty {
-                if let Ok(at) = self.connections.binary_search_by_key(&id, |connection| connection.id) {
+                if let Some(at) = self.position(id) {
                     flushed = serve(flushed, &mut self.connections[at]);
                 }
             }
-        } else if let Some(cores) =
-            Some(()).filter(|()| self.connections.len() >= LARGE_ROOM).and_then(|()| cores())
-        {
+        } else if let Some(cores) = (self.connections.len() >= LARGE_ROOM).then(cores).flatten() {
             let chunks = self.connections.par_chunks_mut(CHUNK);
             let served = chunks.map(|chunk| chunk.iter_mut().fold(Flushed::default(), serve));
             flushed = cores.install(|| served.reduce(Flushed::default, Flushed::and));
         } else {
             flushed = self.connections.iter_mut().fold(flushed, serve);
         }
-        self.dirty = mem::take(&mut flushed.behind);
+        self.dirty = flushed.behind.drain(..).collect();
         self.public.clear();
         self.private = 0;
         if flushed.finished {
-            self.connections.retain(|connection| !connection.finish());
+            self.connections.retain(|connection| !connection.leaving || connection.backlog() > 0);
         }
         flushed
     }
@@ -346,7 +342,10 @@ impl Connection {
         trace!("client {}: sent, {backlog} bytes are left", self.id);
         if backlog == 0 {
             self.own = 0;
-            flushed.finished |= self.leaving;
+            if self.leaving {
+                let _ = self.outbox.socket().shutdown(Shutdown::Write);
+                flushed.finished = true;
+            }
         } else if backlog > max_backlog && !self.leaving {
             flushed.lost.push((self.id, Departure::TooSlow(backlog)));
         } else {
@@ -358,15 +357,6 @@ impl Connection {
             let reads = now.duration_since(self.accepted) < STILL_READING;
             flushed.crowded |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
         }
-    }
-
-    /// Closes our half of the connection if the client has left and got everything.
-    fn finish(&self) -> bool {
-        let is_finished = self.leaving && self.outbox.backlog() == 0;
-        if is_finished {
-            let _ = self.outbox.socket().shutdown(Shutdown::Write);
-        }
-        is_finished
     }
 }
 

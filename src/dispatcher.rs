@@ -63,25 +63,27 @@ pub(crate) struct Dispatcher {
     /// Clients that may not be announced yet, and when that is due.
     newcomers: VecDeque<(Instant, ClientId)>,
     is_stopping: bool,
-    grace: Duration,
-    /// How many events one turn takes at most before it sends, so that nobody waits for a flood to end.
-    events_per_turn: usize,
-    /// How long a turn may wait for readers.
-    brake: Duration,
+    config: Config,
     /// Where the operator takes part, if there is one.
     console: Option<Console>,
     /// For the operator's bans.
     admission: Admission,
-    /// For the operator's `/stop`.
+    /// For the operator's `/stop`, and for the end of this dispatcher.
     stopper: Stopper,
+}
+
+/// Without a dispatcher there is nobody to let in for. This holds after a panic too.
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.stopper.stop();
+    }
 }
 
 /// The things that the dispatcher waits for.
 enum Happening {
     Event(Event),
-    Typed(Typed),
-    /// The operator's input has ended.
-    ConsoleClosed,
+    /// The operator typed a line, or the input has ended.
+    Typed(Option<Typed>),
     /// It is time to try the backlogs again.
     Retry,
     /// It is time to announce newcomers.
@@ -105,9 +107,7 @@ impl Dispatcher {
             pause: SHORTEST_PAUSE,
             newcomers: VecDeque::new(),
             is_stopping: false,
-            grace: config.grace,
-            events_per_turn: config.events_per_turn.max(1),
-            brake: if config.is_paced() { Duration::ZERO } else { CATCHING_UP },
+            config: config.clone(),
             console,
             admission,
             stopper,
@@ -124,8 +124,8 @@ impl Dispatcher {
             self.room.set_time(self.started.elapsed());
             match happening {
                 Happening::Event(event) => self.handle(event),
-                Happening::Typed(line) => self.obey(line),
-                Happening::ConsoleClosed => self.console.iter_mut().for_each(Console::close),
+                Happening::Typed(Some(line)) => self.obey(line),
+                Happening::Typed(None) => self.console.iter_mut().for_each(Console::close),
                 Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
                 Happening::Announce => self.announce_newcomers(),
             }
@@ -143,15 +143,15 @@ impl Dispatcher {
         let typed = self.console.as_ref().map_or(&nothing, |console| &console.lines);
         select! {
             recv(events) -> event => Happening::Event(event.unwrap_or(Event::Stop)),
-            recv(typed) -> line => line.map_or(Happening::ConsoleClosed, Happening::Typed),
+            recv(typed) -> line => Happening::Typed(line.ok()),
             recv(retry) -> _ => Happening::Retry,
             recv(announce) -> _ => Happening::Announce,
         }
     }
 
-    /// Takes the other events that have happened, as many as one turn may hold.
+    /// Takes the other events that have happened, as many as one turn may hold: nobody waits for a flood to end.
     fn take_more(&mut self, events: &Receiver<Event>) {
-        for event in events.try_iter().take(self.events_per_turn - 1) {
+        for event in events.try_iter().take(self.config.events_per_turn.saturating_sub(1)) {
             self.handle(event);
             if self.is_stopping || self.audience.said() > BYTES_PER_TURN {
                 break;
@@ -218,7 +218,7 @@ impl Dispatcher {
         let Dispatcher { room, audience, admission, .. } = self;
         for effect in (Orders { room, audience, admission }).obey(line) {
             match effect {
-                Effect::Show(text) => self.show(&text),
+                Effect::Show(text) => self.console.iter().for_each(|console| console.show(&text)),
                 Effect::Say(text) => {
                     info!("[server] {text}");
                     let deliveries = self.room.say_as_operator(text, self.now);
@@ -240,19 +240,14 @@ impl Dispatcher {
         self.dismiss(id, &why);
     }
 
-    /// Shows a line to the operator.
-    fn show(&mut self, line: &str) {
-        self.console.iter().for_each(|console| console.show(line));
-    }
-
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
         for Delivery { to, reply } in deliveries {
             // Lines of the past have their own time already.
             let stamp = (!matches!(reply, Reply::History(..))).then_some(self.now);
             self.audience.say(to, &reply, stamp);
             let is_public = matches!(to, Recipients::Everyone | Recipients::EveryoneBut(_));
-            if is_public && self.console.as_ref().is_some_and(|console| console.shows_chat) {
-                self.show(&reply.to_string());
+            if let Some(console) = self.console.as_ref().filter(|console| is_public && console.shows_chat) {
+                console.show(&reply.to_string());
             }
         }
     }
@@ -285,7 +280,7 @@ impl Dispatcher {
     /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not long.
     fn send(&mut self) {
         let begun = Instant::now();
-        while self.flush() && begun.elapsed() < self.brake {
+        while self.flush() && !self.config.is_paced() && begun.elapsed() < CATCHING_UP {
             thread::sleep(SHORTEST_PAUSE);
         }
     }

@@ -89,7 +89,7 @@ fn quoted(words: &str) -> String {
 
 impl From<io::Error> for Departure {
     fn from(error: io::Error) -> Departure {
-        Foreign::in_error(&error).map_or(Departure::Failed(error), Departure::Foreign)
+        error.downcast().map_or_else(Departure::Failed, Departure::Foreign)
     }
 }
 

@@ -136,7 +136,7 @@ pub mod guide {
             pub mod $page {}
         )*};
     }
-    pages! { lesson running scripts service survives security how_it_works how_fast when_not side_by_side exercises }
+    pages! { lesson running scripts service survives siege security how_it_works how_fast when_not side_by_side exercises }
 }
 
 pub use config::{Allow, Config, DEFAULT_PORT, Listen};

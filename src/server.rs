@@ -10,12 +10,9 @@
 //! | 4 | the last of them | the event channel | the dispatcher, which ends |
 
 use crate::acceptor::Acceptor;
-use crate::config::Config;
-use crate::dispatcher::Dispatcher;
-use crate::event;
 use crate::guard::{admission::Admission, listener, turned_away::TurnedAway};
-use crate::operator::console::Console;
-use crate::operator::stopper::Stopper;
+use crate::operator::{console::Console, stopper::Stopper};
+use crate::{config::Config, dispatcher::Dispatcher, event};
 use crossbeam_channel::bounded;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
@@ -88,12 +85,9 @@ impl Server {
         let (events, inbox) = bounded(event::CAPACITY);
         let admission = Admission::new(&self.config);
         let places = admission.clone();
-        let dispatcher = Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper.clone());
-        let stops_accepting_even_after_a_panic = StopOnDrop(self.stopper);
-        let dispatcher = thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
-            let _stop = stops_accepting_even_after_a_panic;
-            dispatcher.run(&inbox);
-        })?;
+        let dispatcher = Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper);
+        let thread = thread::Builder::new().name("dispatcher".to_owned());
+        let dispatcher = thread.spawn(move || dispatcher.run(&inbox))?;
 
         // This thread is the acceptor.
         let Server { config, listeners, stopped, .. } = self;
@@ -103,13 +97,5 @@ impl Server {
         dispatcher.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;
         debug_assert_eq!(places.places_taken(), 0, "all clients' threads have ended");
         accepted
-    }
-}
-
-struct StopOnDrop(Stopper);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stop();
     }
 }

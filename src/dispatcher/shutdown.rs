@@ -5,8 +5,7 @@ use crate::chat::{reply::Reply, room::Recipients};
 use crate::event::{Departure, Event};
 use crate::guard::parting::LINGER;
 use crate::operator::console::Console;
-use crate::outbox::Outbox;
-use crossbeam_channel::{Receiver, after, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ impl Dispatcher {
             self.dismiss(id, &Departure::Shutdown);
         }
         self.flush();
-        let deadline = Instant::now().checked_add(self.grace); // None: for ever.
+        let deadline = Instant::now().checked_add(self.config.grace); // None: for ever.
         while !self.audience.is_empty() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
             if all_have_ended(events, SHORTEST_PAUSE) {
                 break;
@@ -40,7 +39,7 @@ impl Dispatcher {
             for socket in sockets {
                 let _ = socket.shutdown(Shutdown::Read);
             }
-            while !all_have_ended(events, Duration::MAX) {}
+            while !all_have_ended(events, LINGER) {}
         }
     }
 }
@@ -49,20 +48,15 @@ impl Dispatcher {
 ///
 /// Lines that come after the goodbye reach nobody. A client that comes this late gets its own goodbye.
 fn all_have_ended(events: &Receiver<Event>, wait: Duration) -> bool {
-    let timer = after(wait);
+    let deadline = Instant::now() + wait;
     loop {
-        select! {
-            recv(events) -> event => match event {
-                Ok(Event::Joined { socket, .. }) => {
-                    let mut outbox = Outbox::new(socket, b"");
-                    let _ = writeln!(outbox.after(b""), "*** {GOODBYE}");
-                    let _ = outbox.flush(b"");
-                    let _ = outbox.socket().shutdown(Shutdown::Both);
-                }
-                Ok(_) => {}
-                Err(_) => return true,
-            },
-            recv(timer) -> _ => return false,
+        match events.recv_deadline(deadline) {
+            Ok(Event::Joined { socket, .. }) => {
+                let _ = writeln!(&*socket, "*** {GOODBYE}"); // Its buffer is empty, so this does not wait.
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+            Ok(_) => {}
+            Err(error) => return error == RecvTimeoutError::Disconnected,
         }
     }
 }

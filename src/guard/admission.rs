@@ -1,11 +1,11 @@
 //! Decides which connections become clients.
 //!
-//! The acceptor asks for a [`Permit`] before it starts a thread. A permit is a place in the room that gives itself back
-//! when it is dropped, whatever happened to its client. The places and the bans are behind locks, because the acceptor,
-//! the dispatcher and threads that end all use them; each lock is held for a few instructions.
+//! The acceptor asks for a [`Permit`] before it starts a thread. A permit is a place in the room: for as long as it lives,
+//! whatever happens to its client, the place is counted. The places and the bans are behind locks, because the acceptor
+//! and the dispatcher share them; each lock is held for a few instructions.
 
 use super::pace::{Bucket, Pace};
-use crate::config::{Allow, Config};
+use crate::config::Config;
 use ipnet::IpNet;
 use log::warn;
 use parking_lot::Mutex;
@@ -19,11 +19,11 @@ use std::{fs, io};
 
 /// Descriptors that are not for clients: the standard streams, the listeners, the logs, refused connections, some to
 /// spare.
-const RESERVED_DESCRIPTORS: usize = 18;
+const RESERVED_DESCRIPTORS: u64 = 18;
 
 /// A thread has a stack, a signal stack, and a guard page for each (Linux counts them all).
-const MAPPINGS_PER_THREAD: usize = 4;
-const RESERVED_MAPPINGS: usize = 512;
+const MAPPINGS_PER_THREAD: u64 = 4;
+const RESERVED_MAPPINGS: u64 = 512;
 
 /// How much address space must be free before another thread is started. The standard library aborts the process if a
 /// new thread finds no memory for its signal stack. So there must be far more than that and its ordinary stack, and
@@ -46,18 +46,15 @@ pub(crate) const EXHAUSTED: Refusal =
 /// The rules, and the places that are taken. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
-    max_clients: usize,
-    max_per_ip: usize,
-    rate: u32,
-    burst: u32,
-    allow: Vec<Allow>,
+    config: Config,
     taken: Arc<Mutex<Taken>>,
     bans: Arc<Mutex<Vec<IpNet>>>,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
-    places: usize,
+    /// Each [`Permit`] has a clone of it, so it counts them.
+    places: Arc<()>,
     by_address: HashMap<IpAddr, Address>,
     /// When there are more addresses than this, those that are forgiven are forgotten.
     many: usize,
@@ -66,18 +63,16 @@ struct Taken {
 /// One address, and how much of everything it has had.
 #[derive(Debug)]
 struct Address {
-    places: usize,
     /// How fast its clients may connect.
     connects: Bucket,
-    /// How fast they may talk, all together.
+    /// How fast they may talk, all together. The pace of each has a clone of it, so it counts them.
     lines: Arc<Mutex<Bucket>>,
 }
 
 /// One taken place.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    address: IpAddr,
-    taken: Arc<Mutex<Taken>>,
+    _place: Arc<()>,
     /// How fast its client may talk.
     pub(crate) pace: Pace,
 }
@@ -85,43 +80,35 @@ pub(crate) struct Permit {
 impl Admission {
     /// The rules of `config`; with fewer places where the system leaves room for fewer, which the log says.
     pub(crate) fn new(config: &Config) -> Admission {
-        let room = room_in_the_system();
-        if room < config.max_clients {
+        let (room, asked) = (room_in_the_system(), config.max_clients);
+        if room < asked {
             warn!(
-                "the system's limits leave room for {room} clients, not {}: see ulimit -n and vm.max_map_count",
-                config.max_clients
+                "the system's limits leave room for {room} clients, not {asked}: see ulimit -n and vm.max_map_count"
             );
         }
-        Admission {
-            max_clients: config.max_clients.min(room),
-            max_per_ip: config.max_per_ip,
-            rate: config.rate,
-            burst: config.burst,
-            allow: config.allow.clone(),
-            taken: Arc::default(),
-            bans: Arc::default(),
-        }
+        let config = Config { max_clients: room.min(asked), ..config.clone() };
+        Admission { config, taken: Arc::default(), bans: Arc::default() }
     }
 
     /// Takes a place for a client that comes from `address` `now`, or says why it gets none.
     pub(crate) fn admit(&self, address: IpAddr, now: Instant) -> Result<Permit, Refusal> {
-        if !self.allow.iter().any(|allow| allow.contains(address)) {
+        let Config { max_clients, max_per_ip, rate, burst, ref allow, .. } = self.config;
+        if !allow.iter().any(|allow| allow.contains(address)) {
             return Err("your address may not connect to this server");
         }
         if self.is_banned(address) {
             return Err("your address is banned from this server");
         }
-        let mut taken = self.taken.lock();
-        if taken.places >= self.max_clients {
+        if self.places_taken() >= max_clients {
             return Err("the server is full; please try again later");
         }
+        let mut taken = self.taken.lock();
         taken.forget(now);
         let from_there = taken.by_address.entry(address).or_insert_with(|| Address {
-            places: 0,
-            connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(self.max_per_ip).unwrap_or(u32::MAX)),
-            lines: Pace::shared(self.rate, self.burst),
+            connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(max_per_ip).unwrap_or(u32::MAX)),
+            lines: Pace::shared(rate, burst),
         });
-        if self.max_per_ip > 0 && from_there.places >= self.max_per_ip && !address.is_loopback() {
+        if max_per_ip > 0 && from_there.places_taken() >= max_per_ip && !address.is_loopback() {
             return Err("there are too many clients from your address already");
         }
         // One that comes too early is refused and costs nothing, so that the next in time gets in.
@@ -130,14 +117,12 @@ impl Admission {
             from_there.connects = before;
             return Err("too many clients have come from your address; please try again in a second");
         }
-        from_there.places += 1;
-        let pace = Pace::new(self.rate, self.burst, from_there.lines.clone());
-        taken.places += 1;
-        Ok(Permit { address, taken: self.taken.clone(), pace })
+        let pace = Pace::new(rate, burst, from_there.lines.clone());
+        Ok(Permit { _place: taken.places.clone(), pace })
     }
 
     pub(crate) fn places_taken(&self) -> usize {
-        self.taken.lock().places
+        Arc::strong_count(&self.taken.lock().places) - 1
     }
 
     /// Lets no one in from there any more. Clients already connected stay.
@@ -167,24 +152,23 @@ impl Admission {
 }
 
 impl Taken {
-    /// Forgets addresses without clients whose buckets are full again, now and then.
+    /// Forgets addresses without clients, now and then, but not before their buckets are full again: to come again
+    /// must not fill them.
     fn forget(&mut self, now: Instant) {
         if self.by_address.len() > self.many {
             self.by_address.retain(|_, address| {
-                address.places > 0 || !address.connects.is_full(now) || !address.lines.lock().is_full(now)
+                address.places_taken() > 0
+                    || !address.connects.is_full(now)
+                    || !address.lines.lock().is_full(now)
             });
             self.many = 2 * self.by_address.len() + FEW_ADDRESSES;
         }
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut taken = self.taken.lock();
-        taken.places -= 1;
-        if let Some(address) = taken.by_address.get_mut(&self.address) {
-            address.places -= 1; // It is kept: to connect again must not fill its buckets.
-        }
+impl Address {
+    fn places_taken(&self) -> usize {
+        Arc::strong_count(&self.lines) - 1
     }
 }
 
@@ -198,12 +182,12 @@ pub(crate) fn check_headroom() -> io::Result<()> {
 
 /// For how many clients the system has room: each has one descriptor, and its thread a few mappings of memory.
 fn room_in_the_system() -> usize {
-    let as_usize = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-    let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, as_usize);
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let mappings = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
-    let mappings = mappings.and_then(|count| count.trim().parse().ok()).unwrap_or(usize::MAX);
+    let mappings = mappings.and_then(|count| count.trim().parse().ok()).unwrap_or(u64::MAX);
     let threads = mappings.saturating_sub(RESERVED_MAPPINGS) / MAPPINGS_PER_THREAD;
-    descriptors.saturating_sub(RESERVED_DESCRIPTORS).min(threads).max(1)
+    let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).min(threads).max(1);
+    usize::try_from(room).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

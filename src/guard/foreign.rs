@@ -6,7 +6,7 @@
 //! and `Host:`.) And a mail or database client sends its password with its first lines. So a client that does not begin
 //! like a person is not listened to any further.
 
-use std::{fmt, io};
+use std::fmt;
 
 /// A protocol that is not this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +76,6 @@ impl Foreign {
     pub(crate) fn sentence(self) -> String {
         format!("This is a chat server and does not speak {self}. Use netcat: nc HOST PORT")
     }
-
-    /// The [`Foreign`] that ended the reading, if it was that.
-    pub(crate) fn in_error(error: &io::Error) -> Option<Foreign> {
-        error.get_ref()?.downcast_ref().copied()
-    }
 }
 
 /// Whether a line is an HTTP request (RFC 9112, 3: method, target and version, in any method there may be) or one of RTSP
@@ -100,18 +95,11 @@ impl std::error::Error for Foreign {}
 
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Foreign::Http => "HTTP",
-            Foreign::Tls => "TLS",
-            Foreign::Ssh => "SSH",
-            Foreign::Rdp => "RDP",
-            Foreign::Smb => "SMB",
-            Foreign::Stun => "STUN",
-            Foreign::Irc => "IRC",
-            Foreign::Smtp => "SMTP",
-            Foreign::Redis => "the protocol of Redis",
-            Foreign::Binary => "a binary protocol",
-        })
+        match self {
+            Foreign::Redis => f.write_str("the protocol of Redis"),
+            Foreign::Binary => f.write_str("a binary protocol"),
+            initials => f.write_str(&format!("{initials:?}").to_uppercase()),
+        }
     }
 }
 

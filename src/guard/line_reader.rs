@@ -6,7 +6,7 @@
 
 use super::foreign::{ENOUGH, Foreign};
 use super::telnet::{Heard, Telnet};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::mem;
 
 /// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of clients.
@@ -26,11 +26,8 @@ const SUBSTITUTE: u8 = 0x1a;
 /// Cuts the bytes from `source` into lines.
 #[derive(Debug)]
 pub(crate) struct LineReader<R> {
-    source: R,
+    buffer: BufReader<R>,
     max: usize,
-    /// Bytes that were read, and how many of them have been looked at.
-    buffer: Vec<u8>,
-    at: usize,
     /// The first bytes of the stream, which tell a foreign protocol.
     first: Vec<u8>,
     telnet: Telnet,
@@ -67,10 +64,8 @@ impl<R: Read> LineReader<R> {
     /// Reads lines of at most `max` bytes, line break not counted.
     pub(crate) fn new(source: R, max: usize) -> LineReader<R> {
         LineReader {
-            source,
+            buffer: BufReader::with_capacity(READ_SIZE, source),
             max,
-            buffer: Vec::new(),
-            at: 0,
             first: Vec::new(),
             telnet: Telnet::default(),
             line: Vec::new(),
@@ -84,18 +79,15 @@ impl<R: Read> LineReader<R> {
     /// Waits for the next line; `None` when there will be no more. A last line without a line break counts as one.
     ///
     /// # Errors
-    /// The errors of the source, such as [`ErrorKind::ConnectionReset`]; with a [`Foreign`] inside when the first bytes
+    /// The errors of the source, such as [`io::ErrorKind::ConnectionReset`]; with a [`Foreign`] inside when the first bytes
     /// are those of another protocol.
     pub(crate) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         self.skipped = 0;
         while !self.ended {
-            if self.at == self.buffer.len() && self.fill()? == 0 {
-                break;
-            }
             self.take_plain();
-            let Some(&byte) = self.buffer.get(self.at) else { continue };
-            self.at += 1;
+            let Some(byte) = self.buffer.by_ref().bytes().next().transpose()? else { break };
+            self.check_beginning(byte)?;
             match self.telnet.hear(byte) {
                 Heard::Text(byte) if self.hear(byte) => return Ok(Some(self.finish())),
                 Heard::Text(_) | Heard::Nothing => {}
@@ -110,25 +102,15 @@ impl<R: Read> LineReader<R> {
         Ok((!self.line.is_empty()).then(|| self.finish()))
     }
 
-    /// Takes bytes up to the next one that may be more than text: nearly all of them.
+    /// Takes the bytes that are here and can only be text, as nearly all are, up to the length of a line.
     fn take_plain(&mut self) {
-        if self.telnet != Telnet::Text {
-            return;
-        }
-        let ahead = &self.buffer[self.at..];
-        let is_plain = |byte: &u8| matches!(*byte, b' '..=b'~' | 0x80..=0xfe);
-        let length = ahead.iter().position(|byte| !is_plain(byte)).unwrap_or(ahead.len());
-        if length > 0 {
-            self.after_cr = false;
-        }
-        if self.line.len() + length <= self.max {
-            self.line.extend_from_slice(&ahead[..length]);
-            self.at += length;
-        } else {
-            for at in self.at..self.at + length {
-                self.keep(self.buffer[at]);
-            }
-            self.at += length;
+        if self.telnet == Telnet::Text && !self.is_beginning() {
+            let is_plain = |byte: &&u8| matches!(**byte, b' '..=b'~' | 0x80..=0xfe);
+            let space = self.max.saturating_sub(self.line.len());
+            let length = self.buffer.buffer().iter().take(space).take_while(is_plain).count();
+            self.line.extend_from_slice(&self.buffer.buffer()[..length]);
+            self.buffer.consume(length);
+            self.after_cr &= length == 0;
         }
     }
 
@@ -186,26 +168,20 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Waits for more bytes; 0 at the end of the stream.
-    fn fill(&mut self) -> io::Result<usize> {
-        self.at = 0;
-        self.buffer.resize(READ_SIZE, 0);
-        let received = loop {
-            match self.source.read(&mut self.buffer) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
-        self.buffer.truncate(*received.as_ref().unwrap_or(&0));
-        if self.is_first_line && self.first.len() < ENOUGH {
-            // Not beyond the first line, which may have been delivered before the next packet came.
-            let first_line = self.buffer.iter().take_while(|byte| !matches!(byte, b'\n' | b'\r'));
-            self.first.extend(first_line.take(ENOUGH - self.first.len()));
+    /// Whether the first bytes may still be those of a foreign protocol. The first line ends that: it may have been
+    /// delivered before the next byte came.
+    fn is_beginning(&self) -> bool {
+        self.is_first_line && self.first.len() < ENOUGH
+    }
+
+    fn check_beginning(&mut self, byte: u8) -> io::Result<()> {
+        if self.is_beginning() {
+            self.first.push(byte);
             if let Some(foreign) = Foreign::by_first_bytes(&self.first) {
                 return Err(io::Error::other(foreign));
             }
         }
-        received
+        Ok(())
     }
 }
 

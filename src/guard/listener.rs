@@ -4,7 +4,7 @@
 use crate::config::{Config, DEFAULT_PORT, Listen};
 use log::warn;
 use rustix::net::sockopt;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -93,11 +93,10 @@ fn bind_everywhere() -> io::Result<Vec<TcpListener>> {
 }
 
 fn bind(address: SocketAddr, ipv4_too: bool) -> io::Result<TcpListener> {
-    let failed = |error: io::Error| {
+    listen_on(address, ipv4_too).map_err(|error| {
         let advice = advice(address, &error);
         io::Error::new(error.kind(), format!("cannot listen on {address}: {advice}"))
-    };
-    listen_on(address, ipv4_too).map_err(failed)
+    })
 }
 
 /// The cause, and what to do: an address to listen on that differs from the one asked for only in what is wrong with it.
@@ -113,10 +112,7 @@ fn advice(address: SocketAddr, error: &io::Error) -> String {
             ("this port needs special rights", "choose one above 1023")
         }
         io::ErrorKind::AddrNotAvailable => {
-            other = SocketAddr::new(
-                if address.is_ipv4() { Config::ANY_IPV4 } else { Config::ANY_IPV6 }.ip(),
-                port,
-            );
+            other.set_ip(if address.is_ipv4() { Config::ANY_IPV4.ip() } else { Config::ANY_IPV6.ip() });
             ("this machine does not have that address", "choose one of its own, or all of them")
         }
         _ => return error.to_string(),
@@ -149,15 +145,12 @@ fn listen_on(address: SocketAddr, ipv4_too: bool) -> io::Result<TcpListener> {
 pub(crate) fn tune(socket: &TcpStream) -> io::Result<()> {
     socket.set_nonblocking(false)?; // The BSDs and macOS let it inherit that from the listener.
     socket.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(socket, true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE);
     #[cfg(not(target_os = "openbsd"))] // There these are for the whole system only.
-    {
-        sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
-        sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
-        sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
-    }
+    let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    sockopt::set_tcp_user_timeout(socket, USER_TIMEOUT.as_millis() as u32)?;
+    SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     Ok(())
 }
 

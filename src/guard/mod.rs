@@ -22,11 +22,10 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How many events of one client may be under way. Otherwise one flooder could fill the channel, and everyone else's
-/// lines would wait behind a thousand of its own.
-const EVENTS_UNDER_WAY: usize = TICKETS * EVENTS_PER_TICKET;
-/// A ticket is for several of them, because each costs a little.
+/// How many tickets each client has: so many events of its own may be under way. Otherwise one flooder could fill the
+/// channel, and everyone else's lines would wait behind a thousand of its own.
 pub(crate) const TICKETS: usize = 4;
+/// A ticket is for several of them, because each costs a little.
 pub(crate) const EVENTS_PER_TICKET: usize = 8;
 
 /// How often a thread that waits looks whether its connection was reset.
@@ -59,7 +58,7 @@ impl<'a> Lines<'a> {
         tickets: &'a Receiver<()>,
     ) -> Lines<'a> {
         let reader = LineReader::new(socket, max_line);
-        let free_events = EVENTS_UNDER_WAY;
+        let free_events = TICKETS * EVENTS_PER_TICKET;
         Lines { socket, reader, pace, max_line, tickets, free_events, nothing_said: true, slowed: None }
     }
 

@@ -60,7 +60,7 @@ pub(crate) fn has_ended_its_input(socket: &TcpStream) -> bool {
 /// (RFC 9293, 3.3.2). Linux tells the state of a socket (sock_diag(7)).
 #[cfg(target_os = "linux")]
 fn has_acknowledged_everything(socket: &TcpStream) -> bool {
-    use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+    use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
     use netlink_packet_sock_diag::SockDiagMessage;
     use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_FIN_WAIT2};
     use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
@@ -68,29 +68,21 @@ fn has_acknowledged_everything(socket: &TcpStream) -> bool {
 
     let state = || {
         let (local, peer) = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
-        let (source_address, destination_address) = (local.ip().to_canonical(), peer.ip().to_canonical());
-        let (source_port, destination_port) = (local.port(), peer.port());
-        let socket_id = SocketId {
-            source_port,
-            destination_port,
-            source_address,
-            destination_address,
-            interface_id: 0,
-            cookie: [0xff; 8],
-        };
-        let family = if source_address.is_ipv4() { AF_INET } else { AF_INET6 };
+        let mut socket_id = SocketId::new_v4();
+        (socket_id.source_address, socket_id.source_port) = (local.ip().to_canonical(), local.port());
+        (socket_id.destination_address, socket_id.destination_port) = (peer.ip().to_canonical(), peer.port());
+        socket_id.cookie = [0xff; 8]; // Any.
+        let family = if socket_id.source_address.is_ipv4() { AF_INET } else { AF_INET6 };
         let (extensions, states) = (ExtensionFlags::empty(), StateFlags::all());
         let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id };
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST;
-        let mut question = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
+        let mut question = NetlinkMessage::from(SockDiagMessage::InetRequest(request));
+        question.header.flags = NLM_F_REQUEST;
         question.finalize();
         let mut buffer = vec![0; question.buffer_len()];
         question.serialize(&mut buffer);
 
         let kernel = Socket::new(NETLINK_SOCK_DIAG).ok()?;
-        kernel.connect(&SocketAddr::new(0, 0)).ok()?;
-        kernel.send(&buffer, 0).ok()?;
+        kernel.send_to(&buffer, &SocketAddr::new(0, 0), 0).ok()?;
         let (answer, _) = kernel.recv_from_full().ok()?;
         match NetlinkMessage::<SockDiagMessage>::deserialize(&answer).ok()?.payload {
             NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => Some(answer.header.state),

@@ -29,13 +29,11 @@ pub(crate) fn printable(line: &str) -> Cow<'_, str> {
     let (mut blanks, mut marks, mut is_in_flag, mut is_leading) = (0, 0, false, true);
     for c in line.chars().map(|c| if c == '\t' { ' ' } else { c }) {
         is_in_flag = c == '\u{1f3f4}' || (is_in_flag && is_tag(c));
-        blanks = if is_blank(c) {
-            blanks + 1
-        } else if is_invisible(c) {
-            blanks
-        } else {
-            0
-        };
+        if is_blank(c) {
+            blanks += 1;
+        } else if !is_invisible(c) {
+            blanks = 0;
+        }
         is_leading &= blanks > 0;
         marks = if is_combining_mark(c) { marks + 1 } else { 0 };
         if blanks > MOST_BLANKS && !is_leading {
