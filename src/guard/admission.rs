@@ -99,10 +99,10 @@ impl Admission {
         if self.is_banned(address) {
             return Err("your address is banned from this server");
         }
-        if self.places_taken() >= max_clients {
-            return Err("the server is full; please try again later");
-        }
         let mut taken = self.taken.lock();
+        if Arc::strong_count(&taken.places) > max_clients {
+            return Err("the server is full; please try again later"); // One of the clones is ours.
+        }
         taken.forget(now);
         let from_there = taken.by_address.entry(address).or_insert_with(|| Address {
             connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(max_per_ip).unwrap_or(u32::MAX)),
