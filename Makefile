@@ -35,6 +35,17 @@ bench-smoke: ## check in seconds that all of the benchmark runs and loses nothin
 	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench smoke
 
+siege: ## attack the server and others as one machine or eight would, in some minutes; a part: make siege ARGS="--attack c --peer ours"
+	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
+	@target/release/chat-bench siege $(ARGS)
+
+siege-smoke: ## check in half a minute that no attack loses anybody who reads, or leaves anything behind
+	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
+	@target/release/chat-bench siege smoke
+
+fuzz: ## throw random input at the reader, names, commands and the whole server for FUZZ_SECONDS (60)
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked --release --lib fuzz -- --ignored --nocapture
+
 soak: ## let many people chat at random for SOAK_SECONDS (60), and check every line that each of them saw
 	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --locked --release --test chance soak -- --nocapture
 
@@ -48,4 +59,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test test-release docs-check lint doc bench bench-smoke soak size demo install
+.PHONY: help run test test-release docs-check lint doc bench bench-smoke siege siege-smoke fuzz soak size demo install
