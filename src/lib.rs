@@ -106,6 +106,10 @@ mod chat;
 mod config;
 mod guard;
 pub mod operator;
+// In a folder of its own, because it is no part of the house: `make fuzz`
+#[cfg(test)]
+#[path = "fuzz/tests.rs"]
+mod fuzz;
 
 #[doc = include_str!("guide/lesson.md")]
 pub mod lesson {}
