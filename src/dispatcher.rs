@@ -236,7 +236,6 @@ impl Dispatcher {
         self.deliver([room::problem(id, format!("You have been sent away by the operator{because}"))]);
         let why = Departure::Kicked(reason);
         self.leave(id, &why);
-        self.audience.get(id).iter().for_each(|connection| connection.stop_listening());
         self.dismiss(id, &why);
     }
 
@@ -273,6 +272,9 @@ impl Dispatcher {
         let is_sent_away = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
         if is_sent_away && self.audience.get(id).is_some_and(|connection| !connection.has_ended_its_input()) {
             self.deliver([room::notice(id, PRESS_ENTER)]);
+        }
+        if let (Departure::Kicked(_), Some(connection)) = (why, self.audience.get(id)) {
+            connection.stop_listening();
         }
         self.audience.dismiss(id);
     }

@@ -106,11 +106,12 @@ mod server;
 mod chat;
 // Off the tour
 mod config;
+mod guard;
+pub mod operator;
+// In a folder of its own, because it is no part of the house: `make fuzz`
 #[cfg(test)]
 #[path = "fuzz/tests.rs"]
 mod fuzz;
-mod guard;
-pub mod operator;
 
 /// Pages to read. They are the files in `src/guide`.
 pub mod guide {
@@ -124,6 +125,7 @@ pub mod guide {
             #[doc = "[running]: crate::guide::running"]
             #[doc = "[service]: crate::guide::service"]
             #[doc = "[survives]: crate::guide::survives"]
+            #[doc = "[siege]: crate::guide::siege"]
             #[doc = "[security]: crate::guide::security"]
             #[doc = "[how_fast]: crate::guide::how_fast"]
             #[doc = "[when_not]: crate::guide::when_not"]

@@ -1,6 +1,8 @@
 //! The person at the server's keyboard: at a pseudo-terminal, and through a pipe with `--console`.
 
-use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, lines_of, program, pseudo_terminal};
+use chat_test_support::{
+    DEADLINE, PRESS_ENTER, Person, ServerProcess, chat_server, lines_of, program, pseudo_terminal,
+};
 use rustix::process::Signal;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -103,7 +105,9 @@ fn the_operator_sends_one_person_away() {
     let mut operator = Operator::starts(&[]);
     let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
     operator.types("/kick bob too loud");
-    assert_eq!(bob.reads_to_the_end(), ["!!! You have been sent away by the operator: too loud"]);
+    bob.sees_next("!!! You have been sent away by the operator: too loud");
+    bob.sees_next(PRESS_ENTER);
+    assert_eq!(bob.next_line(), None);
     alice.sees("*** bob left (sent away: \"too loud\")");
     operator.sees("*** bob has been sent away.");
     operator.types("/kick bob");

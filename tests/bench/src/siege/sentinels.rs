@@ -78,6 +78,8 @@ impl Sentinels {
     }
 
     pub fn watch_until(&mut self, end: Instant) -> Result<Watch> {
+        // The joins of the crowd are no news of the attack.
+        self.listen_until(Instant::now())?;
         self.seen = Seen::default();
         self.calls.clear();
         let mut due = Instant::now();
