@@ -122,7 +122,10 @@ impl Room {
         let people = self.people();
         let mut names: Vec<&str> = people.here.iter().map(|member| member.name.as_str()).collect();
         if self.has(Fault::ListMissesOne) {
-            names.pop();
+            // Never the asker itself: a list without it does not look like one.
+            let missed =
+                people.here.iter().rev().find(|member| member.id != id).map(|member| member.name.as_str());
+            names.retain(|name| Some(*name) != missed);
         }
         if self.has(Fault::ListsTheGone) {
             names.extend(people.gone.iter().map(String::as_str));
