@@ -106,10 +106,9 @@ impl Peer {
             Self::Floor => return floor::serve(&address),
             Self::Ours if as_shipped.is_some() => {
                 let mut command = Command::new(ours);
-                command.args(["--listen", &address]);
-                command.args(
-                    as_shipped.iter().flat_map(|places| ["--max-clients".to_owned(), places.to_string()]),
-                );
+                command
+                    .args(["--listen", &address, "--max-clients"])
+                    .args(as_shipped.map(|places| places.to_string()));
                 command
             }
             Self::Ours | Self::OursUnbatched => {

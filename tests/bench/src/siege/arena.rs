@@ -65,7 +65,8 @@ impl fmt::Display for Battle {
 impl Battle {
     /// About how long it takes: the attack, and the time that was seen beside it.
     pub fn planned(&self) -> Duration {
-        let start = if self.peer.warms_up() { 4.0 } else { 0.4 };
+        // A JVM starts slowly, is warmed up, and keeps its threads for longer than anybody waits for their end.
+        let start = if self.peer.warms_up() { 8.0 } else { 0.4 };
         let per_second = if self.peer.warms_up() { 700.0 } else { 2_500.0 };
         let joins = if self.peer == Peer::Ncat { 1.0 } else { self.crowd as f64 / per_second };
         self.duration + Duration::from_secs_f64(start + 1.0 + joins)

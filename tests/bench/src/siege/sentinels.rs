@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt;
 
 use super::place;
 
@@ -183,6 +184,9 @@ impl Person {
             match self.socket.read(&mut buffer) {
                 Ok(0) => self.is_gone = true,
                 Ok(count) => {
+                    // Acknowledged at once, or a server that leaves Nagle's algorithm on holds its next line back for 40 ms.
+                    // It fails on a connection that has ended, and the next read finds that out.
+                    let _ = sockopt::set_tcp_quickack(&self.socket, true);
                     let mut rest = &buffer[..count];
                     while let Some(end) = memchr(b'\n', rest) {
                         self.unread.extend(&rest[..end]);

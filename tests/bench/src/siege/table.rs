@@ -18,10 +18,12 @@ crowd only reads. Newcomers come one after the other. All of it, the attackers t
 - *× control*: that p50 beside the one in a room like it without attack.
 - *Cut off*: people of the crowd that the server disconnected, though all of them read; and sentinels.
 - *Welcome*: how long newcomers waited for it, in ms, and how many were never welcomed.
-- *News*: lines a second, on a reader's screen, that tell of a join or a leave.
+- *News*: lines a second, on a reader's screen, that tell of a join or a leave. Where a server announces everybody at once,
+  newcomers are among them.
 - *Seen*: KB a second that a reader got.
 - *Peak*: memory of the server in MiB, at most.
-- *Threads left*: more than before anybody came, three seconds after all have left. A JVM starts some for itself.
+- *Threads left*: more than before anybody came, three seconds after all have left. Java and Clojure keep the threads of
+  their pools for a minute.
 - *Attack*: connections a second, those of them that were refused, and KB a second that the attackers could send.
 
 The attacks, each from one address, or from 8 with as many connections each: *a-600*, *a-100*: 4 connections say a burst of 200
@@ -40,7 +42,7 @@ pub fn markdown(results: &Results, versions: &[String], missing: &[String]) -> S
     });
     let not_run: Vec<String> = missing.iter().cloned().chain(failed).collect();
     if !not_run.is_empty() {
-        text += "\n## Not run\n\n";
+        text += "\n## Not run, or not to its end\n\n";
         not_run.iter().for_each(|reason| text += &format!("- {reason}\n"));
     }
     text
@@ -147,7 +149,7 @@ fn times_control(battle: &Battle, outcome: &Outcome, results: &Results) -> Strin
         results.iter().find(|(other, _)| is_control(other)).and_then(|(_, control)| control.as_ref().ok());
     let median = |outcome: &Outcome| quantile(&outcome.watch.round_trips, 0.5).map(|time| time.as_secs_f64());
     match (median(outcome), control.and_then(median)) {
-        (Some(attacked), Some(calm)) if !battle.attack.is_calm() => format!("{:.1}", attacked / calm),
+        (Some(attacked), Some(calm)) if !battle.attack.is_calm() => number(attacked / calm),
         _ => "–".to_owned(),
     }
 }
