@@ -36,7 +36,7 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Lets clients in until the server is stopped, and then says so to the dispatcher. The listeners are closed.
+    /// Lets clients in until the server is stopped, and then says so to the dispatcher. Closes the listeners.
     ///
     /// # Errors
     /// The system does not let it wait for connections.
@@ -53,7 +53,8 @@ impl Acceptor {
             match poll(&mut waiting, self.turned_away.timeout().as_ref()) {
                 Err(Errno::INTR) => continue,
                 Ok(0) => self.turned_away.hang_up(),
-                ready => drop(ready?),
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
             }
             let ready: Vec<bool> = waiting.iter().map(|fd| !fd.revents().is_empty()).collect();
             if ready.last() == Some(&true) {

@@ -1,7 +1,7 @@
 //! All connections, and the one place where lines become bytes.
 //!
 //! Lines for everyone are rendered once a turn, into one buffer that all [outboxes](crate::outbox) send from. Only the
-//! dispatcher's thread owns an `Audience`.
+//! dispatcher's thread owns an `Audience`; in a large room it lends the connections to other threads, for a flush.
 //!
 //! A client leaves the [room](crate::chat::room) and the audience in two steps, because its last lines may still wait:
 //!
@@ -26,7 +26,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use std::{fmt::Display, io::Write, mem};
 
-/// A client with a backlog counts as reading if its kernel has accepted bytes within this time. It may be slow, or its
+/// A client with a backlog counts as reading if its backlog has become smaller within this time. It may be slow, or its
 /// machine busy; one that has stopped is not waited for.
 const STILL_READING: Duration = Duration::from_millis(100);
 
@@ -43,8 +43,8 @@ pub(crate) struct Audience {
     connections: Vec<Connection>,
     /// The lines for everyone of this turn.
     public: Vec<u8>,
-    /// How many want timestamps. Their lines are rendered into each one's own outbox.
-    stamped: usize,
+    /// How many clients want timestamps. Their lines are rendered into each one's own outbox.
+    with_timestamps: usize,
     /// How many bytes were said to single clients in this turn.
     private: usize,
     /// The clients whose outbox has bytes of its own: lines for that client alone, or a backlog.
@@ -58,16 +58,16 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     pub(crate) since: Instant,
     outbox: Outbox,
-    /// When the kernel last accepted bytes, if there is a backlog.
-    accepted: Instant,
+    /// When the backlog last began or became smaller.
+    shrank: Instant,
     /// With timestamps on, the day of the last line that it got.
-    stamped: Option<Date>,
+    last_day: Option<Date>,
     /// It gets no new lines, only those that wait.
     leaving: bool,
-    /// The client's thread gets a ticket for each few events that were taken, and waits for the end of this channel, which comes
+    /// To the client's thread: see [`TICKETS`](crate::guard::TICKETS). It also waits for the end of this channel, which comes
     /// with the end of this connection.
     tickets: Sender<()>,
-    /// How many of its events were taken.
+    /// How many of its lines were taken.
     taken: usize,
     /// How many of the bytes that wait are answers to the client itself, at most.
     own: usize,
@@ -82,10 +82,10 @@ pub(crate) struct Flushed {
     behind: Vec<ClientId>,
     /// A client that is leaving has got everything.
     finished: bool,
-    /// A kernel accepted bytes of a backlog, or a backlog began.
+    /// A backlog began or became smaller.
     pub(crate) progress: bool,
     /// A client that reads is behind by more than half of what is allowed. Let it catch up before more is said.
-    pub(crate) crowded: bool,
+    pub(crate) reader_is_behind: bool,
 }
 
 impl Audience {
@@ -108,8 +108,8 @@ impl Audience {
             peer,
             since: now,
             outbox,
-            accepted: now,
-            stamped: None,
+            shrank: now,
+            last_day: None,
             leaving: false,
             tickets,
             taken: 0,
@@ -158,9 +158,9 @@ impl Audience {
 
     fn publish(&mut self, line: &impl Display, stamp: Option<Moment>, but: Option<ClientId>) {
         let _ = writeln!(self.public, "{line}"); // Writing to memory cannot fail.
-        if self.stamped > 0 {
+        if self.with_timestamps > 0 {
             for connection in &mut self.connections {
-                if connection.stamped.is_some() && Some(connection.id) != but {
+                if connection.last_day.is_some() && Some(connection.id) != but {
                     connection.write(b"", line, stamp);
                 }
             }
@@ -170,12 +170,14 @@ impl Audience {
 
     /// Does something with one client's outbox and the public lines as far as they are meant for it, and remembers to
     /// flush it. Does nothing for a client that is leaving, or gone.
+    ///
+    /// No public line is meant for the outbox of a client with timestamps: `publish` has put its own copy there.
     fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Connection, &[u8])) {
         let Some(at) = self.position(id) else { return };
         let connection = &mut self.connections[at];
         if !connection.leaving {
             let before = connection.outbox.backlog();
-            act(connection, if connection.stamped.is_some() { &[] } else { &self.public });
+            act(connection, if connection.last_day.is_some() { &[] } else { &self.public });
             self.private += connection.outbox.backlog() - before;
             self.dirty.insert(id);
         }
@@ -187,15 +189,17 @@ impl Audience {
         let mut before = today;
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
-            before = mem::replace(&mut connection.stamped, today);
+            before = mem::replace(&mut connection.last_day, today);
         });
+        // A second call, because it must go by the new setting.
         self.with_outbox(id, |connection, public| connection.outbox.skip(public));
-        self.stamped = self.stamped + usize::from(today.is_some()) - usize::from(before.is_some());
+        self.with_timestamps =
+            self.with_timestamps + usize::from(today.is_some()) - usize::from(before.is_some());
     }
 
     /// A client has left: it gets the lines up to here, and then our half of its connection is closed.
     pub(crate) fn dismiss(&mut self, id: ClientId) {
-        self.set_timestamps(id, None);
+        self.set_timestamps(id, None); // For the count of those who want them.
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
             connection.leaving = true;
@@ -205,8 +209,8 @@ impl Audience {
     /// Ends a connection that does not end by itself. The `read` of its client's thread returns.
     pub(crate) fn cut_off(&mut self, id: ClientId) {
         let Some(at) = self.position(id) else { return };
-        let Connection { outbox, stamped, leaving, .. } = self.connections.remove(at);
-        self.stamped -= usize::from(stamped.is_some());
+        let Connection { outbox, last_day, leaving, .. } = self.connections.remove(at);
+        self.with_timestamps -= usize::from(last_day.is_some());
         if !leaving {
             // The client will not read the rest of its kernel's buffer. A reset frees that memory at once.
             let _ = set_socket_linger(outbox.socket(), Some(Duration::ZERO));
@@ -219,17 +223,17 @@ impl Audience {
         self.public.len() + self.private
     }
 
-    /// An event of a client has been taken. For each few of them its thread gets a ticket, and may send as many more.
+    /// A line of a client has been taken.
     pub(crate) fn taken(&mut self, id: ClientId) {
         let Some(at) = self.position(id) else { return };
         let connection = &mut self.connections[at];
         connection.taken += 1;
         if connection.taken % EVENTS_PER_TICKET == 0 {
-            let _ = connection.tickets.try_send(()); // It cannot be full: there are no more tickets.
+            let _ = connection.tickets.try_send(()); // It has space: there are no more tickets than that.
         }
     }
 
-    /// Whether bytes wait that are not for everyone, a backlog above all.
+    /// Whether bytes wait for a single client. Between two turns, these are backlogs.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }
@@ -295,7 +299,7 @@ impl Flushed {
         self.behind.extend(other.behind);
         self.finished |= other.finished;
         self.progress |= other.progress;
-        self.crowded |= other.crowded;
+        self.reader_is_behind |= other.reader_is_behind;
         self
     }
 }
@@ -310,7 +314,7 @@ impl Connection {
     /// day comes after the date.
     fn write(&mut self, public: &[u8], lines: &impl Display, stamp: Option<Moment>) {
         let memory = self.outbox.after(public); // Writing to it cannot fail.
-        let (Some(day), Some(stamp)) = (&mut self.stamped, stamp) else {
+        let (Some(day), Some(stamp)) = (&mut self.last_day, stamp) else {
             let _ = writeln!(memory, "{lines}");
             return;
         };
@@ -334,7 +338,7 @@ impl Connection {
     /// Sends as much as the kernel accepts, and notes the outcome.
     fn flush(&mut self, public: &[u8], max_backlog: usize, now: Instant, flushed: &mut Flushed) {
         let before = self.outbox.backlog();
-        let is_for_it = !self.leaving && self.stamped.is_none();
+        let is_for_it = !self.leaving && self.last_day.is_none();
         if let Err(error) = self.outbox.flush(if is_for_it { public } else { &[] }) {
             return flushed.lost.push((self.id, Departure::Failed(error)));
         }
@@ -352,10 +356,10 @@ impl Connection {
             flushed.behind.push(self.id);
             if before == 0 || backlog < before {
                 flushed.progress = true;
-                self.accepted = now;
+                self.shrank = now;
             }
-            let reads = now.duration_since(self.accepted) < STILL_READING;
-            flushed.crowded |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
+            let reads = now.duration_since(self.shrank) < STILL_READING;
+            flushed.reader_is_behind |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
         }
     }
 }

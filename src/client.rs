@@ -1,11 +1,11 @@
 //! The thread of one client: it waits in `read`, understands lines and tells the dispatcher.
 //!
 //! It never writes to the socket, so no other client's slowness can hold it up. When it waits, its client waits: for the
-//! full event channel, and for the client's pace. The thread lives exactly as long as the connection. The acceptor starts
-//! it with a [`Permit`], and when it ends, the place and the descriptor are free.
+//! full event channel, and for the client's pace. The acceptor starts the thread with a
+//! [`Permit`], and when it ends, the place is free.
 
 use crate::chat::ClientId;
-use crate::chat::command::{Command, Request};
+use crate::chat::command::Command;
 use crate::event::{Departure, Event};
 use crate::guard::text::{printable, visible};
 use crate::guard::{Lines, TICKETS, admission::Permit, parting::linger};
@@ -33,38 +33,39 @@ pub(crate) struct Client {
 impl Client {
     /// The whole life of the client's thread.
     pub(crate) fn run(mut self, events: Sender<Event>) {
-        self.live(&events, Client::listen);
+        self.live(&events, Client::read_lines);
         // The place is free before the sender is gone: when all senders are gone, all places are free.
         drop(self);
         drop(events);
     }
 
-    fn live(&mut self, events: &Sender<Event>, listen: Listen) {
+    /// `read_lines` is a parameter, so that a test can put a panic in its place.
+    fn live(&mut self, events: &Sender<Event>, read_lines: ReadLines) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
-        // The dispatcher returns a ticket for each few events that it has taken, and keeps its end for as long as it has
-        // something to send to this client. Dropping it is the message.
-        let (tickets, done) = bounded(TICKETS);
-        let joined = Event::Joined { id, peer, socket, tickets };
+        // The dispatcher keeps its end for as long as it has something to send to this client. Dropping it is the message.
+        let (ticket_sender, tickets) = bounded(TICKETS);
+        let joined = Event::Joined { id, peer, socket, tickets: ticket_sender };
         if events.send(joined).is_err() {
             return;
         }
         // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing that others
-        // use can be left half changed by it (`AssertUnwindSafe`): this thread shares nothing but its socket.
-        let ended = catch_unwind(AssertUnwindSafe(|| listen(self, events, &done)));
+        // use can be left half changed by it (`AssertUnwindSafe`): it shares only its socket and its address's pace.
+        let ended = catch_unwind(AssertUnwindSafe(|| read_lines(self, events, &tickets)));
         let why = ended.map_or(Departure::Panicked, |result| result.unwrap_or_else(Departure::from));
         if events.send(Event::Left { id, why }).is_ok() {
-            linger(&self.socket, &done);
+            linger(&self.socket, &tickets);
         }
     }
 
     /// Reads lines until there are no more, and says why.
-    fn listen(&mut self, events: &Sender<Event>, tickets: &Receiver<()>) -> io::Result<Departure> {
+    fn read_lines(&mut self, events: &Sender<Event>, tickets: &Receiver<()>) -> io::Result<Departure> {
         let id = self.id;
         let mut lines = Lines::new(&self.socket, self.max_line, &mut self.permit.pace, tickets);
-        let tell = |how| drop(events.send(Event::Line { id, request: Ok(Request::Slowed(how)) }));
+        let tell = |how| drop(events.send(Event::Slowed { id, how }));
         while let Some(line) = lines.next(tell)? {
+            // None: a blank line. Some(Err): a problem that the client is told about.
             let request = match line.map(|line| Command::parse(&printable(&line), &visible(&line))) {
-                Ok(None) => continue, // A blank line.
+                Ok(None) => continue,
                 Ok(Some(Ok(Command::Quit(last_word)))) => return Ok(Departure::Quit(last_word)),
                 Ok(Some(Ok(Command::Room(request)))) => {
                     lines.charge(request.cost());
@@ -73,6 +74,7 @@ impl Client {
                 Ok(Some(Err(problem))) | Err(problem) => Err(problem),
             };
             trace!("client {id}: on its way to the dispatcher");
+            // If this fails, the dispatcher is done with the client, and ignores the reason.
             // This waits while the channel is full, and so the client waits too.
             if !lines.may_send() || events.send(Event::Line { id, request }).is_err() {
                 return Ok(Departure::Shutdown);
@@ -83,13 +85,14 @@ impl Client {
 }
 
 /// The work of a client's thread between joining and leaving.
-type Listen = fn(&mut Client, &Sender<Event>, &Receiver<()>) -> io::Result<Departure>;
+type ReadLines = fn(&mut Client, &Sender<Event>, &Receiver<()>) -> io::Result<Departure>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::command::Request;
     use crate::dispatcher::Dispatcher;
-    use crate::guard::admission::Admission;
+    use crate::guard::{EVENTS_PER_TICKET, admission::Admission};
     use crate::operator::stopper::Stopper;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
@@ -102,20 +105,20 @@ mod tests {
         let dispatcher = Dispatcher::new(&config, admission.clone(), None, Stopper::pair().unwrap().0);
         let dispatcher = thread::spawn(move || dispatcher.run(&inbox));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connect = |id, listen: Listen| {
+        let connect = |id, read_lines: ReadLines| {
             let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (socket, peer) = listener.accept().unwrap();
             let (id, permit) = (ClientId(id), admission.admit(peer.ip(), std::time::Instant::now()).unwrap());
             let mut client = Client { id, peer, socket: Arc::new(socket), max_line: 4096, permit };
             let events = events.clone();
-            thread::spawn(move || client.live(&events, listen));
+            thread::spawn(move || client.live(&events, read_lines));
             BufReader::new(far)
         };
         let sees = |person: &mut BufReader<TcpStream>, line: &str| {
             assert!(person.lines().any(|seen| seen.unwrap() == line), "in vain: {line}");
         };
 
-        let mut alice = connect(1, Client::listen);
+        let mut alice = connect(1, Client::read_lines);
         sees(&mut alice, "*** 1 here: guest1");
         let mut bob = connect(2, |bob, events, _| {
             events.send(Event::Line { id: bob.id, request: Ok(Request::Say("hello".into())) }).unwrap();
@@ -131,6 +134,28 @@ mod tests {
         events.send(Event::Stop).unwrap();
         sees(&mut alice, "*** The server is shutting down. Goodbye!");
         drop((alice, events));
+        dispatcher.join().unwrap();
+    }
+
+    #[test]
+    fn to_be_told_of_a_long_wait_brings_no_ticket() {
+        let config = crate::Config::default();
+        let (events, inbox) = bounded(100);
+        let dispatcher = Dispatcher::new(&config, Admission::new(&config), None, Stopper::pair().unwrap().0);
+        let dispatcher = thread::spawn(move || dispatcher.run(&inbox));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        let (id, (ticket_sender, tickets)) = (ClientId(1), bounded(TICKETS));
+        events.send(Event::Joined { id, peer, socket: Arc::new(socket), tickets: ticket_sender }).unwrap();
+        for _ in 0..2 * EVENTS_PER_TICKET {
+            events.send(Event::Slowed { id, how: "Slowly!".to_owned() }).unwrap();
+            events.send(Event::Line { id, request: Ok(Request::List) }).unwrap();
+        }
+        events.send(Event::Left { id, why: Departure::Closed }).unwrap();
+        assert_eq!(tickets.iter().count(), 2);
+        events.send(Event::Stop).unwrap();
+        drop(events);
         dispatcher.join().unwrap();
     }
 }

@@ -6,11 +6,12 @@
 //! it is quiet, a line goes out at once. A client whose kernel does not take everything has a backlog, and a timer tries
 //! it again; the timer exists only while there is a backlog, so an idle server does not wake up.
 //!
-//! Nothing here is shared, so nothing is locked: where the Java version needs a lock around every `PrintWriter`, here one
+//! The room and the outboxes are not shared, so they need no lock: where the Java version needs a lock around every `PrintWriter`, here one
 //! thread owns all writers. The compiler holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into
 //! its thread, and code elsewhere that still used it would not compile.
 //!
-//! It never waits for a client, a terminal or a disk, and it must never panic: everyone depends on it.
+//! It never blocks on a client, a terminal or a disk. Two waits are deliberate and have a limit: 20 ms for readers that are
+//! behind, where no `--rate` paces the talk, and the grace time of the goodbye. It must never panic: everyone depends on it.
 
 mod shutdown;
 
@@ -29,8 +30,8 @@ use log::{info, trace};
 use std::time::{Duration, Instant, SystemTime};
 use std::{collections::VecDeque, sync::Arc, thread};
 
-/// How many bytes of lines end a turn early. A client that keeps up has an empty kernel buffer, and all of a turn must
-/// fit into it.
+/// A turn ends with the event that brings it to so many bytes. A client that keeps up has an empty kernel buffer, and a
+/// usual turn then fits into it.
 const BYTES_PER_TURN: usize = 64 * 1024;
 const _: () = assert!(BYTES_PER_TURN < SEND_BUFFER);
 
@@ -46,7 +47,7 @@ const CATCHING_UP: Duration = Duration::from_millis(20);
 /// How long a newcomer that says nothing stays unannounced. Port scans and health checks are gone before.
 const UNANNOUNCED: Duration = Duration::from_millis(250);
 
-/// Otherwise some people would wait for their prompt: OpenBSD's `nc` ends only with Enter, until TCP resets it.
+/// OpenBSD's `nc` ends only when its user presses Enter, or at our reset a second later.
 const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
 
 /// The state of the dispatcher's thread.
@@ -60,7 +61,7 @@ pub(crate) struct Dispatcher {
     started: Instant,
     /// How long until the backlogs are tried again.
     pause: Duration,
-    /// Clients that may not be announced yet, and when that is due.
+    /// Clients that are perhaps still unannounced, and when their announcement is due.
     newcomers: VecDeque<(Instant, ClientId)>,
     is_stopping: bool,
     config: Config,
@@ -72,7 +73,7 @@ pub(crate) struct Dispatcher {
     stopper: Stopper,
 }
 
-/// Without a dispatcher there is nobody to let in for. This holds after a panic too.
+/// When the dispatcher ends, even by a panic, the acceptor must stop too.
 impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.stopper.stop();
@@ -116,7 +117,7 @@ impl Dispatcher {
 
     /// Runs the room until the acceptor says [`Event::Stop`], then says goodbye to everyone.
     ///
-    /// Returns when every client's thread has dropped its sender of `events`.
+    /// Returns when the acceptor and every client's thread have dropped their senders of `events`.
     pub(crate) fn run(mut self, events: &Receiver<Event>) {
         while !self.is_stopping {
             let happening = self.wait(events);
@@ -126,6 +127,7 @@ impl Dispatcher {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(Some(line)) => self.obey(line),
                 Happening::Typed(None) => self.console.iter_mut().for_each(Console::close),
+                // `send` below tries again.
                 Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
                 Happening::Announce => self.announce_newcomers(),
             }
@@ -142,6 +144,7 @@ impl Dispatcher {
         let nothing = never();
         let typed = self.console.as_ref().map_or(&nothing, |console| &console.lines);
         select! {
+            // All senders are gone without a Stop only if the acceptor has panicked.
             recv(events) -> event => Happening::Event(event.unwrap_or(Event::Stop)),
             recv(typed) -> line => Happening::Typed(line.ok()),
             recv(retry) -> _ => Happening::Retry,
@@ -177,6 +180,7 @@ impl Dispatcher {
                 trace!("client {id}: taken");
                 self.audience.taken(id);
                 self.announce(id);
+                // A matter of the audience; the room only confirms it.
                 if let Ok(Request::Timestamps(on)) = request {
                     self.audience.set_timestamps(id, on.then(|| self.now.day()));
                 }
@@ -187,6 +191,7 @@ impl Dispatcher {
                 self.log(id, &deliveries);
                 self.deliver(deliveries);
             }
+            Event::Slowed { id, how } => self.deliver([room::notice(id, how)]),
             Event::Left { id, why } => {
                 match why {
                     Departure::Foreign(foreign) => self.deliver([room::problem(id, foreign.sentence())]),
@@ -254,8 +259,8 @@ impl Dispatcher {
     /// Takes a client out of the room, with a line in the log, and tells the others. Does nothing if it has left already:
     /// a client that is cut off or kicked leaves here, and the [`Event::Left`] of its thread comes later and finds nobody.
     fn leave(&mut self, id: ClientId, why: &Departure) {
-        let by_itself = matches!(why, Departure::Quit(_));
-        let Some((Member { name, lines, .. }, farewell)) = self.room.leave(id, why.told(), by_itself) else {
+        let has_quit = matches!(why, Departure::Quit(_));
+        let Some((Member { name, lines, .. }, farewell)) = self.room.leave(id, why.told(), has_quit) else {
             return;
         };
         if let Some(Connection { peer, since, .. }) = self.audience.get(id) {
@@ -267,10 +272,11 @@ impl Dispatcher {
         }
     }
 
-    /// A client that has left gets its last lines, and then the end.
+    /// A client that has left gets its last lines, and then our half of its connection is closed.
     fn dismiss(&mut self, id: ClientId, why: &Departure) {
-        let is_sent_away = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
-        if is_sent_away && self.audience.get(id).is_some_and(|connection| !connection.has_ended_its_input()) {
+        let we_close_first = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
+        if we_close_first && self.audience.get(id).is_some_and(|connection| !connection.has_ended_its_input())
+        {
             self.deliver([room::notice(id, PRESS_ENTER)]);
         }
         if let (Departure::Kicked(_), Some(connection)) = (why, self.audience.get(id)) {
@@ -292,15 +298,15 @@ impl Dispatcher {
     ///
     /// Says whether a client that reads is far behind.
     fn flush(&mut self) -> bool {
-        let mut crowded = false;
+        let mut reader_is_behind = false;
         loop {
             let flushed = self.audience.flush();
-            crowded |= flushed.crowded;
+            reader_is_behind |= flushed.reader_is_behind;
             if flushed.progress {
                 self.pause = SHORTEST_PAUSE;
             }
             if flushed.lost.is_empty() {
-                return crowded;
+                return reader_is_behind;
             }
             for (id, why) in flushed.lost {
                 self.leave(id, &why);
@@ -327,7 +333,7 @@ impl Dispatcher {
     }
 }
 
-/// The time on the server's wall, in its own time zone and with its daylight saving time. A clock that shows a year beyond
+/// The time of day where the server is, in its time zone and with its daylight saving time. A clock that shows a year beyond
 /// 9999 is wrong, and must not cost a panic.
 fn now() -> Moment {
     let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX);

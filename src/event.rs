@@ -1,8 +1,9 @@
-//! The messages of the client threads to the dispatcher: the contract of the one channel between them.
+//! The messages of the clients' threads, and of the acceptor, to the dispatcher: the contract of the one channel between
+//! them.
 //!
 //! There is one channel for all kinds of events, because `select!` picks at random among several that are ready: with one
 //! channel for lines and one for leaves, a client's last words could come after its leave. It is bounded, so that a busy
-//! dispatcher makes the readers wait, and through them, by TCP, the clients: back-pressure.
+//! dispatcher makes the clients' threads wait, and through them, by TCP, the clients: back-pressure.
 
 use crate::chat::{ClientId, Problem, command::Request};
 use crate::guard::foreign::Foreign;
@@ -28,19 +29,22 @@ pub(crate) enum Event {
         peer: SocketAddr,
         /// Shared with the client's thread: that one reads, the dispatcher writes.
         socket: Arc<TcpStream>,
-        /// The dispatcher returns a ticket for each few lines that it has taken, so that a few lines of one client at most are in
-        /// the channel. It drops this end when it has nothing more to send to the client.
+        /// The dispatcher sends a ticket back for each few lines that it has taken: [`TICKETS`](crate::guard::TICKETS). It
+        /// drops this end when it has nothing more to send to the client.
         tickets: Sender<()>,
     },
     /// A client sent a line: a request, or a problem to tell it about.
     Line { id: ClientId, request: Result<Request, Problem> },
+    /// A client's lines have to wait, and it should be told how long.
+    Slowed { id: ClientId, how: String },
     /// A client sends nothing more.
     Left { id: ClientId, why: Departure },
     /// The acceptor's last word. The channel keeps its order, so everything said before it arrives.
     Stop,
 }
 
-/// Why a client left. All kinds of leaving end the same way.
+/// Why a client left. Each kind takes the client out of the room in the same way; how the connection ends is in the table
+/// of [`audience`](crate::audience).
 #[derive(Debug)]
 pub(crate) enum Departure {
     /// It said so, perhaps with a last word.

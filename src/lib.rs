@@ -1,9 +1,9 @@
 //! A chat server for a LAN that needs only netcat, made to be read: std threads and crossbeam channels.
 //!
 //! This page is the map. The files at the top of `src` are the story: threads and channels, and one line of text that
-//! travels through them. [`chat`] has the rules of the chat, without any thread or socket. The other folders are off the
-//! tour: [`guard`] is the armour that keeps clients from hurting each other, [`operator`] is for the person at the
-//! server, and `guide` has pages to read. Without the armour and the operator this would still be a whole chat server.
+//! travels through them. [`chat`] has the rules of the chat, without any thread or socket. The rest is off the tour, but for
+//! a few doors that the tour names: [`guard`] reads lines and keeps clients from hurting each other, [`operator`] is for the
+//! person at the server, `config` has the choices, and `guide` has pages to read.
 //!
 //! # Threads
 //!
@@ -20,7 +20,9 @@
 //! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll` |
 //! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; a ticket and space in the event channel; its pace |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
-//! | one for the console, one for each log and screen | the far end of a queue | a keyboard, a terminal, a disk |
+//! | console | the keyboard (standard input) | the operator's next line; space in its channel |
+//! | one for each log and screen | the far end of a queue | a terminal, a disk |
+//! | signals (the `ctrlc` crate's) | a [`Stopper`] | SIGINT, SIGTERM, SIGHUP |
 //! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
 //!
 //! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two lines cannot
@@ -33,32 +35,34 @@
 //!
 //! | channel | capacity | from | to | when it is full | its end means |
 //! |---|---|---|---|---|---|
-//! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | every client's thread has ended |
-//! | tickets, one for each client | 4, each for 8 events | dispatcher | the client's thread | never: there are no more tickets | the dispatcher has nothing more to send to this client |
+//! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | the acceptor and every client's thread have ended |
+//! | tickets, one for each client | 4, each for 8 lines | dispatcher | the client's thread | never: there are no more tickets | the dispatcher has nothing more to send to this client |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
-//! | flush of a queue | 0, nothing is ever sent | its writer | the thread that ends the program | – | everything before it is written |
+//! | flush of a queue | 0, nothing is ever sent | its writer | the thread that ends the program; the dispatcher for the screen | – | everything before it is written |
 //!
-//! Nothing deadlocks, because no thread that others wait for waits for a client: clients' threads wait for the dispatcher,
-//! and the dispatcher waits only for the next event or for time to pass. It never waits for a socket to take bytes, nor
-//! for a terminal or a disk.
+//! Nothing deadlocks: clients' threads wait for the dispatcher, and the dispatcher waits only for the next event or for time
+//! to pass. It never blocks until a socket, a terminal or a disk takes bytes. At the end it waits for the clients' threads,
+//! and each of these waits for its client a few seconds at most.
 //!
 //! # The tour: the way of a line
 //!
-//! Read the files in this order. Each begins with what it is for and which thread runs it.
+//! Read the files in this order. Each begins with what it is for.
 //!
 //! 1. [`server`] starts everything, and stops it.
 //! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in and starts a thread for her.
-//! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes, understands them
-//!    ([`guard::text`], [`chat::command`]) and waits if she is too fast.
+//! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes ([`guard::Lines`]),
+//!    understands them ([`guard::text`], [`chat::command`]) and waits if she is too fast.
 //! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the [reply](chat::reply) `<alice> hello` to everyone.
 //! 6. **Out.** The [`audience`] renders that reply once, for all. At the end of the dispatcher's turn each client's
 //!    [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
-//! 7. **A slow reader** has a backlog, up to a limit. Then it is disconnected, and the others are told why.
-//! 8. **The end.** A client's last event says why it left, in a [`Departure`](event::Departure); the table in
-//!    [`audience`] says what happens to its connection, and `dispatcher/shutdown.rs` how the whole room ends.
+//! 7. **A slow reader** has a backlog, up to `--max-backlog` (256 KiB). `Connection::flush` finds it beyond that, and
+//!    `Dispatcher::flush` disconnects it with a reset and tells the others why.
+//! 8. **The end.** A [`Departure`](event::Departure) says why a client left. It comes with the client's last event, or from
+//!    the dispatcher when that throws the client out. The table in [`audience`] says what happens to its connection,
+//!    [`guard::parting`] how its last lines arrive, and `dispatcher/shutdown.rs` how the whole room ends.
 //!
 //! With `--log-level trace` the log shows the steps of that way. alice and bob are in the room, and alice says hello (only
 //! trace lines name their thread):

@@ -1,6 +1,6 @@
 //! The write half of one client's socket, with the bytes that the kernel has not accepted yet.
 //!
-//! Only the dispatcher's thread touches an [`Outbox`], and it never waits: with `MSG_DONTWAIT`, `send(2)` takes what fits
+//! Only the dispatcher touches an [`Outbox`], or a thread to which it lends some for one flush, and none of them waits: with `MSG_DONTWAIT`, `send(2)` takes what fits
 //! into the kernel's buffer, and the rest stays here. The socket itself remains a blocking one, because the client's
 //! thread waits in `read` on it; both share one descriptor.
 
@@ -18,19 +18,19 @@ const STEP: usize = 16 * 1024;
 ///
 /// ```text
 /// public, in this turn:   <bob> one ⏎ <bob> two ⏎ <carol> three ⏎
-/// alice has heard:        ^ nothing yet: all of it is sent to her from there, in one call
+/// alice was served:       ^ nothing yet: all of it is sent to her from there, in one call
 /// bob, who asked for /help after his two lines:   ^ up to here, and it waits in his outbox with the help after it;
 ///                         what follows is added when the turn ends
 /// ```
 ///
 /// Most lines are for everyone. The dispatcher renders those of one turn once, into one buffer that all outboxes
-/// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once. `heard` says how far
-/// into that buffer this client has been served, so that lines for it alone get their place between the others.
+/// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once. `served` says how far
+/// into that buffer this client has got its lines, so that lines for it alone get their place between the others.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: Arc<TcpStream>,
     waiting: VecDeque<u8>,
-    heard: usize,
+    served: usize,
     /// There was no memory for bytes that should wait here.
     has_lost: bool,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// The outbox of a client that gets everything said after `public`.
     pub(crate) fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
-        Outbox { socket, waiting: VecDeque::new(), heard: public.len(), has_lost: false }
+        Outbox { socket, waiting: VecDeque::new(), served: public.len(), has_lost: false }
     }
 
     /// A writer for lines to this client alone, which follow all of `public`.
@@ -47,15 +47,15 @@ impl Outbox {
         self
     }
 
-    /// Takes over all of `public` that this client has not heard.
+    /// Takes over all of `public` that this client has not got.
     pub(crate) fn catch_up(&mut self, public: &[u8]) {
-        self.keep(public.get(self.heard..).unwrap_or_default());
-        self.heard = public.len();
+        self.keep(public.get(self.served..).unwrap_or_default());
+        self.served = public.len();
     }
 
     /// Passes over the end of `public`: a line for everyone else.
     pub(crate) fn skip(&mut self, public: &[u8]) {
-        self.heard = public.len();
+        self.served = public.len();
     }
 
     /// Sends as much as the kernel accepts now, at best all of `public` in one system call, and keeps the rest. After
@@ -69,7 +69,7 @@ impl Outbox {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         if self.waiting.is_empty() {
-            let news = public.get(self.heard..).unwrap_or_default();
+            let news = public.get(self.served..).unwrap_or_default();
             let taken = if news.is_empty() { 0 } else { self.offer(news)? };
             self.keep(&news[taken..]);
         } else {
@@ -87,7 +87,7 @@ impl Outbox {
                 self.waiting = VecDeque::new();
             }
         }
-        self.heard = 0;
+        self.served = 0;
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Outbox {
         }
     }
 
-    /// How many bytes the kernel has not taken yet, those of the current turn not counted.
+    /// How many bytes are kept here. Public lines of this turn count from when they were copied here.
     pub(crate) fn backlog(&self) -> usize {
         self.waiting.len()
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_does_not_hear_what_was_said_before() {
+    fn a_newcomer_does_not_get_what_was_said_before() {
         let (outbox, far) = connected();
         let mut outbox = Outbox::new(outbox.socket, b"old\n");
         outbox.flush(b"old\nnew\n").unwrap();

@@ -1,4 +1,6 @@
-//! A whole server: it listens, starts the [dispatcher](crate::dispatcher), and lets clients in until it is stopped.
+//! A whole server. [`bind`](Server::bind) listens. [`run`](Server::run) makes the event channel, starts the
+//! [dispatcher](crate::dispatcher) in a thread of its own, and is itself the [acceptor](crate::acceptor) until the server
+//! is stopped. The thread that calls it is usually the main thread.
 //!
 //! Stopping is mostly closing things in the right order; each thread sees that something has ended:
 //!
@@ -6,8 +8,8 @@
 //! |---|---|---|---|
 //! | 1 | a signal, `/stop`, a test | the [`Stopper`]'s socket | the acceptor, which waits for that and for clients in one `poll` |
 //! | 2 | the acceptor | the listeners; its last word is [`Event::Stop`](crate::event::Event::Stop) | the dispatcher, which says goodbye and sends what waits |
-//! | 3 | the dispatcher | the done channels, and the clients' sockets | the clients' threads, which end |
-//! | 4 | the last of them | the event channel | the dispatcher, which ends |
+//! | 3 | the dispatcher | the ticket channels, and our half of the connections | the clients' threads, which wait a little for the clients to hang up, close the sockets and end |
+//! | 4 | the last of these threads | the event channel, as the acceptor has ended already | the dispatcher, which ends |
 
 use crate::acceptor::Acceptor;
 use crate::guard::{admission::Admission, listener, turned_away::TurnedAway};
@@ -84,18 +86,25 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         let (events, inbox) = bounded(event::CAPACITY);
         let admission = Admission::new(&self.config);
-        let places = admission.clone();
         let dispatcher = Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper);
-        let thread = thread::Builder::new().name("dispatcher".to_owned());
-        let dispatcher = thread.spawn(move || dispatcher.run(&inbox))?;
+        let builder = thread::Builder::new().name("dispatcher".to_owned());
+        let dispatcher_thread = builder.spawn(move || dispatcher.run(&inbox))?;
 
         // This thread is the acceptor.
         let Server { config, listeners, stopped, .. } = self;
         let turned_away = TurnedAway::default();
-        let acceptor = Acceptor { config, listeners, stopped, admission, events, clients: 0, turned_away };
+        let acceptor = Acceptor {
+            config,
+            listeners,
+            stopped,
+            admission: admission.clone(),
+            events,
+            clients: 0,
+            turned_away,
+        };
         let accepted = acceptor.run();
-        dispatcher.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;
-        debug_assert_eq!(places.places_taken(), 0, "all clients' threads have ended");
+        dispatcher_thread.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;
+        debug_assert_eq!(admission.places_taken(), 0, "all clients' threads have ended");
         accepted
     }
 }

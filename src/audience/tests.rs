@@ -77,7 +77,7 @@ fn a_client_that_leaves_is_not_counted_among_those_who_want_timestamps() {
         audience.set_timestamps(*id, Some(Moment::default().day()));
     }
     audience.flush();
-    assert!(audience.is_empty() && audience.stamped == 0);
+    assert!(audience.is_empty() && audience.with_timestamps == 0);
 }
 
 #[test]

@@ -33,8 +33,6 @@ pub(crate) enum Request {
     Timestamps(bool),
     History,
     Help,
-    /// No request of the client: its thread tells it that its lines are being slowed.
-    Slowed(String),
 }
 
 impl Request {

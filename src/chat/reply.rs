@@ -1,5 +1,7 @@
-//! Everything that the server says to a client. A [`Reply`] becomes text here and nowhere else, so this file and the
-//! [table of commands](super::command) are the protocol.
+//! What the server says to a client. A [`Reply`] becomes text here and nowhere else, so this file and the
+//! [table of commands](super::command) are the protocol, but for two lines: the refusal of the acceptor, and the goodbye to
+//! a client that comes too late for it. The [audience](crate::audience) adds dates and times. Data, used by the
+//! dispatcher's thread.
 //!
 //! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no name can
 //! begin like either. A reply may have several lines; [`Display`] puts no line break after the last.
@@ -25,15 +27,15 @@ pub(crate) enum Reply {
     Renamed(Nickname, Nickname),
     Said(Nickname, Arc<str>),
     Acted(Nickname, Arc<str>),
-    /// A private line as its recipient sees it, with the author,
+    /// A private line as its recipient sees it, with the author.
     Whispered(Nickname, Arc<str>),
-    /// and as the author sees it, with the recipient.
+    /// The same as its author sees it, with the recipient.
     WhisperSent(Nickname, Arc<str>),
     /// The last lines of talk, each with its time, and the time now.
     History(Vec<(Moment, Reply)>, Moment),
     /// A line from the operator.
     Operator(Arc<str>),
-    /// The answer to `/help`, which has its own stars.
+    /// The answer to `/help`. Its text has the `*** ` in it already.
     Help,
     /// The answers to two settings.
     Echo(bool),

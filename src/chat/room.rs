@@ -10,15 +10,15 @@ use super::{ClientId, Problem, clock::Moment, names::Names, nickname::Nickname};
 use std::collections::{HashMap, VecDeque};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// How many names a newcomer is shown at most, if they fit a line. All names would make joining cost the square of the
-/// room.
+/// How many names a newcomer is shown at most, if they fit a line. With all names, n joins would
+/// send n² names.
 const NAMES_IN_WELCOME: usize = 25;
 
 /// How many names `/list` shows at most.
 const NAMES_IN_LIST: usize = 200;
 
-/// In a larger room nobody is told of joins and leaves. To tell everyone would cost the square of the room's size, and
-/// nobody could read it.
+/// In a larger room nobody is told of joins and leaves. To tell everyone of n joins would send n² lines, and
+/// nobody could read them.
 const LARGEST_ANNOUNCED: usize = 200;
 
 /// How many names are compared with one that nobody has, so that asking for such names cannot keep the dispatcher
@@ -42,7 +42,7 @@ pub(crate) struct Room {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) name: Nickname,
-    /// The others have been told that it joined.
+    /// The time to tell the others that it joined has passed. In a large room they are not told.
     announced: bool,
     /// Its own lines come back to it.
     echo: bool,
@@ -65,12 +65,12 @@ pub(crate) enum Recipients {
     Everyone,
     EveryoneBut(ClientId),
     Only(ClientId),
-    /// The one who asked. An answer never holds up the room, however slowly it is read.
+    /// The one who asked. The room never waits for a client that is behind with answers to itself.
     Asker(ClientId),
 }
 
 impl Recipients {
-    pub(crate) fn hear(self, reply: Reply) -> Delivery {
+    pub(crate) fn gets(self, reply: Reply) -> Delivery {
         Delivery { to: self, reply }
     }
 }
@@ -104,7 +104,7 @@ impl Room {
         self.members.insert(id, member);
         let history = (!self.history.is_empty()).then(|| self.recall(now));
         let welcome = Reply::Welcome(name, self.here(NAMES_IN_WELCOME));
-        history.into_iter().chain([welcome]).map(|reply| Asker(id).hear(reply)).collect()
+        history.into_iter().chain([welcome]).map(|reply| Asker(id).gets(reply)).collect()
     }
 
     /// Tells the others that a client has joined, if that has not been said. A client that ends before, without a word, is
@@ -113,27 +113,22 @@ impl Room {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.get_mut(&id).filter(|member| !member.announced)?;
         member.announced = true;
-        is_small.then(|| EveryoneBut(id).hear(Reply::Joined(member.name.clone())))
+        is_small.then(|| EveryoneBut(id).gets(Reply::Joined(member.name.clone())))
     }
 
-    /// A client is gone, and its name is free. Returns the former member and the farewell; `None` if it was not here.
+    /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the farewell; `None` if it was not here.
     ///
-    /// The others are told the `reason`. A client that leaves `by_itself` sees the farewell too, as a receipt.
-    pub(crate) fn leave(
-        &mut self,
-        id: ClientId,
-        reason: Option<String>,
-        by_itself: bool,
-    ) -> Option<Departed> {
+    /// The others are told the `reason`. A client that `has_quit` sees the farewell too, as a receipt.
+    pub(crate) fn leave(&mut self, id: ClientId, reason: Option<String>, has_quit: bool) -> Option<Departed> {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
         self.names.remove(&member.name);
-        let to = match (by_itself, is_small && member.announced) {
+        let to = match (has_quit, is_small && member.announced) {
             (true, true) => Some(Everyone),
             (true, false) => Some(Only(id)),
             (false, is_announced) => is_announced.then_some(EveryoneBut(id)),
         };
-        let farewell = to.map(|to| to.hear(Reply::Left(member.name.clone(), reason)));
+        let farewell = to.map(|to| to.gets(Reply::Left(member.name.clone(), reason)));
         Some((member, farewell))
     }
 
@@ -174,10 +169,9 @@ impl Room {
             // The audience adds the timestamps; the room only confirms.
             Request::Timestamps(on) => Reply::Timestamps(on),
             Request::History => self.recall(now),
-            Request::Slowed(how) => Reply::Notice(how),
             Request::Help => Reply::Help,
         };
-        Ok(vec![Asker(id).hear(reply)])
+        Ok(vec![Asker(id).gets(reply)])
     }
 
     /// A member says something, in one of the two ways.
@@ -209,14 +203,14 @@ impl Room {
             let Some((_, oldest)) = self.history.pop_front() else { break };
             self.history_bytes -= oldest.size();
         }
-        vec![to.hear(line)]
+        vec![to.gets(line)]
     }
 
     fn recall(&self, now: Moment) -> Reply {
         Reply::History(self.history.iter().cloned().collect(), now)
     }
 
-    /// Both are here. The recipient gets it first, so that the author's copy means that it was delivered.
+    /// Both are here. The author's copy says that the line is on its way to the recipient.
     fn whisper(&mut self, from: ClientId, to: ClientId, text: Arc<str>) -> Vec<Delivery> {
         let name = |id| self.members.get(&id).map(|member| member.name.clone());
         let (Some(author), Some(recipient)) = (name(from), name(to)) else { return Vec::new() };
@@ -224,11 +218,11 @@ impl Room {
         if let Some(member) = self.members.get_mut(&to).filter(|_| from != to) {
             member.last_whisper = Some((from, author.clone()));
         }
-        let mut deliveries = vec![Only(to).hear(Reply::Whispered(author, text.clone()))];
+        let mut deliveries = vec![Only(to).gets(Reply::Whispered(author, text.clone()))];
         if let Some(member) = self.members.get_mut(&from) {
             member.lines += 1;
             if member.echo {
-                deliveries.push(Asker(from).hear(Reply::WhisperSent(recipient, text)));
+                deliveries.push(Asker(from).gets(Reply::WhisperSent(recipient, text)));
             }
         }
         deliveries
@@ -242,7 +236,7 @@ impl Room {
         }
         self.names.change(&old, &new)?;
         member.name = new.clone();
-        Ok(Everyone.hear(Reply::Renamed(old, new)))
+        Ok(Everyone.gets(Reply::Renamed(old, new)))
     }
 
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
@@ -283,12 +277,12 @@ fn did_you_mean(typed: &str, name: &Nickname) -> Problem {
 
 /// Tells a client something.
 pub(crate) fn notice(to: ClientId, text: impl Into<String>) -> Delivery {
-    Asker(to).hear(Reply::Notice(text.into()))
+    Asker(to).gets(Reply::Notice(text.into()))
 }
 
 /// Tells a client what is wrong with a line of its own.
 pub(crate) fn problem(to: ClientId, problem: impl Into<Problem>) -> Delivery {
-    Asker(to).hear(Reply::Problem(problem.into()))
+    Asker(to).gets(Reply::Problem(problem.into()))
 }
 
 #[cfg(test)]

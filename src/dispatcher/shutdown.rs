@@ -17,7 +17,7 @@ impl Dispatcher {
     /// closes what is still open.
     pub(super) fn shut_down(mut self, events: &Receiver<Event>) {
         let sockets = self.audience.sockets();
-        self.deliver([Recipients::Everyone.hear(Reply::Notice(GOODBYE.to_owned()))]);
+        self.deliver([Recipients::Everyone.gets(Reply::Notice(GOODBYE.to_owned()))]);
         for id in self.audience.present().map(|connection| connection.id).collect::<Vec<_>>() {
             self.leave(id, &Departure::Shutdown);
             self.dismiss(id, &Departure::Shutdown);
@@ -25,7 +25,7 @@ impl Dispatcher {
         self.flush();
         let deadline = Instant::now().checked_add(self.config.grace); // None: for ever.
         while !self.audience.is_empty() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            if all_have_ended(events, SHORTEST_PAUSE) {
+            if drain_until_ended(events, SHORTEST_PAUSE) {
                 break;
             }
             self.flush();
@@ -33,21 +33,21 @@ impl Dispatcher {
         self.console.iter().for_each(Console::finish);
         drop(self); // This ends the channel of every client that is left: its thread stops waiting.
 
-        // Clients that keep up have everything and see the end of the conversation. Most now close their half; the threads
-        // of the others stop reading, and part with them.
-        if !all_have_ended(events, LINGER / 2) {
+        // Clients that keep up have everything and see the end of the conversation. Most now hang up. We end the input of
+        // the rest, and their threads part with them.
+        if !drain_until_ended(events, LINGER / 2) {
             for socket in sockets {
                 let _ = socket.shutdown(Shutdown::Read);
             }
-            while !all_have_ended(events, LINGER) {}
+            while !drain_until_ended(events, LINGER) {}
         }
     }
 }
 
-/// Waits for a while, or until every client's thread has ended. Returns whether they have.
+/// Waits for a while, or until the acceptor and every client's thread have ended. Returns whether they have.
 ///
 /// Lines that come after the goodbye reach nobody. A client that comes this late gets its own goodbye.
-fn all_have_ended(events: &Receiver<Event>, wait: Duration) -> bool {
+fn drain_until_ended(events: &Receiver<Event>, wait: Duration) -> bool {
     let deadline = Instant::now() + wait;
     loop {
         match events.recv_deadline(deadline) {

@@ -1,8 +1,9 @@
-//! The armour. It keeps clients from hurting the server and each other, whatever they send and however they vanish.
+//! The armour: it keeps clients from hurting the server and each other, whatever they send and however they vanish. The
+//! line reader and the listening sockets live here too, because most of their code is for that.
 //!
 //! The story calls it in a few places: the acceptor asks [`admission`] before it starts a thread, a client's thread
-//! reads through [`Lines`] and ends with a [parting], and the sockets are made by [`listener`]. Without this folder the
-//! program would still be a chat server, for friends only.
+//! reads through [`Lines`] and ends with a [parting], and the sockets are made by [`listener`]. What is left without
+//! limits, tickets and care at the end is a chat server for friends only.
 
 pub(crate) mod admission;
 pub(crate) mod foreign;
@@ -22,10 +23,11 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How many tickets each client has: so many events of its own may be under way. Otherwise one flooder could fill the
-/// channel, and everyone else's lines would wait behind a thousand of its own.
+/// How many tickets each client has. It may have so many times [`EVENTS_PER_TICKET`] lines under way: the dispatcher sends
+/// a ticket back when it has taken so many of them. Otherwise one flooder could fill the event channel, and everyone else's
+/// lines would wait behind a thousand of its own.
 pub(crate) const TICKETS: usize = 4;
-/// A ticket is for several of them, because each costs a little.
+/// A ticket is for several lines, because each ticket costs a little.
 pub(crate) const EVENTS_PER_TICKET: usize = 8;
 
 /// How often a thread that waits looks whether its connection was reset.
@@ -41,9 +43,9 @@ pub(crate) struct Lines<'a> {
     reader: LineReader<&'a TcpStream>,
     pace: &'a mut Pace,
     max_line: usize,
-    /// The dispatcher returns a ticket for each few events that it has taken. It drops its end when it is done with the client.
+    /// From the dispatcher: see [`TICKETS`]. It drops its end when it is done with the client.
     tickets: &'a Receiver<()>,
-    /// How many events may go now.
+    /// How many lines may go now without another ticket.
     free_events: usize,
     nothing_said: bool,
     /// When the lines began to wait, and whether the client has been told.
@@ -97,7 +99,7 @@ impl<'a> Lines<'a> {
         self.pace.take(tokens, Instant::now());
     }
 
-    /// Waits until one more event may go. False when the dispatcher is done with the client.
+    /// Waits until one more line may go to the dispatcher. False when the dispatcher is done with the client.
     pub(crate) fn may_send(&mut self) -> bool {
         while self.free_events == 0 {
             if self.tickets.recv().is_err() {
@@ -105,6 +107,10 @@ impl<'a> Lines<'a> {
             }
             self.free_events += EVENTS_PER_TICKET;
         }
+        debug_assert!(
+            self.free_events <= TICKETS * EVENTS_PER_TICKET,
+            "more tickets came back than there are"
+        );
         self.free_events -= 1;
         true
     }
