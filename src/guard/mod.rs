@@ -91,7 +91,7 @@ impl<'a> Lines<'a> {
                 self.pace
             ));
         }
-        Ok(self.rest_until(now + pause)?.then_some(text))
+        Ok((pause.is_zero() || self.rest_until(now + pause)?).then_some(text))
     }
 
     /// Lets the client pay for an answer that costs more than its question. Its next line waits for that.
