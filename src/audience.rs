@@ -70,7 +70,7 @@ pub(crate) struct Connection {
     tickets: Sender<()>,
     /// How many of its lines were taken.
     taken: usize,
-    /// How many of the bytes that wait are answers to the client itself, at most.
+    /// An upper bound of the waiting bytes that the client has asked for itself. Nobody else waits because of them.
     own: usize,
 }
 
@@ -213,7 +213,7 @@ impl Audience {
         let Connection { outbox, last_day, leaving, .. } = self.connections.remove(at);
         self.with_timestamps -= usize::from(last_day.is_some());
         if !leaving {
-            // The client will not read the rest of its kernel's buffer. A reset frees that memory at once.
+            // The client will not read the rest of its kernel's buffer. When its thread closes the socket, a reset frees it.
             let _ = set_socket_linger(outbox.socket(), Some(Duration::ZERO));
         }
         let _ = outbox.socket().shutdown(Shutdown::Both);

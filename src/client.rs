@@ -1,7 +1,7 @@
 //! The thread of one client: it waits in `read`, understands lines and tells the dispatcher.
 //!
 //! It never writes to the socket, so no other client's slowness can hold it up. When it waits, its client waits: for the
-//! full event channel, and for the client's pace. The acceptor starts the thread with a
+//! client's pace, for a ticket, and for space in the event channel. The acceptor starts the thread with a
 //! [`Permit`], and when it ends, the place is free.
 
 use crate::chat::ClientId;
@@ -74,8 +74,8 @@ impl Client {
                 Ok(Some(Err(problem))) | Err(problem) => Err(problem),
             };
             trace!("client {id}: on its way to the dispatcher");
-            // If this fails, the dispatcher is done with the client, and ignores the reason.
-            // This waits while the channel is full, and so the client waits too.
+            // If `send` fails, the dispatcher is done with the client, and ignores the reason.
+            // `send` waits while the channel is full, and so the client waits too.
             if !lines.may_send() || events.send(Event::Line { id, request }).is_err() {
                 return Ok(Departure::Shutdown);
             }

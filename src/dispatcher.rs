@@ -10,8 +10,9 @@
 //! thread owns all writers. The compiler holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into
 //! its thread, and code elsewhere that still used it would not compile.
 //!
-//! It never blocks on a client, a terminal or a disk. Two waits are deliberate and have a limit: 20 ms for readers that are
-//! behind, where no `--rate` paces the talk, and the grace time of the goodbye. It must never panic: everyone depends on it.
+//! It never blocks on a client, a terminal or a disk. Three waits are deliberate and have a limit: 20 ms for readers that are
+//! behind, where no `--rate` paces the talk; the grace time of the goodbye; and after it two seconds for the screen. It
+//! must never panic: everyone depends on it.
 
 mod shutdown;
 

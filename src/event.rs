@@ -20,7 +20,7 @@ const TOO_SLOW: &str = "too slow: too much was waiting to be read";
 const MAX_LAST_WORDS: usize = 200;
 
 /// One thing that happened. Each client's first event is [`Event::Joined`], its last is [`Event::Left`]. A client that
-/// the dispatcher has cut off meanwhile is not in the room any more, and its events come to nothing.
+/// the dispatcher has cut off meanwhile is not in the room any more, and the dispatcher ignores its later events.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A client is connected, and its thread is about to listen to it.
@@ -73,7 +73,7 @@ impl Departure {
             Departure::Kicked(None) => Some("sent away".to_owned()),
             Departure::Kicked(Some(reason)) => Some(format!("sent away: {}", quoted(reason))),
             Departure::TooSlow(_) => Some(TOO_SLOW.to_owned()),
-            // A reset is how a program ends that is killed; any other error comes from the network in between.
+            // A reset comes from a program that ended before it had read all; any other error, from the network in between.
             Departure::Failed(error) => match error.kind() {
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => None,
                 io::ErrorKind::OutOfMemory => Some(TOO_SLOW.to_owned()),

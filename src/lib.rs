@@ -1,8 +1,8 @@
 //! A chat server for a LAN that needs only netcat, made to be read: std threads and crossbeam channels.
 //!
 //! This page is the map. The files at the top of `src` are the story: threads and channels, and one line of text that
-//! travels through them. [`chat`] has the rules of the chat, without any thread or socket. The rest is off the tour, but for
-//! a few doors that the tour names: [`guard`] reads lines and keeps clients from hurting each other, [`operator`] is for the
+//! travels through them. [`chat`] has the rules of the chat, without any thread or socket. Read the other files only where the
+//! tour names them: [`guard`] reads lines and keeps clients from hurting each other, [`operator`] is for the
 //! person at the server, `config` has the choices, and `guide` has pages to read.
 //!
 //! # Threads
@@ -12,7 +12,7 @@
 //!  socket ──▶ acceptor ──spawns──▶ client thread ──Event──▶ dispatcher ──bytes──▶ every socket
 //!                                  (one per client)          (one)
 //!                                  blocking read,            owns the room and every
-//!                                  parse, pace               socket's write half
+//!                                  pace, parse               socket's write half
 //! ```
 //!
 //! | thread | owns | waits for |
@@ -26,9 +26,9 @@
 //! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
 //!
 //! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two lines cannot
-//! get mixed up in one socket, and all clients see all lines in the same order. No lock does this: there is simply no
-//! other thread. In Rust this is no convention, because code of another thread that touches the dispatcher's room does
-//! not compile. A few things are shared, and have locks or counters of their own: a client's socket (one thread reads,
+//! get mixed up in one socket, and all clients see all lines in the same order. No lock does this: no
+//! other thread can reach them. In Rust this is no convention, because code of another thread that touches the
+//! dispatcher's room does not compile. A few things are shared, and have locks or counters of their own: a client's socket (one thread reads,
 //! the other writes), the places, bans and paces in the guard's admission, and the log.
 //!
 //! # Channels
@@ -36,14 +36,15 @@
 //! | channel | capacity | from | to | when it is full | its end means |
 //! |---|---|---|---|---|---|
 //! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | the acceptor and every client's thread have ended |
-//! | tickets, one for each client | 4, each for 8 lines | dispatcher | the client's thread | never: there are no more tickets | the dispatcher has nothing more to send to this client |
+//! | tickets, one for each client | 4, empty at first | dispatcher | the client's thread | never: a thread starts with 32 lines that it may send, and for each 8 that were taken one ticket for 8 more comes back | the dispatcher has nothing more to send to this client |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
-//! | flush of a queue | 0, nothing is ever sent | its writer | the thread that ends the program; the dispatcher for the screen | – | everything before it is written |
+//! | "all is written", one for each such queue | 0, nothing is ever sent | its writer | the thread that ends the program; the dispatcher for the screen | – | everything before it is written |
 //!
-//! Nothing deadlocks: clients' threads wait for the dispatcher, and the dispatcher waits only for the next event or for time
-//! to pass. It never blocks until a socket, a terminal or a disk takes bytes. At the end it waits for the clients' threads,
-//! and each of these waits for its client a few seconds at most.
+//! Nothing deadlocks: clients' threads wait for the dispatcher, and the dispatcher waits for no client. It waits for the next
+//! event, for time to pass, for its flush threads, and for locks that are held for a few instructions; none of those waits
+//! for a client either. It never blocks until a socket, a terminal or a disk takes bytes. At the end it waits for the screen,
+//! two seconds at most, and for the clients' threads, and each of these waits for its client a few seconds at most.
 //!
 //! # The tour: the way of a line
 //!
@@ -51,8 +52,8 @@
 //!
 //! 1. [`server`] starts everything, and stops it.
 //! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in and starts a thread for her.
-//! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes ([`guard::Lines`]),
-//!    understands them ([`guard::text`], [`chat::command`]) and waits if she is too fast.
+//! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes and waits if she is too fast
+//!    ([`guard::Lines`]), and then understands them ([`guard::text`], [`chat::command`]).
 //! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the [reply](chat::reply) `<alice> hello` to everyone.
@@ -60,7 +61,10 @@
 //!    [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
 //! 7. **A slow reader** has a backlog, up to `--max-backlog` (256 KiB). `Connection::flush` finds it beyond that, and
 //!    `Dispatcher::flush` disconnects it with a reset and tells the others why.
-//! 8. **The end.** A [`Departure`](event::Departure) says why a client left. It comes with the client's last event, or from
+//! 8. **A flooder** waits. After 200 lines its thread lets 20 a second through ([`guard::pace`]). While it waits it does not
+//!    read, so TCP slows the client down; the client is told once, and loses nothing. And no more than 32 of its lines are
+//!    under way to the dispatcher at one time ([`guard::TICKETS`]), so the others' lines do not wait behind a thousand.
+//! 9. **The end.** A [`Departure`](event::Departure) says why a client left. It comes with the client's last event, or from
 //!    the dispatcher when that throws the client out. The table in [`audience`] says what happens to its connection,
 //!    [`guard::parting`] how its last lines arrive, and `dispatcher/shutdown.rs` how the whole room ends.
 //!

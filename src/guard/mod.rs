@@ -2,8 +2,8 @@
 //! line reader and the listening sockets live here too, because most of their code is for that.
 //!
 //! The story calls it in a few places: the acceptor asks [`admission`] before it starts a thread, a client's thread
-//! reads through [`Lines`] and ends with a [parting], and the sockets are made by [`listener`]. What is left without
-//! limits, tickets and care at the end is a chat server for friends only.
+//! reads through [`Lines`] and ends with a [parting], and the sockets are made by [`listener`]. Without
+//! this folder the server would have to trust its clients.
 
 pub(crate) mod admission;
 pub(crate) mod foreign;

@@ -165,8 +165,8 @@
   (try
     (doseq [line (line-seq (io/reader (.getInputStream socket)))]
       (>!! events [:said number line]))
-    (catch IOException _)) ; The connection broke: the client is gone, as if it had hung up.
-  (>!! events [:left number]))
+    (catch IOException _) ; The connection broke: the client is gone, as if it had hung up.
+    (finally (>!! events [:left number]))))
 
 (defn write-lines! [lines ^Socket socket]
   (try

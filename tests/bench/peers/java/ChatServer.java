@@ -66,8 +66,9 @@ public final class ChatServer {
       }
     } catch (IOException e) {
       // The connection broke: the client is gone, as if it had hung up.
+    } finally {
+      room.leave(client, quits);
     }
-    room.leave(client, quits);
   }
 
   private static void log(String format, Object... arguments) {
