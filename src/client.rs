@@ -74,7 +74,7 @@ impl Client {
                 Ok(Some(Err(problem))) | Err(problem) => Err(problem),
             };
             trace!("client {id}: on its way to the dispatcher");
-            // If `send` fails, the dispatcher is done with the client, and ignores the reason.
+            // If `send` fails, the dispatcher is done with the client, and nobody reads the reason.
             // `send` waits while the channel is full, and so the client waits too.
             if !lines.may_send() || events.send(Event::Line { id, request }).is_err() {
                 return Ok(Departure::Shutdown);

@@ -6,8 +6,7 @@
 //! it is quiet, a line goes out at once. A client whose kernel does not take everything has a backlog, and a timer tries
 //! it again; the timer exists only while there is a backlog, so an idle server does not wake up.
 //!
-//! The room and the outboxes are not shared, so they need no lock: where the Java version needs a lock around every `PrintWriter`, here one
-//! thread owns all writers. The compiler holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into
+//! The room and the outboxes are not shared, so they need no lock: one thread owns all writers. The compiler holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into
 //! its thread, and code elsewhere that still used it would not compile.
 //!
 //! It never blocks on a client, a terminal or a disk. Three waits are deliberate and have a limit: 20 ms for readers that are

@@ -18,7 +18,7 @@
 //! | thread | owns | waits for |
 //! |---|---|---|
 //! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll` |
-//! | a client's, one for each | the bytes that it has read; its place in the room | its client: `read`; a ticket and space in the event channel; its pace |
+//! | a client's, one for each | the bytes that it has read; its place among `--max-clients` | its client: `read`; a ticket and space in the event channel; its pace |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
 //! | console | the keyboard (standard input) | the operator's next line; space in its channel |
 //! | one for each log and screen | the far end of a queue | a terminal, a disk |

@@ -132,7 +132,8 @@ pub fn has_the_prompt_after_a_kick(program: &Program) -> Result<(), Failed> {
     bob.sees_welcome();
     bob.takes_name("bob");
     operator.write_all(b"/kick bob\n")?;
-    has_the_prompt_after(bob, "!!! You have been sent away by the operator.", program);
+    bob.sees("!!! You have been sent away by the operator.");
+    has_the_prompt_after(bob, PRESS_ENTER, program);
     Ok(())
 }
 

@@ -6,7 +6,8 @@
 ;; the channel of events, the other takes from its channel and writes to its socket.
 ;;
 ;; It keeps some simplifications of the textbooks. A line of any length is held in memory. A failing accept ends the
-;; server. Escape sequences pass.
+;; server. Escape sequences pass. A client that closes its half and then reads nothing more keeps its socket until TCP gives
+;; up. The rules below log what they do, so they are pure but for that.
 
 (ns chat
   (:require
@@ -19,11 +20,13 @@
 
 (set! *warn-on-reflection* true)
 
-;; In a larger room nobody's coming and going is announced.
-(def announced 200)
+(def max-announced
+  "In a larger room nobody's coming and going is announced."
+  200)
 
-;; Lines that may wait for one client.
-(def max-waiting 8192)
+(def max-waiting
+  "Lines that may wait for one client."
+  8192)
 
 (def logging? (not= "off" (System/getenv "CHAT_LOG")))
 
@@ -48,7 +51,7 @@
   (update room :mail into (map #(vector % line)) (vals (:clients room))))
 
 (defn announce [room size line]
-  (if (<= size announced) (broadcast room line) room))
+  (if (<= size max-announced) (broadcast room line) room))
 
 (defn here
   "Everyone who is here, or as many names as fit."
@@ -140,11 +143,12 @@
 
 (defn step [room [what number detail]]
   (let [client (get-in room [:clients number])]
-    (cond
-      (= what :joined) (join room detail)
-      (nil? client) room ; It has left; what it said after /quit is not heard.
-      (= what :said) (obey room client detail)
-      (= what :left) (leave room number false))))
+    (if (or client (= what :joined))
+      (case what
+        :joined (join room detail)
+        :said (obey room client detail)
+        :left (leave room number false))
+      room))) ; It has left; what it said after /quit is not heard.
 
 ;;; The world around the room: sockets, threads and channels.
 
