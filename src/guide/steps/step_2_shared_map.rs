@@ -29,8 +29,8 @@ fn acceptor(listener: &TcpListener) -> io::Result<()> {
     let clients = Arc::new(Mutex::new(Clients::new()));
     for id in 1.. {
         let (socket, _) = listener.accept()?;
-        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up to
-        // 200 elsewhere.
+        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up
+        // to 200 elsewhere.
         let _ = socket.set_nodelay(true);
         let clients = Arc::clone(&clients);
         thread::spawn(move || client(id, Arc::new(socket), &clients));

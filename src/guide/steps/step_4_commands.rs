@@ -47,8 +47,8 @@ fn main() -> io::Result<()> {
 fn acceptor(listener: &TcpListener, events: &Sender<Event>) -> io::Result<()> {
     for id in 1.. {
         let (socket, peer) = listener.accept()?;
-        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up to
-        // 200 elsewhere.
+        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up
+        // to 200 elsewhere.
         let _ = socket.set_nodelay(true);
         println!("client {id} connected from {peer}");
         let events = events.clone();

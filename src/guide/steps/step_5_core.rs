@@ -86,8 +86,8 @@ fn acceptor(listener: &TcpListener, events: &Sender<Event>) {
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up to
-        // 200 elsewhere.
+        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up
+        // to 200 elsewhere.
         let _ = socket.set_nodelay(true);
         println!("client {id} connected from {peer}");
         let events = events.clone();
@@ -143,8 +143,8 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Option<String>>> {
 fn dispatcher(inbox: &Receiver<Event>) {
     let (mut clients, mut leaving) = (Clients::new(), Vec::new());
     loop {
-        // `select!` takes whichever channel is ready; `after(d)` delivers one message after d; `never()` none.
-        // So the timer exists only while there is a backlog, and an idle server does not wake up.
+        // `select!` takes whichever channel is ready; `after(d)` delivers one message after d; `never()`
+        // none. So the timer exists only while there is a backlog, and an idle server does not wake up.
         let retry = if is_behind(&clients, &leaving) { after(RETRY) } else { never() };
         let event = select! {
             recv(inbox) -> event => event.unwrap_or(Event::Stop),
@@ -178,7 +178,7 @@ fn flush(clients: &mut Clients, leaving: &mut Vec<Outbox>) {
         let Some(Client { outbox, .. }) = clients.get_mut(&id) else { continue };
         if let Err(why) = outbox.flush() {
             let _ = outbox.socket.shutdown(Shutdown::Both); // This wakes the client's thread.
-            // It is news for the others, and waits in their backlogs, for the next turn at the latest.
+            // That is news for the others. It goes out in this turn or, from their backlogs, in the next.
             left(clients, leaving, id, why);
         }
     }
@@ -276,7 +276,8 @@ fn msg(clients: &mut Clients, id: u64, rest: &str) {
     tell(clients, id, &format!("[you -> {name}] {text}"));
 }
 
-/// The outbox stays until the lines in it are sent. A client that was cut off is gone when its thread says so.
+/// The outbox stays until the lines in it are sent. A client that was cut off is no longer in the map when
+/// its thread says that it has left.
 fn left(clients: &mut Clients, leaving: &mut Vec<Outbox>, id: u64, why: &str) {
     let Some(Client { nickname, outbox }) = clients.remove(&id) else { return };
     println!("client {id} ({nickname}) disconnected{why}");
@@ -319,6 +320,6 @@ fn here(clients: &Clients) -> String {
 //   dispatcher with it.
 // - It lets in anyone, and as many as come. When the system has no thread left, `thread::spawn` panics, the
 //   acceptor ends, and nobody gets in any more.
-// - A client that has left keeps its thread as long as it likes: the timeout is for one read, and a byte now
-//   and then is enough.
-// - The welcome names everyone who is here, however many: 80 columns hold ten.
+// - A client that has left can keep its thread for weeks: the timeout is for one read, and a byte now and
+//   then is enough.
+// - The welcome and `/list` name everyone who is here, however many, and do not stop at 80 columns.
