@@ -17,7 +17,6 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     println!("Chat server started...");
     println!("Listening on {}", listener.local_addr()?);
-    io::stdout().flush()?;
     acceptor(&listener)
 }
 
@@ -27,13 +26,14 @@ fn acceptor(listener: &TcpListener) -> io::Result<()> {
         // serverSocket.accept(). If it fails, the server ends, as in Java.
         let (socket, _) = listener.accept()?;
         // pool.execute(() -> client(socket)). There is no pool: a thread lives as long as its client, so a
-        // pool of ten would leave the eleventh client without an answer. `move` gives the socket to the new
-        // thread, for good.
+        // pool of ten would leave the eleventh client without an answer. `move` gives the socket to the
+        // closure that the new thread runs, for good, and the closure lends it (`&socket`) to `client`.
         thread::spawn(move || client(&socket));
     }
 }
 
-/// The life of one client's thread.
+/// The life of one client's thread. `Read` and `Write` are implemented for `&TcpStream`, a borrowed socket.
+/// So one part can read from it while another writes to it, and from step 2 on these are two threads.
 fn client(mut socket: &TcpStream) -> io::Result<()> {
     // reader.readLine(), until it returns null. A line that is not UTF-8 is an error here.
     for line in BufReader::new(socket).lines() {

@@ -30,7 +30,6 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     println!("Chat server started...");
     println!("Listening on {}", listener.local_addr()?);
-    io::stdout().flush()?;
     let (events, inbox) = unbounded();
     thread::spawn(move || dispatcher(&inbox));
     acceptor(&listener, &events)
@@ -40,7 +39,8 @@ fn main() -> io::Result<()> {
 fn acceptor(listener: &TcpListener, events: &Sender<Event>) -> io::Result<()> {
     for id in 1.. {
         let (socket, _) = listener.accept()?;
-        // Otherwise the kernel keeps a line back until the line before it is acknowledged, for up to 40 ms.
+        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up
+        // to 200 elsewhere.
         let _ = socket.set_nodelay(true);
         let events = events.clone();
         thread::spawn(move || client(id, Arc::new(socket), &events));
@@ -113,21 +113,14 @@ fn broadcast(clients: &Clients, line: &str) {
 
 /// Puts a line into one client's outbox. It never waits, because the channel has no bound.
 fn tell(clients: &Clients, id: u64, line: &str) {
-    // An error is no news: the thread that reads from this client sees the end, too.
+    // An error is ignored: the client's reader sees it too.
     let _ = clients[&id].send(format!("{line}\n"));
 }
 
-/// How many are here, and as many names as fit into a row of 80 with `, … and 99999 more`.
+/// How many are here, and their names.
 fn here(clients: &Clients) -> String {
-    let mut row = format!("*** {} here:", clients.len());
-    for (named, name) in clients.keys().map(|id| format!("guest{id}")).enumerate() {
-        let comma = if named == 0 { " " } else { ", " };
-        if row.len() + comma.len() + name.len() > 80 - 18 {
-            return format!("{row}, … and {} more", clients.len() - named);
-        }
-        row = row + comma + &name;
-    }
-    row
+    let names: Vec<_> = clients.keys().map(|id| format!("guest{id}")).collect();
+    format!("*** {} here: {}", names.len(), names.join(", "))
 }
 
 // Still wrong: a stalled reader eats the memory. All that bob has not read is in his outbox, and the outbox

@@ -1,13 +1,12 @@
-//! Step 5 of 5: the core. The dispatcher writes to all sockets itself, and never waits.
+//! Step 5 of 5: the core. The dispatcher writes to all sockets itself, and never waits for a client.
 //!
-//! Wrong with step 4: a stalled reader eats the memory. A bound for its channel alone would not help: when
-//! the channel is full, either the dispatcher waits, which is step 2 again, or a line is lost. And the writer
-//! that waits in `write_all` cannot be told to give up.
+//! Wrong with step 4: a stalled reader eats the memory. A bounded outbox would do: when `try_send` finds it
+//! full, `shutdown(Both)` makes the writer's `write_all` fail. But it counts lines, not bytes, and costs a
+//! thread per client and wake-ups per line.
 //!
-//! So the writers go. The dispatcher owns what is not sent yet of each client, as bytes that it can count. It
-//! asks the kernel to take what it can take *now* (`MSG_DONTWAIT`) and keeps the rest. If too much is left,
-//! it disconnects the client and tells the room why. Everything else that could grow gets a bound as well:
-//! the channel of events, and the line.
+//! So the writers go. The dispatcher owns each client's unsent bytes. It asks the kernel to take what it can
+//! take *now* (`MSG_DONTWAIT`) and keeps the rest. If too much is left, it disconnects the client and tells
+//! the room why. Everything else that could grow gets a bound as well: the channel of events, and the line.
 //!
 //! And the server ends in an orderly way: after Ctrl-C or SIGTERM everyone gets a goodbye.
 
@@ -15,8 +14,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send, sockopt};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,14 +26,12 @@ const HELP: &str = "Type a line to talk. /nick NAME, /list, /msg NAME TEXT, /hel
 const CAPACITY: usize = 1024;
 /// The longest line, in bytes.
 const MAX_LINE: usize = 4096;
-/// How many bytes may wait for one client here, and how many in the kernel, which would allow some MiB.
+/// How many bytes may wait for one client.
 const MAX_BACKLOG: usize = 256 * 1024;
-const SEND_BUFFER: usize = 128 * 1024;
 /// When to try again to send a backlog.
 const RETRY: Duration = Duration::from_millis(10);
-/// How long a client that has left may take to read its last lines, and all clients at the end of the server.
-const PATIENCE: Duration = Duration::from_secs(10);
-const GRACE: Duration = Duration::from_secs(2);
+/// How long clients may take to read their last lines: one that has left, and all at the end of the server.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All clients by their number, each with its name and its outbox.
 type Clients = BTreeMap<u64, Client>;
@@ -51,7 +47,7 @@ struct Outbox {
     backlog: Vec<u8>,
     /// Nothing is ever sent on it. When the outbox is dropped, the channel ends, and that tells the client's
     /// thread.
-    _done: Sender<Infallible>,
+    _done: Sender<()>,
 }
 
 /// The news for the dispatcher. A client's events come in their order, because its one thread sends them into
@@ -68,14 +64,14 @@ enum Event {
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:12345".to_owned());
     let listener = TcpListener::bind(address)?;
-    // The sockets that it accepts inherit this.
-    sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
+    // How many bytes may wait for one client in the kernel, which would allow some MiB. The sockets that the
+    // listener accepts inherit it.
+    sockopt::set_socket_send_buffer_size(&listener, 128 * 1024)?;
     let (events, inbox) = bounded(CAPACITY);
     let stop = events.clone();
     ctrlc::set_handler(move || drop(stop.send(Event::Stop))).map_err(io::Error::other)?;
     println!("Chat server started...");
     println!("Listening on {}", listener.local_addr()?);
-    io::stdout().flush()?;
     thread::spawn(move || acceptor(&listener, &events));
     dispatcher(&inbox); // When it returns, the program ends, and all other threads with it.
     Ok(())
@@ -90,7 +86,8 @@ fn acceptor(listener: &TcpListener, events: &Sender<Event>) {
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        // Otherwise the kernel keeps a line back until the line before it is acknowledged, for up to 40 ms.
+        // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up
+        // to 200 elsewhere.
         let _ = socket.set_nodelay(true);
         println!("client {id} connected from {peer}");
         let events = events.clone();
@@ -122,9 +119,9 @@ fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
     // The client still gets its last lines, but it must take them: nobody waits for it for ever.
     let _ = is_done.recv_timeout(PATIENCE);
     let _ = socket.shutdown(Shutdown::Write);
-    // To close a socket with unread input is a reset, which can destroy the last lines on their way. So what
-    // the client still sends is read and thrown away, within reason.
-    let _ = socket.set_read_timeout(Some(GRACE));
+    // Only our half is closed. To close a socket with unread input resets the connection, and a reset can
+    // overtake the last lines. So what the client still sends is read and thrown away, within reason.
+    let _ = socket.set_read_timeout(Some(PATIENCE));
     let _ = io::copy(&mut reader.take(1024 * 1024), &mut io::sink());
 }
 
@@ -146,7 +143,8 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Option<String>>> {
 fn dispatcher(inbox: &Receiver<Event>) {
     let (mut clients, mut leaving) = (Clients::new(), Vec::new());
     loop {
-        // The timer exists only while there is a backlog: an idle server does not wake up.
+        // `select!` takes whichever channel is ready; `after(d)` delivers one message after d; `never()`
+        // none. So the timer exists only while there is a backlog, and an idle server does not wake up.
         let retry = if is_behind(&clients, &leaving) { after(RETRY) } else { never() };
         let event = select! {
             recv(inbox) -> event => event.unwrap_or(Event::Stop),
@@ -159,7 +157,7 @@ fn dispatcher(inbox: &Receiver<Event>) {
                 let problem = format!("!!! That line was longer than {MAX_LINE} bytes, so nobody got it.");
                 tell(&mut clients, id, &problem);
             }
-            Event::Left { id } => leaving.extend(left(&mut clients, id, "")),
+            Event::Left { id } => left(&mut clients, &mut leaving, id, ""),
             Event::Retry => {}
             Event::Stop => break,
         }
@@ -174,21 +172,18 @@ fn is_behind(clients: &Clients, leaving: &[Outbox]) -> bool {
 
 /// Sends each client all that its kernel takes now, and disconnects those for whom that is not enough.
 fn flush(clients: &mut Clients, leaving: &mut Vec<Outbox>) {
+    // A copy of their numbers, because `left` takes clients out of the map.
+    let ids: Vec<u64> = clients.keys().copied().collect();
+    for id in ids {
+        let Some(Client { outbox, .. }) = clients.get_mut(&id) else { continue };
+        if let Err(why) = outbox.flush() {
+            let _ = outbox.socket.shutdown(Shutdown::Both); // This wakes the client's thread.
+            // That is news for the others. It goes out in this turn or, from their backlogs, in the next.
+            left(clients, leaving, id, why);
+        }
+    }
     // Clients that have left wait for nothing but their last lines. With the last byte the outbox is dropped.
     leaving.retain_mut(|outbox| outbox.flush().is_ok() && !outbox.backlog.is_empty());
-    loop {
-        let problem = |(id, client): (&u64, &mut Client)| Some((*id, client.outbox.flush().err()?));
-        let lost: Vec<_> = clients.iter_mut().filter_map(problem).collect();
-        if lost.is_empty() {
-            return;
-        }
-        for (id, why) in lost {
-            if let Some(outbox) = left(clients, id, why) {
-                let _ = outbox.socket.shutdown(Shutdown::Both); // This wakes the client's thread.
-            }
-        }
-        // That they left is news for the others, so there is something to send again.
-    }
 }
 
 impl Outbox {
@@ -198,9 +193,8 @@ impl Outbox {
             // The flag holds for this one call. The client's thread still waits in `read` on the same socket.
             match send(&self.socket, &self.backlog, SendFlags::DONTWAIT) {
                 Ok(taken) => drop(self.backlog.drain(..taken)),
-                Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if self.backlog.len() > MAX_BACKLOG => return Err(" (too slow)"),
-                Err(Errno::AGAIN) => break,
+                Err(Errno::AGAIN | Errno::INTR) => break,
                 Err(_) => return Err(" (connection lost)"),
             }
         }
@@ -208,17 +202,16 @@ impl Outbox {
     }
 }
 
-/// Tells everyone that the server ends, and sends what is left, but no longer than the grace time.
+/// Tells everyone that the server ends, and sends what is left, but not for ever.
 fn goodbye(mut clients: Clients, mut leaving: Vec<Outbox>, inbox: &Receiver<Event>) {
     println!("shutting down");
     broadcast(&mut clients, "*** The server is shutting down. Goodbye!");
-    let deadline = Instant::now() + GRACE;
-    flush(&mut clients, &mut leaving);
+    let deadline = Instant::now() + PATIENCE;
     while is_behind(&clients, &leaving) && Instant::now() < deadline {
+        flush(&mut clients, &mut leaving);
         // The clients' threads must not wait for room in the channel, but nobody hears of these events any
         // more.
         let _ = inbox.recv_timeout(RETRY);
-        flush(&mut clients, &mut leaving);
     }
     // The process ends, and the kernel closes what is open. A client that is still talking at this moment
     // gets a reset and can lose the goodbye by it.
@@ -233,17 +226,16 @@ fn joined(clients: &mut Clients, id: u64, outbox: Outbox) {
     clients.insert(id, Client { nickname: nickname.clone(), outbox });
     tell(clients, id, &format!("*** Welcome to chat-server! You are {nickname}."));
     tell(clients, id, &format!("*** {HELP}"));
-    tell(clients, id, &here(clients, 80));
+    tell(clients, id, &here(clients));
 }
 
 fn said(clients: &mut Clients, id: u64, line: &str) {
     // A client that was cut off is gone, and what it had said may still be on its way.
-    let Some(Client { nickname, .. }) = clients.get(&id) else { return };
-    let nickname = nickname.clone();
+    let Some(nickname) = clients.get(&id).map(|client| client.nickname.clone()) else { return };
     let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
     match word {
         "/nick" => nick(clients, id, rest.trim()),
-        "/list" => tell(clients, id, &here(clients, usize::MAX)),
+        "/list" => tell(clients, id, &here(clients)),
         "/msg" => msg(clients, id, rest.trim()),
         "/help" => tell(clients, id, &format!("*** {HELP}")),
         // A mistyped /msg must not be said to everyone. `/*` and `//` are no commands.
@@ -258,10 +250,8 @@ fn said(clients: &mut Clients, id: u64, line: &str) {
 }
 
 fn nick(clients: &mut Clients, id: u64, new: &str) {
-    if !(1..=20).contains(&new.chars().count())
-        || !new.chars().all(|c| c.is_alphanumeric() || "-_".contains(c))
-    {
-        return tell(clients, id, "!!! A name is 1 to 20 letters, digits, - and _.");
+    if new.is_empty() || new.chars().count() > 20 || !new.chars().all(char::is_alphanumeric) {
+        return tell(clients, id, "!!! A name is 1 to 20 letters and digits.");
     }
     if find(clients, new).is_some_and(|holder| holder != id) {
         return tell(clients, id, &format!("!!! {new} is taken. Please pick another name."));
@@ -286,12 +276,13 @@ fn msg(clients: &mut Clients, id: u64, rest: &str) {
     tell(clients, id, &format!("[you -> {name}] {text}"));
 }
 
-/// Gives back the outbox, in which there may be lines for the client; nothing if the client has left before.
-fn left(clients: &mut Clients, id: u64, why: &str) -> Option<Outbox> {
-    let Client { nickname, outbox } = clients.remove(&id)?;
+/// The outbox stays until the lines in it are sent. A client that was cut off is no longer in the map when
+/// its thread says that it has left.
+fn left(clients: &mut Clients, leaving: &mut Vec<Outbox>, id: u64, why: &str) {
+    let Some(Client { nickname, outbox }) = clients.remove(&id) else { return };
     println!("client {id} ({nickname}) disconnected{why}");
     broadcast(clients, &format!("*** {nickname} left{why}"));
-    Some(outbox)
+    leaving.push(outbox);
 }
 
 fn broadcast(clients: &mut Clients, line: &str) {
@@ -314,17 +305,10 @@ fn find(clients: &Clients, name: &str) -> Option<u64> {
     clients.iter().find(|(_, client)| is_it(client)).map(|(id, _)| *id)
 }
 
-/// How many are here, and as many names as fit into a row of `width` with `, … and 99999 more`.
-fn here(clients: &Clients, width: usize) -> String {
-    let mut row = format!("*** {} here:", clients.len());
-    for (named, Client { nickname, .. }) in clients.values().enumerate() {
-        let comma = if named == 0 { " " } else { ", " };
-        if (row.chars().chain(comma.chars()).chain(nickname.chars())).count() > width - 18 {
-            return format!("{row}, … and {} more", clients.len() - named);
-        }
-        row = row + comma + nickname;
-    }
-    row
+/// How many are here, and their names.
+fn here(clients: &Clients) -> String {
+    let names: Vec<_> = clients.values().map(|client| client.nickname.as_str()).collect();
+    format!("*** {} here: {}", names.len(), names.join(", "))
 }
 
 // Still wrong, and what the program adds:
@@ -334,4 +318,8 @@ fn here(clients: &Clients, width: usize) -> String {
 // - It trusts every terminal: escape sequences reach the others' screens as they are, and one of them can
 //   hide or forge a line. And it trusts its own: the log waits for a terminal that is stopped, and the
 //   dispatcher with it.
-// - It lets in anyone, and as many as come.
+// - It lets in anyone, and as many as come. When the system has no thread left, `thread::spawn` panics, the
+//   acceptor ends, and nobody gets in any more.
+// - A client that has left can keep its thread for weeks: the timeout is for one read, and a byte now and
+//   then is enough.
+// - The welcome and `/list` name everyone who is here, however many, and do not stop at 80 columns.
