@@ -8,30 +8,11 @@
 
 use std::fmt;
 
-/// A protocol that is not this one.
+/// A protocol that is not this one, as its user is told: "does not speak HTTP".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Foreign {
-    /// RFC 9112, and what looks like it: RTSP and SIP.
-    Http,
-    /// RFC 8446: a handshake record.
-    Tls,
-    /// RFC 4253: the version exchange.
-    Ssh,
-    /// Remote desktop: a connection request in a TPKT packet (RFC 1006).
-    Rdp,
-    /// Windows file sharing: a message in a NetBIOS session packet (RFC 1002).
-    Smb,
-    /// RFC 8489 over TCP: a binding request with its magic cookie.
-    Stun,
-    /// RFC 2812, 3.1, and capability negotiation (IRCv3).
-    Irc,
-    /// RFC 5321, 4.1.1.1.
-    Smtp,
-    /// The protocol of Redis (RESP).
-    Redis,
-    /// Some other protocol that is not text.
-    Binary,
-}
+pub(crate) struct Foreign(&'static str);
+
+const REDIS: &str = "the protocol of Redis";
 
 /// How many bytes it takes to know all that [`Foreign::by_first_bytes`] knows.
 pub(crate) const ENOUGH: usize = 8;
@@ -39,37 +20,40 @@ pub(crate) const ENOUGH: usize = 8;
 impl Foreign {
     /// Recognises a protocol by the first bytes of the first packet or packets.
     pub(crate) fn by_first_bytes(bytes: &[u8]) -> Option<Foreign> {
-        match bytes {
-            [0x16, 0x03, ..] => Some(Foreign::Tls),
-            [b'S', b'S', b'H', b'-', ..] => Some(Foreign::Ssh),
-            [0x03, 0x00, ..] => Some(Foreign::Rdp),
-            [0x00, _, _, _, 0xfe | 0xff, b'S', b'M', b'B', ..] => Some(Foreign::Smb),
-            [0x00, 0x01, _, _, 0x21, 0x12, 0xa4, 0x42, ..] => Some(Foreign::Stun),
-            _ => None,
-        }
+        Some(Foreign(match bytes {
+            // A handshake record (RFC 8446).
+            [0x16, 0x03, ..] => "TLS",
+            // The version exchange (RFC 4253).
+            [b'S', b'S', b'H', b'-', ..] => "SSH",
+            // Remote desktop: a connection request in a TPKT packet (RFC 1006).
+            [0x03, 0x00, ..] => "RDP",
+            // Windows file sharing: a message in a NetBIOS session packet (RFC 1002).
+            [0x00, _, _, _, 0xfe | 0xff, b'S', b'M', b'B', ..] => "SMB",
+            // A binding request over TCP, with its magic cookie (RFC 8489).
+            [0x00, 0x01, _, _, 0x21, 0x12, 0xa4, 0x42, ..] => "STUN",
+            _ => return None,
+        }))
     }
 
     /// Recognises a protocol by its first line; or by the beginning of one that was too long to be `complete`.
     pub(crate) fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
         let is_control = |byte: &&u8| byte.is_ascii_control() && **byte != b'\t';
         if line.contains(&0) || line.iter().filter(is_control).count() * 2 > line.len() {
-            return Some(Foreign::Binary);
+            return Some(Foreign("a binary protocol"));
         }
-        let words: Vec<&[u8]> =
-            line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).take(6).collect();
-        match words[..] {
-            [method, target, ref rest @ ..] if is_request(method, target, rest, complete) => {
-                Some(Foreign::Http)
-            }
-            [b"CAP", b"LS" | b"LIST" | b"REQ" | b"END", ..] | [b"PASS" | b"NICK", _] => Some(Foreign::Irc),
-            [b"USER", _, _, _, _, ..] => Some(Foreign::Irc),
-            [b"EHLO" | b"HELO", _] => Some(Foreign::Smtp),
-            [b"AUTH", _] | [b"AUTH", _, _] => Some(Foreign::Redis),
-            [[b'*', number @ ..]] if !number.is_empty() && number.iter().all(u8::is_ascii_digit) => {
-                Some(Foreign::Redis)
-            }
-            _ => None,
-        }
+        let words: Vec<&[u8]> = line.split(|b| *b == b' ').filter(|word| !word.is_empty()).take(6).collect();
+        Some(Foreign(match words[..] {
+            [method, target, ref rest @ ..] if is_request(method, target, rest, complete) => "HTTP",
+            // RFC 2812, 3.1, and capability negotiation (IRCv3).
+            [b"CAP", b"LS" | b"LIST" | b"REQ" | b"END", ..] | [b"PASS" | b"NICK", _] => "IRC",
+            [b"USER", _, _, _, _, ..] => "IRC",
+            // RFC 5321, 4.1.1.1.
+            [b"EHLO" | b"HELO", _] => "SMTP",
+            // A password, or the length of an array (RESP).
+            [b"AUTH", _] | [b"AUTH", _, _] => REDIS,
+            [[b'*', b'0'..=b'9', more @ ..]] if more.iter().all(u8::is_ascii_digit) => REDIS,
+            _ => return None,
+        }))
     }
 
     /// The sentence for its user.
@@ -83,23 +67,17 @@ impl Foreign {
 fn is_request(method: &[u8], target: &[u8], rest: &[&[u8]], complete: bool) -> bool {
     const VERSIONS: [&[u8]; 3] = [b"HTTP/", b"RTSP/", b"SIP/"];
     let is_method = method.len() >= 3 && method.iter().all(|b| b.is_ascii_uppercase() || *b == b'-');
-    let is_target = matches!(target, [b'/' | b'*', ..])
-        || target.windows(3).any(|three| three == b"://")
-        || (complete
-            && (method == b"CONNECT" || target.starts_with(b"sip:") || target.starts_with(b"sips:")));
+    let is_path = matches!(target, [b'/' | b'*', ..]) || target.windows(3).any(|three| three == b"://");
+    let is_host = method == b"CONNECT" || target.starts_with(b"sip:") || target.starts_with(b"sips:");
     let has_version = matches!(rest, [version] if VERSIONS.iter().any(|known| version.starts_with(known)));
-    is_method && is_target && (has_version || !complete)
+    is_method && if complete { (is_path || is_host) && has_version } else { is_path }
 }
 
 impl std::error::Error for Foreign {}
 
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Foreign::Redis => f.write_str("the protocol of Redis"),
-            Foreign::Binary => f.write_str("a binary protocol"),
-            initials => f.write_str(&format!("{initials:?}").to_uppercase()),
-        }
+        f.write_str(self.0)
     }
 }
 
@@ -114,12 +92,12 @@ mod tests {
     #[test]
     fn binary_protocols_are_stopped_at_their_first_bytes_however_they_come() {
         for (stream, foreign) in [
-            (&b"\x16\x03\x01\x02\x00\x01"[..], Foreign::Tls),
-            (b"SSH-2.0-OpenSSH_9.2\r\n", Foreign::Ssh),
-            (b"\x03\x00\x00\x13\x0e\xe0", Foreign::Rdp),
-            (b"\x00\x00\x00\x85\xffSMBr", Foreign::Smb),
-            (b"\x00\x00\x00\xd4\xfeSMB@", Foreign::Smb),
-            (b"\x00\x01\x00\x08\x21\x12\xa4\x42xyz", Foreign::Stun),
+            (&b"\x16\x03\x01\x02\x00\x01"[..], Foreign("TLS")),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Foreign("SSH")),
+            (b"\x03\x00\x00\x13\x0e\xe0", Foreign("RDP")),
+            (b"\x00\x00\x00\x85\xffSMBr", Foreign("SMB")),
+            (b"\x00\x00\x00\xd4\xfeSMB@", Foreign("SMB")),
+            (b"\x00\x01\x00\x08\x21\x12\xa4\x42xyz", Foreign("STUN")),
         ] {
             assert_eq!(stopped(stream), Some(foreign));
         }
@@ -136,7 +114,7 @@ mod tests {
 
     #[test]
     fn first_lines_that_only_programs_send_are_recognised() {
-        let (http, irc, smtp, redis) = (Foreign::Http, Foreign::Irc, Foreign::Smtp, Foreign::Redis);
+        let (http, irc, smtp, redis) = (Foreign("HTTP"), Foreign("IRC"), Foreign("SMTP"), Foreign(REDIS));
         for (line, foreign) in [
             ("GET / HTTP/1.1", http),
             ("POST /say?x=1 HTTP/1.0", http),
@@ -158,9 +136,9 @@ mod tests {
             ("AUTH alice hunter2", redis),
             ("*1", redis),
             ("*12", redis),
-            ("a\0b", Foreign::Binary),
-            ("\x01\x02x", Foreign::Binary),
-            ("\x05", Foreign::Binary),
+            ("a\0b", Foreign("a binary protocol")),
+            ("\x01\x02x", Foreign("a binary protocol")),
+            ("\x05", Foreign("a binary protocol")),
         ] {
             assert_eq!(Foreign::by_first_line(line.as_bytes(), true), Some(foreign), "{line}");
         }
@@ -207,7 +185,7 @@ mod tests {
         for cut in "POST /".len()..request.len() {
             assert_eq!(
                 Foreign::by_first_line(&request.as_bytes()[..cut], false),
-                Some(Foreign::Http),
+                Some(Foreign("HTTP")),
                 "{cut}"
             );
         }
