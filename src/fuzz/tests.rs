@@ -146,22 +146,21 @@ impl Read for Packets<'_> {
 }
 
 /// The lines in a stream as a client's thread takes them, each whole or a problem, and the error that ends them.
-fn lines(bytes: &[u8], rng: &mut Rng, largest: usize, max: usize) -> Vec<Result<Vec<u8>, String>> {
+fn lines(bytes: &[u8], rng: &mut Rng, largest: usize, max: usize) -> Vec<Result<String, String>> {
     let mut reader = LineReader::new(Packets(bytes, rng.fork(), largest), max);
     let (mut lines, mut is_first) = (Vec::new(), true);
     loop {
         match reader.next_line() {
             Ok(None) => return lines,
-            Ok(Some(line)) => {
-                let (Line::Whole(text) | Line::TooLong(text)) = line;
-                assert!(text.len() <= max + 8, "{} bytes are kept of a line of {max}", text.len());
-                let foreign = Foreign::by_first_line(text, matches!(line, Line::Whole(_)));
+            Ok(Some(Line { bytes, text })) => {
+                assert!(bytes.len() <= max + 8, "{} bytes are kept of a line of {max}", bytes.len());
+                let foreign = Foreign::by_first_line(bytes, text.is_ok());
                 if let Some(foreign) = foreign.filter(|_| is_first) {
                     lines.push(Err(foreign.sentence()));
                     return lines;
                 }
-                is_first &= text.trim_ascii().is_empty();
-                lines.push(line.whole(max).map(<[u8]>::to_vec));
+                is_first &= bytes.trim_ascii().is_empty();
+                lines.push(text);
             }
             Err(error) => {
                 lines.push(Err(error.to_string()));
@@ -293,8 +292,7 @@ fn whatever_is_typed_the_room_stays_sound(rng: &mut Rng) {
             said.swap_remove(turn);
             continue;
         };
-        let text = line.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let command = text.map(|text| Command::parse(&printable(&text), &visible(&text)));
+        let command = line.map(|text| Command::parse(&printable(&text), &visible(&text)));
         match command {
             Ok(None) => {}
             Ok(Some(Ok(Command::Room(request)))) => watched.act(id, request),
@@ -345,7 +343,6 @@ fn the_operator_may_type_anything(rng: &mut Rng, admission: &Admission) {
     watched.act(ClientId(2), Request::Nick(Nickname::parse("bob").expect("a name")));
     let audience = Audience::new(1_000);
     for line in lines(&input(rng, ORDERS), rng, 50, 4096) {
-        let line = line.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let orders = Orders { room: &watched.room, audience: &audience, admission };
         for effect in orders.obey(line.clone()) {
             match effect {

@@ -34,30 +34,18 @@ pub(crate) struct LineReader<R> {
     line: Vec<u8>,
     /// How many characters of the line are skipped because it is too long.
     skipped: usize,
-    is_first_line: bool,
     /// The last line ended with a CR: an LF or NUL that follows belongs to it.
     after_cr: bool,
     ended: bool,
 }
 
 /// One line, without its line break.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
-    Whole(&'a [u8]),
-    /// The beginning of a line of more bytes than allowed.
-    TooLong(&'a [u8]),
-}
-
-impl<'a> Line<'a> {
-    /// The bytes of a whole line, or a sentence for the person who typed one of more than `max` bytes.
-    pub(crate) fn whole(self, max: usize) -> Result<&'a [u8], String> {
-        match self {
-            Line::Whole(bytes) => Ok(bytes),
-            Line::TooLong(_) => Err(format!(
-                "That line was longer than {max} bytes, so nobody got it. Please send it in pieces."
-            )),
-        }
-    }
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    /// Of a line that is too long, only the beginning.
+    pub(crate) bytes: &'a [u8],
+    /// Of a line that is too long, a sentence for the person who typed it.
+    pub(crate) text: Result<String, String>,
 }
 
 impl<R: Read> LineReader<R> {
@@ -70,7 +58,6 @@ impl<R: Read> LineReader<R> {
             telnet: Telnet::default(),
             line: Vec::new(),
             skipped: 0,
-            is_first_line: true,
             after_cr: false,
             ended: false,
         }
@@ -89,6 +76,8 @@ impl<R: Read> LineReader<R> {
             let Some(byte) = self.buffer.by_ref().bytes().next().transpose()? else { break };
             self.check_beginning(byte)?;
             match self.telnet.hear(byte) {
+                // Its first two bytes are all that the line has.
+                Heard::Text(_) if self.first == BYTE_ORDER_MARK => self.line.clear(),
                 Heard::Text(byte) if self.hear(byte) => return Ok(Some(self.finish())),
                 Heard::Text(_) | Heard::Nothing => {}
                 Heard::EndOfFile => self.ended = true,
@@ -104,7 +93,7 @@ impl<R: Read> LineReader<R> {
 
     /// Takes the bytes that are here and can only be text, as nearly all are, up to the length of a line.
     fn take_plain(&mut self) {
-        if self.telnet == Telnet::Text && !self.is_beginning() {
+        if self.telnet == Telnet::Text && self.first.len() == ENOUGH {
             let is_plain = |byte: &&u8| matches!(**byte, b' '..=b'~' | 0x80..=0xfe);
             let space = self.max.saturating_sub(self.line.len());
             let length = self.buffer.buffer().iter().take(space).take_while(is_plain).count();
@@ -122,8 +111,8 @@ impl<R: Read> LineReader<R> {
             b'\n' | b'\r' => return true,
             BACKSPACE | DELETE => self.erase(),
             END_OF_TRANSMISSION if self.line.is_empty() => self.ended = true,
-            // At the very beginning it can also be the first byte of a foreign protocol.
-            END_OF_TEXT if self.line.is_empty() && !self.is_first_line => self.ended = true,
+            // The very first byte can also be that of a foreign protocol.
+            END_OF_TEXT if self.line.is_empty() && self.first.len() > 1 => self.ended = true,
             SUBSTITUTE if self.line.is_empty() => {}
             byte => self.keep(byte),
         }
@@ -132,8 +121,7 @@ impl<R: Read> LineReader<R> {
 
     fn keep(&mut self, byte: u8) {
         let is_inside_character = byte & 0b1100_0000 == 0b1000_0000;
-        let mark = if self.begins_with_mark() { BYTE_ORDER_MARK.len() } else { 0 };
-        let longest = self.max + mark + if is_inside_character { LONGEST_CHARACTER } else { 0 };
+        let longest = self.max + if is_inside_character { LONGEST_CHARACTER } else { 0 };
         if self.skipped == 0 && self.line.len() < longest {
             self.line.push(byte);
         } else if self.skipped == 0 || !is_inside_character {
@@ -152,36 +140,22 @@ impl<R: Read> LineReader<R> {
         self.line.truncate(self.line.len().saturating_sub(continued + 1));
     }
 
-    fn begins_with_mark(&self) -> bool {
-        self.is_first_line && self.line.starts_with(BYTE_ORDER_MARK)
-    }
-
-    fn finish(&mut self) -> Line<'_> {
-        if self.begins_with_mark() {
-            self.line.drain(..BYTE_ORDER_MARK.len());
-        }
-        self.is_first_line = false;
-        if self.skipped > 0 || self.line.len() > self.max {
-            Line::TooLong(&self.line)
+    fn finish(&self) -> Line<'_> {
+        let max = self.max;
+        let text = if self.skipped > 0 || self.line.len() > max {
+            Err(format!("That line was longer than {max} bytes, so nobody got it. Please send it in pieces."))
         } else {
-            Line::Whole(&self.line)
-        }
+            Ok(String::from_utf8_lossy(&self.line).into_owned())
+        };
+        Line { bytes: &self.line, text }
     }
 
-    /// Whether the first bytes may still be those of a foreign protocol. The first line ends that: it may have been
-    /// delivered before the next byte came.
-    fn is_beginning(&self) -> bool {
-        self.is_first_line && self.first.len() < ENOUGH
-    }
-
+    /// Notes the first bytes, and fails if they are those of a foreign protocol.
     fn check_beginning(&mut self, byte: u8) -> io::Result<()> {
-        if self.is_beginning() {
+        if self.first.len() < ENOUGH {
             self.first.push(byte);
-            if let Some(foreign) = Foreign::by_first_bytes(&self.first) {
-                return Err(io::Error::other(foreign));
-            }
         }
-        Ok(())
+        Foreign::by_first_bytes(&self.first).map_or(Ok(()), |foreign| Err(io::Error::other(foreign)))
     }
 }
 
@@ -212,10 +186,9 @@ mod tests {
         loop {
             match reader.next_line() {
                 Ok(None) => return lines,
-                Ok(Some(Line::Whole(line))) => lines.push(line.to_vec()),
-                Ok(Some(Line::TooLong(beginning))) => {
-                    assert!(beginning.len() <= max + LONGEST_CHARACTER + BYTE_ORDER_MARK.len());
-                    lines.push(TOO_LONG.to_vec());
+                Ok(Some(Line { bytes, text })) => {
+                    assert!(bytes.len() <= max + LONGEST_CHARACTER);
+                    lines.push(if text.is_ok() { bytes.to_vec() } else { TOO_LONG.to_vec() });
                 }
                 Err(error) => {
                     lines.push(error.to_string().into_bytes());
@@ -243,7 +216,7 @@ mod tests {
     #[test]
     fn a_lone_carriage_return_ends_a_line_without_waiting_for_more() {
         let stream = b"hello\r".chain(io::repeat(b'x'));
-        assert_eq!(LineReader::new(stream, 100).next_line().unwrap(), Some(Line::Whole(b"hello")));
+        assert_eq!(LineReader::new(stream, 100).next_line().unwrap().unwrap().bytes, b"hello");
     }
 
     #[test]
@@ -269,7 +242,8 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_dropped_at_the_start_of_the_stream_only() {
         expect("\u{feff}12345\n\u{feff}x".as_bytes(), 5, &["12345", "\u{feff}x"]);
-        expect("\u{feff}".as_bytes(), 5, &[""]);
+        expect("\u{feff}".as_bytes(), 5, &[]);
+        expect("\u{feff}12345".as_bytes(), 1, &["(too long)"]);
     }
 
     #[test]
@@ -289,8 +263,8 @@ mod tests {
         for byte in [b'x', 0x80, 0x01] {
             let endless = io::repeat(byte).take(1 << 22).chain(&b"\nstill here\n"[..]);
             let mut reader = LineReader::new(endless, 4096);
-            assert!(matches!(reader.next_line(), Ok(Some(Line::TooLong(_)))));
-            assert_eq!(reader.next_line().unwrap(), Some(Line::Whole(b"still here")));
+            assert!(reader.next_line().unwrap().unwrap().text.is_err());
+            assert_eq!(reader.next_line().unwrap().unwrap().text.unwrap(), "still here");
             assert!(reader.line.capacity() + reader.buffer.capacity() <= 4 * 4096);
         }
     }

@@ -42,14 +42,13 @@ pub(crate) struct Lines<'a> {
     socket: &'a TcpStream,
     reader: LineReader<&'a TcpStream>,
     pace: &'a mut Pace,
-    max_line: usize,
     /// From the dispatcher: see [`TICKETS`]. It drops its end when it is done with the client.
     tickets: &'a Receiver<()>,
     /// How many lines may go now without another ticket.
     free_events: usize,
     nothing_said: bool,
-    /// When the lines began to wait, and whether the client has been told.
-    slowed: Option<(Instant, bool)>,
+    /// How long the lines of this paste have waited.
+    waited: Duration,
 }
 
 impl<'a> Lines<'a> {
@@ -61,7 +60,7 @@ impl<'a> Lines<'a> {
     ) -> Lines<'a> {
         let reader = LineReader::new(socket, max_line);
         let free_events = TICKETS * EVENTS_PER_TICKET;
-        Lines { socket, reader, pace, max_line, tickets, free_events, nothing_said: true, slowed: None }
+        Lines { socket, reader, pace, tickets, free_events, nothing_said: true, waited: Duration::ZERO }
     }
 
     /// Waits for the next line, and then for as long as the client is ahead of its pace; `tell` gets a sentence for it when
@@ -70,26 +69,19 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// The connection is broken, or the client speaks another protocol (a [`Foreign`] in the error).
     pub(crate) fn next(&mut self, tell: impl FnOnce(String)) -> io::Result<Option<Result<String, String>>> {
-        let Some(line) = self.reader.next_line()? else { return Ok(None) };
-        let (Line::Whole(bytes) | Line::TooLong(bytes)) = line;
+        let Some(Line { bytes, text }) = self.reader.next_line()? else { return Ok(None) };
         if self.nothing_said {
             self.nothing_said = bytes.trim_ascii().is_empty();
-            if let Some(foreign) = Foreign::by_first_line(bytes, matches!(line, Line::Whole(_))) {
+            if let Some(foreign) = Foreign::by_first_line(bytes, text.is_ok()) {
                 return Err(io::Error::other(foreign));
             }
         }
-        let length = bytes.len();
-        let text = line.whole(self.max_line).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let now = Instant::now();
-        let pause = self.pace.take_line(length, now);
-        let (since, is_told) = self.slowed.filter(|_| !pause.is_zero()).unwrap_or((now, false));
-        let is_long = now - since + pause > LONG_WAIT;
-        self.slowed = (!pause.is_zero()).then_some((since, is_told || is_long));
-        if is_long && !is_told {
-            tell(format!(
-                "Your lines come faster than {}. They are on their way, and none is lost.",
-                self.pace
-            ));
+        let pause = self.pace.take_line(bytes.len(), now);
+        let (before, pace) = (self.waited, &self.pace);
+        self.waited = if pause.is_zero() { pause } else { before + pause };
+        if before <= LONG_WAIT && self.waited > LONG_WAIT {
+            tell(format!("Your lines come faster than {pace}. They are on their way, and none is lost."));
         }
         Ok((pause.is_zero() || self.rest_until(now + pause)?).then_some(text))
     }
@@ -107,10 +99,7 @@ impl<'a> Lines<'a> {
             }
             self.free_events += EVENTS_PER_TICKET;
         }
-        debug_assert!(
-            self.free_events <= TICKETS * EVENTS_PER_TICKET,
-            "more tickets came back than there are"
-        );
+        debug_assert!(self.free_events <= TICKETS * EVENTS_PER_TICKET, "more came back than there are");
         self.free_events -= 1;
         true
     }

@@ -46,8 +46,7 @@ impl Console {
         thread::Builder::new().name("console".to_owned()).spawn(move || {
             let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
             while let Ok(Some(line)) = keyboard.next_line() {
-                let text = line.whole(MAX_LINE).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-                let Ok(()) = typed.send(text) else { return };
+                let Ok(()) = typed.send(line.text) else { return };
             }
         })?;
         Ok(Console { lines, screen, shows_chat })
