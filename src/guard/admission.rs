@@ -1,8 +1,8 @@
 //! Decides which connections become clients.
 //!
 //! The acceptor asks for a [`Permit`] before it starts a thread. A permit is a place in the room: for as long as it lives,
-//! whatever happens to its client, the place is counted. The places and the bans are behind locks, because the acceptor
-//! and the dispatcher share them; each lock is held for a few instructions.
+//! whatever happens to its client, the place is counted. The places and the bans are behind a lock, because the acceptor
+//! and the dispatcher share them; it is held for a few instructions.
 
 use super::pace::{Bucket, Pace};
 use crate::config::Config;
@@ -34,30 +34,27 @@ const HEADROOM: usize = 32 * 1024 * 1024;
 /// for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
 
-/// How many addresses are remembered without a second thought.
-const FEW_ADDRESSES: usize = 64;
-
 /// Why a client is refused: the middle of a sentence.
 pub(crate) type Refusal = &'static str;
 
 pub(crate) const EXHAUSTED: Refusal =
     "the server cannot serve one more client at the moment; please try again later";
 
-/// The rules, and the places that are taken. Clones share them.
+/// The rules, and the book that clones share.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Config,
-    taken: Arc<Mutex<Taken>>,
-    bans: Arc<Mutex<Vec<IpNet>>>,
+    book: Arc<Mutex<Book>>,
 }
 
+/// Who is here, and who is banned.
 #[derive(Debug, Default)]
-struct Taken {
+struct Book {
     /// Each [`Permit`] has a clone of it, so it counts them.
     places: Arc<()>,
     by_address: HashMap<IpAddr, Address>,
-    /// When there are more addresses than this, those that are forgiven are forgotten.
-    many: usize,
+    /// The oldest first.
+    bans: Vec<IpNet>,
 }
 
 /// One address, and how much of everything it has had.
@@ -87,7 +84,7 @@ impl Admission {
             );
         }
         let config = Config { max_clients: room.min(asked), ..config.clone() };
-        Admission { config, taken: Arc::default(), bans: Arc::default() }
+        Admission { config, book: Arc::default() }
     }
 
     /// Takes a place for a client that comes from `address` `now`, or says why it gets none.
@@ -99,76 +96,67 @@ impl Admission {
         if self.is_banned(address) {
             return Err("your address is banned from this server");
         }
-        let mut taken = self.taken.lock();
-        if Arc::strong_count(&taken.places) > max_clients {
+        let mut book = self.book.lock();
+        if Arc::strong_count(&book.places) > max_clients {
             return Err("the server is full; please try again later"); // One of the clones is ours.
         }
-        taken.forget(now);
-        let from_there = taken.by_address.entry(address).or_insert_with(|| Address {
+        if book.by_address.len() == book.by_address.capacity() {
+            book.forget(now);
+        }
+        let from_there = book.by_address.entry(address).or_insert_with(|| Address {
             connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(max_per_ip).unwrap_or(u32::MAX)),
             lines: Pace::shared(rate, burst),
         });
-        if max_per_ip > 0 && from_there.places_taken() >= max_per_ip && !address.is_loopback() {
+        if max_per_ip > 0 && Arc::strong_count(&from_there.lines) > max_per_ip && !address.is_loopback() {
             return Err("there are too many clients from your address already");
         }
         // One that comes too early is refused and costs nothing, so that the next in time gets in.
-        let before = from_there.connects.clone();
-        if !from_there.connects.take(1, now).is_zero() {
-            from_there.connects = before;
+        if !from_there.connects.clone().take(1, now).is_zero() {
             return Err("too many clients have come from your address; please try again in a second");
         }
+        from_there.connects.take(1, now);
         let pace = Pace::new(rate, burst, from_there.lines.clone());
-        Ok(Permit { _place: taken.places.clone(), pace })
+        Ok(Permit { _place: book.places.clone(), pace })
     }
 
     pub(crate) fn places_taken(&self) -> usize {
-        Arc::strong_count(&self.taken.lock().places) - 1
+        Arc::strong_count(&self.book.lock().places) - 1
     }
 
     /// Lets no one in from there any more. Clients already connected stay.
     pub(crate) fn ban(&self, net: IpNet) {
-        let mut bans = self.bans.lock();
+        let bans = &mut self.book.lock().bans;
         if !bans.contains(&net) {
             bans.push(net);
         }
     }
 
     pub(crate) fn is_banned(&self, address: IpAddr) -> bool {
-        self.bans.lock().iter().any(|net| net.contains(&address))
+        self.book.lock().bans.iter().any(|net| net.contains(&address))
     }
 
     /// Takes a ban back; false if there was none.
     pub(crate) fn unban(&self, net: IpNet) -> bool {
-        let mut bans = self.bans.lock();
-        let before = bans.len();
-        bans.retain(|banned| *banned != net);
-        bans.len() < before
+        let bans = &mut self.book.lock().bans;
+        let banned = bans.iter().position(|banned| *banned == net);
+        banned.map(|at| bans.remove(at)).is_some()
     }
 
     /// All bans, the oldest first.
     pub(crate) fn bans(&self) -> Vec<IpNet> {
-        self.bans.lock().clone()
+        self.book.lock().bans.clone()
     }
 }
 
-impl Taken {
-    /// Forgets addresses without clients, now and then, but not before their buckets are full again: to come again
-    /// must not fill them.
+impl Book {
+    /// Forgets addresses without clients, but not before their buckets are full again: to come again must not fill them.
+    ///
+    /// This is for when the map would have to grow, and it leaves so much space that it is not needed again soon.
     fn forget(&mut self, now: Instant) {
-        if self.by_address.len() > self.many {
-            self.by_address.retain(|_, address| {
-                address.places_taken() > 0
-                    || !address.connects.is_full(now)
-                    || !address.lines.lock().is_full(now)
-            });
-            self.many = 2 * self.by_address.len() + FEW_ADDRESSES;
-        }
-    }
-}
-
-impl Address {
-    fn places_taken(&self) -> usize {
-        Arc::strong_count(&self.lines) - 1
+        self.by_address.retain(|_, Address { connects, lines }| {
+            Arc::strong_count(lines) > 1 || !connects.is_full(now) || !lines.lock().is_full(now)
+        });
+        self.by_address.reserve(self.by_address.len() + 1);
     }
 }
 
@@ -231,13 +219,11 @@ mod tests {
         let later = Instant::now() + std::time::Duration::from_secs(10);
         let again = admission.admit(ip("10.0.0.1"), later).unwrap();
         drop((second, other, loopback, again, _many));
-        let mut taken = admission.taken.lock();
-        taken.many = 0;
-        taken.forget(Instant::now());
-        assert_eq!(taken.by_address.len(), 3, "they still pay for coming");
-        taken.many = 0;
-        taken.forget(Instant::now() + std::time::Duration::from_secs(60));
-        assert!(taken.by_address.is_empty(), "no address is remembered for ever");
+        let mut book = admission.book.lock();
+        book.forget(Instant::now());
+        assert_eq!(book.by_address.len(), 3, "they still pay for coming");
+        book.forget(Instant::now() + std::time::Duration::from_secs(60));
+        assert!(book.by_address.is_empty(), "no address is remembered for ever");
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// `rate` tokens a second, at most `burst` at once. A rate or a burst of 0 is no limit.
     pub(crate) fn new(rate: u32, burst: u32) -> Bucket {
-        let interval = if burst == 0 { None } else { Duration::from_secs(1).checked_div(rate) };
-        let interval = interval.unwrap_or_default();
+        let no_limit = rate == 0 || burst == 0;
+        let interval = if no_limit { Duration::ZERO } else { Duration::from_secs(1) / rate };
         Bucket { interval, tolerance: interval * burst, full_at: None }
     }
 
