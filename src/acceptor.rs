@@ -77,7 +77,7 @@ impl Acceptor {
     fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
         let permit = match self.admission.admit(peer.ip(), Instant::now()) {
             Ok(permit) => permit,
-            Err(refusal) => return self.turned_away.refuse(&socket.into(), peer, refusal, &refusal),
+            Err(refusal) => return self.turned_away.refuse(&socket.into(), peer, refusal, refusal),
         };
         if let Err(error) = listener::tune(&socket) {
             return self.turned_away.log(peer, &error); // It is gone already.
@@ -92,7 +92,7 @@ impl Acceptor {
         };
         let socket = client.socket.clone();
         if let Err(error) = self.start_thread(client) {
-            self.turned_away.refuse(&socket, peer, EXHAUSTED, &error);
+            self.turned_away.refuse(&socket, peer, EXHAUSTED, &error.to_string());
         }
     }
 

@@ -92,19 +92,11 @@ impl Server {
 
         // This thread is the acceptor.
         let Server { config, listeners, stopped, .. } = self;
-        let turned_away = TurnedAway::default();
-        let acceptor = Acceptor {
-            config,
-            listeners,
-            stopped,
-            admission: admission.clone(),
-            events,
-            clients: 0,
-            turned_away,
-        };
+        let (places, turned_away) = (admission.clone(), TurnedAway::default());
+        let acceptor = Acceptor { config, listeners, stopped, admission, events, clients: 0, turned_away };
         let accepted = acceptor.run();
         dispatcher_thread.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;
-        debug_assert_eq!(admission.places_taken(), 0, "all clients' threads have ended");
+        debug_assert_eq!(places.places_taken(), 0, "all clients' threads have ended");
         accepted
     }
 }

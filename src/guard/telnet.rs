@@ -53,11 +53,10 @@ impl Telnet {
             // IAC IAC is the byte itself, and no command begins otherwise, so this was not telnet.
             (Telnet::Command, _) => (Telnet::Text, Heard::Text(byte)),
             (Telnet::Option, _) => (Telnet::Text, Heard::Nothing),
-            (Telnet::Subnegotiation, IAC) => (Telnet::SubnegotiationCommand, Heard::Nothing),
             (Telnet::SubnegotiationCommand, SUBNEGOTIATION_END) => (Telnet::Text, Heard::Nothing),
-            (Telnet::Subnegotiation | Telnet::SubnegotiationCommand, _) => {
-                (Telnet::Subnegotiation, Heard::Nothing)
-            }
+            (Telnet::Subnegotiation, IAC) => (Telnet::SubnegotiationCommand, Heard::Nothing),
+            // All other bytes of a subnegotiation.
+            _ => (Telnet::Subnegotiation, Heard::Nothing),
         };
         *self = state;
         heard

@@ -27,14 +27,8 @@ pub(crate) struct TurnedAway {
 
 impl TurnedAway {
     /// Tells a client why it is not let in, as far as that is possible without waiting. The log gets the cause.
-    pub(crate) fn refuse(
-        &mut self,
-        socket: &Arc<TcpStream>,
-        peer: SocketAddr,
-        why: Refusal,
-        cause: &dyn Display,
-    ) {
-        self.log(peer, cause);
+    pub(crate) fn refuse(&mut self, socket: &Arc<TcpStream>, peer: SocketAddr, why: Refusal, cause: &str) {
+        self.log(peer, &cause);
         let sentence = format!("!!! Sorry, {why}.\n");
         let _ = send(socket, sentence.as_bytes(), SendFlags::DONTWAIT);
         let _ = socket.shutdown(Shutdown::Write);
@@ -80,7 +74,7 @@ mod tests {
             let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (near, peer) = listener.accept().unwrap();
             let why = "the server is full; please try again later";
-            turned_away.refuse(&Arc::new(near), peer, why, &why);
+            turned_away.refuse(&Arc::new(near), peer, why, why);
             let mut sentence = String::new();
             far.read_to_string(&mut sentence).unwrap();
             assert_eq!(sentence, "!!! Sorry, the server is full; please try again later.\n");
