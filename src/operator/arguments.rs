@@ -1,7 +1,7 @@
 //! The program's arguments, and one clear sentence when they make no sense.
 
 use crate::config::Config;
-use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use log::LevelFilter;
 use std::env;
 use std::io::{self, ErrorKind};
@@ -56,13 +56,18 @@ impl Arguments {
 pub fn blame(sentence: &str) -> String {
     let mut command = command();
     command.build(); // Only then a flag can be shown as clap shows it.
-    command.get_arguments().filter_map(set_by_variable).fold(
-        sentence.to_owned(),
-        |sentence, (flag, word, variable)| {
-            let sentence = sentence.replace(&format!("'{flag}'"), &variable);
-            sentence.replace(&format!("{word} "), &format!("{variable}=")).replace(&word, &variable)
-        },
-    )
+    let mut sentence = sentence.to_owned();
+    for flag in command.get_arguments() {
+        let (Some(name), Some(variable)) = (flag.get_long(), flag.get_env()) else { continue };
+        let (word, variable) = (format!("--{name}"), variable.to_string_lossy());
+        let is_typed = env::args_os().any(|typed| typed.to_string_lossy().starts_with(&word));
+        if !is_typed && env::var_os(&*variable).is_some() {
+            sentence = sentence.replace(&format!("'{flag}'"), &variable); // '--listen <ADDR>'
+            sentence = sentence.replace(&format!("{word} "), &format!("{variable}="));
+            sentence = sentence.replace(&word, &variable);
+        }
+    }
+    sentence
 }
 
 /// The flags. Each has a variable too, which counts as unset while it is empty: `CHAT_MAX_LINE` for `--max-line`.
@@ -75,14 +80,6 @@ fn command() -> Command {
         let is_empty = env::var(&variable).is_ok_and(|value| value.trim().is_empty());
         if is_empty { flag } else { flag.env(variable) }
     })
-}
-
-/// The flag (`--listen <ADDR>`), its first word and its variable, if that is set and the command line does not override it.
-fn set_by_variable(flag: &Arg) -> Option<(String, String, String)> {
-    let (word, variable) = (format!("--{}", flag.get_long()?), flag.get_env()?);
-    let is_typed = env::args_os().any(|typed| typed.to_string_lossy().starts_with(&word));
-    let is_set = env::var_os(variable).is_some() && !is_typed;
-    is_set.then(|| (flag.to_string(), word, variable.to_string_lossy().into_owned()))
 }
 
 /// One sentence, in place of clap's paragraphs.

@@ -48,11 +48,8 @@ fn commands(listening: &[SocketAddr], interfaces: &[Interface], allow: &[Allow])
 fn reached(socket: SocketAddr, listening: &[SocketAddr], interfaces: &[Interface]) -> Vec<Interface> {
     let (all, ipv4) = (socket.ip().is_unspecified(), socket.is_ipv4());
     let ipv4_too = takes_ipv4_too(socket, listening);
-    let is_reached = |(_, net): &&Interface| match net.addr() {
-        address if all => address.is_ipv4() == ipv4 || address.is_ipv4() && ipv4_too,
-        address => address == socket.ip(),
-    };
-    let mut reached: Vec<_> = interfaces.iter().filter(is_reached).cloned().collect();
+    let takes = |ip: IpAddr| ip == socket.ip() || all && ip.is_ipv4() == ipv4 || ipv4_too && ip.is_ipv4();
+    let mut reached: Vec<_> = interfaces.iter().filter(|(_, net)| takes(net.addr())).cloned().collect();
     if reached.is_empty() {
         let address = if all { localhost(ipv4) } else { socket.ip() };
         reached.push((String::new(), address.into()));
@@ -79,7 +76,9 @@ fn invite((name, net): &Interface, port: u16, allowed: &[IpNet], also: &str) -> 
         IpAddr::V6(address) if address.is_unicast_link_local() => format!("{address}%{name}"),
         _ => address.to_string(),
     };
-    let net = neighbourhood(*net);
+    // DHCPv6 hands out addresses without a network (RFC 5942); their neighbours are mostly in the /64.
+    let prefix = if net.prefix_len() == 128 { 64 } else { net.prefix_len() };
+    let net = IpNet::new(address, prefix).expect("the prefix gets no longer").trunc();
     let of_others = |allow: &IpNet| *allow != address.into() && (allow.contains(&net) || net.contains(allow));
     if allowed.iter().any(of_others) {
         return format!("Others connect with: nc {host} {port}{here}");
@@ -87,12 +86,6 @@ fn invite((name, net): &Interface, port: u16, allowed: &[IpNet], also: &str) -> 
     let is_alone = net.prefix_len() == net.max_prefix_len();
     let needed = if is_alone { "any".to_owned() } else { format!("{net}{also}") };
     format!("Others are refused at {host}{here}: they need --allow {needed}")
-}
-
-/// The network of an address. DHCPv6 hands out addresses without one (RFC 5942); their neighbours are mostly in the /64.
-fn neighbourhood(net: IpNet) -> IpNet {
-    let prefix = if net.prefix_len() == 128 { 64 } else { net.prefix_len() };
-    IpNet::new(net.addr(), prefix).expect("the prefix gets no longer").trunc()
 }
 
 fn localhost(ipv4: bool) -> IpAddr {

@@ -106,11 +106,10 @@ impl Orders<'_> {
             connection.ok_or_else(|| format!("\"{name}\" is no address, no network and no one here."))?;
         let address = connection.peer.ip();
         let others = self.from(address.into()).filter(|(id, _)| *id != connection.id);
-        let others: Vec<_> = others.map(|(_, name)| name).collect();
+        let others = others.map(|(_, name)| name).collect::<Vec<_>>().join(" and ");
         if others.is_empty() {
             return Ok(address.into());
         }
-        let others = others.join(" and ");
         Err(format!("{address} is also the address of {others}. /ban {address} sends all of them away."))
     }
 
@@ -141,11 +140,9 @@ fn row(id: ClientId, name: &str, peer: &str, numbers: &str) -> String {
 
 /// How many there are, and all of them.
 fn counted(what: &str, items: &[impl ToString]) -> String {
-    if items.is_empty() {
-        return format!("*** 0 {what}.");
-    }
     let all: Vec<_> = items.iter().map(ToString::to_string).collect();
-    wrapped(&format!("*** {} {what}: {}", all.len(), all.join(", ")), COLUMNS)
+    let list = if all.is_empty() { ".".to_owned() } else { format!(": {}", all.join(", ")) };
+    wrapped(&format!("*** {} {what}{list}", all.len()), COLUMNS)
 }
 
 #[cfg(test)]
