@@ -3,6 +3,7 @@
 
 use crate::config::{Config, DEFAULT_PORT, Listen};
 use log::warn;
+use rustix::net::sockopt;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,16 +34,16 @@ const USER_TIMEOUT: Duration = Duration::from_secs(90);
 /// The error is a sentence that names the address and says what to do.
 pub(crate) fn bind_all(asked: &[Listen]) -> io::Result<Vec<TcpListener>> {
     if asked.is_empty() {
-        return Ok(vec![bind_everywhere()?]);
+        return bind_everywhere();
     }
     let all: Vec<_> = asked.iter().flat_map(|listen| listen.addresses.iter().copied()).collect();
-    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut bound = Vec::new();
+    let mut listeners = Vec::new();
     for Listen { addresses } in asked {
         let (mut port, mut failures) = (None, Vec::new());
         for &(mut address) in addresses {
-            let is_bound = listeners.iter().any(|listener| listener.local_addr().ok() == Some(address));
-            if is_bound || all.iter().any(|&other| covers(other, address)) {
-                port = Some(address.port()); // Another socket takes what comes there.
+            if all.iter().any(|&other| covers(other, address)) || bound.contains(&address) {
+                port = port.or(Some(address.port())); // Another socket takes what comes there.
                 continue;
             }
             if address.port() == 0 {
@@ -50,7 +51,9 @@ pub(crate) fn bind_all(asked: &[Listen]) -> io::Result<Vec<TcpListener>> {
             }
             match bind(address, takes_ipv4_too(address, &all)) {
                 Ok(listener) => {
-                    port = Some(listener.local_addr()?.port());
+                    let address = listener.local_addr()?;
+                    port = port.or(Some(address.port()));
+                    bound.push(address);
                     listeners.push(listener);
                 }
                 Err(error) => failures.push(error),
@@ -79,11 +82,13 @@ pub(crate) fn takes_ipv4_too(address: SocketAddr, all: &[SocketAddr]) -> bool {
     address.is_ipv6() && address.ip().is_unspecified() && !all.iter().any(of_ipv4)
 }
 
-/// One socket for all addresses of this machine: for IPv6 and IPv4, or for IPv4 alone where the system has no such one.
-fn bind_everywhere() -> io::Result<TcpListener> {
+/// All addresses of this machine: IPv6, and IPv4 too, with one socket where the system can do that.
+fn bind_everywhere() -> io::Result<Vec<TcpListener>> {
     match bind(Config::ANY_IPV6, true) {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => bind(Config::ANY_IPV4, false),
-        bound => bound,
+        Ok(both) if matches!(sockopt::ipv6_v6only(&both), Ok(false)) => Ok(vec![both]),
+        Ok(only_ipv6) => Ok(vec![only_ipv6, bind(Config::ANY_IPV4, false)?]),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Err(_no_ipv6) => Ok(vec![bind(Config::ANY_IPV4, false)?]),
     }
 }
 
@@ -119,8 +124,9 @@ fn listen_on(address: SocketAddr, ipv4_too: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A server that starts again need not wait for the old connections of the one before.
     socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(!ipv4_too)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        let done = socket.set_only_v6(!ipv4_too);
+        done.or_else(|error| if ipv4_too { Ok(()) } else { Err(error) })?; // OpenBSD never mixes them.
     }
     socket.bind(&address.into())?;
     // Accepted sockets inherit these.
@@ -151,7 +157,6 @@ pub(crate) fn tune(socket: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::sockopt;
 
     #[cfg(target_os = "linux")]
     #[test]
