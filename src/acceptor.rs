@@ -3,13 +3,13 @@
 //! It runs in the thread that calls [`Server::run`](crate::Server::run).
 
 use crate::chat::ClientId;
-use crate::client::{Client, STACK_SIZE};
+use crate::client::Client;
 use crate::config::Config;
 use crate::event::Event;
-use crate::guard::admission::{Admission, EXHAUSTED, check_headroom};
+use crate::guard::admission::{Admission, EXHAUSTED};
 use crate::guard::{listener, turned_away::TurnedAway};
 use crossbeam_channel::Sender;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -91,16 +91,9 @@ impl Acceptor {
             permit,
         };
         let socket = client.socket.clone();
-        if let Err(error) = self.start_thread(client) {
+        if let Err(error) = client.start(self.events.clone()) {
             self.turned_away.refuse(&socket, peer, EXHAUSTED, &error.to_string());
         }
-    }
-
-    fn start_thread(&self, client: Client) -> io::Result<()> {
-        check_headroom()?;
-        let events = self.events.clone();
-        let thread = thread::Builder::new().name(format!("client-{}", client.id)).stack_size(STACK_SIZE);
-        thread.spawn(move || client.run(events)).map(drop)
     }
 
     /// A connection could not be accepted. If it was gone before, that is over; otherwise the system has run out of
@@ -109,8 +102,7 @@ impl Acceptor {
         use io::ErrorKind::{ConnectionAborted, WouldBlock};
         if !matches!(error.kind(), ConnectionAborted | WouldBlock) {
             self.turned_away.log("a newcomer for the moment", error);
-            let rest = Timespec::try_from(EXHAUSTED_PAUSE).ok();
-            let _ = poll(&mut [PollFd::new(&self.stopped, PollFlags::IN)], rest.as_ref());
+            thread::sleep(EXHAUSTED_PAUSE);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! All connections, and the one place where lines become bytes.
 //!
-//! Lines for everyone are rendered once a turn, into one buffer that all [outboxes](crate::outbox) send from. Only the
+//! Lines for everyone are kept once, in one buffer for each turn, which all [outboxes](crate::outbox) send from. Only the
 //! dispatcher's thread owns an `Audience`; in a large room it lends the connections to other threads, for a flush.
 //!
 //! A client leaves the [room](crate::chat::room) and the audience in two steps, because its last lines may still wait:
@@ -8,23 +8,22 @@
 //! | function | when | what happens to the connection |
 //! |---|---|---|
 //! | [`dismiss`](Audience::dismiss) | it left, was kicked, or the server stops | gets its last lines, then our half is closed |
-//! | [`stop_listening`](Connection::stop_listening) | it was kicked | the `read` of its thread returns |
 //! | [`cut_off`](Audience::cut_off) | it is broken or too slow | gets nothing more; closed with a reset |
 
-use crate::chat::{ClientId, clock::Moment, room::Recipients};
+use crate::chat::{ClientId, reply::TIME, room::Recipients};
 use crate::event::Departure;
-use crate::guard::{EVENTS_PER_TICKET, admission::check_headroom, parting::has_ended_its_input};
+use crate::guard::{EVENTS_PER_TICKET, admission::check_headroom};
 use crate::outbox::Outbox;
 use crossbeam_channel::Sender;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use log::trace;
 use rayon::{ThreadPool, ThreadPoolBuilder, iter::ParallelIterator, slice::ParallelSliceMut};
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeSet;
+use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
-use std::{fmt::Display, io::Write, mem};
 
 /// A client with a backlog counts as reading if its backlog has become smaller within this time. It may be slow, or its
 /// machine busy; one that has stopped is not waited for.
@@ -44,8 +43,8 @@ pub(crate) struct Audience {
     connections: Vec<Connection>,
     /// The lines for everyone of this turn.
     public: Vec<u8>,
-    /// How many clients want timestamps. Their lines are rendered into each one's own outbox.
-    with_timestamps: usize,
+    /// Perhaps some clients want timestamps. Their lines are rendered into each one's own outbox.
+    with_timestamps: bool,
     /// How many bytes were said to single clients in this turn.
     private: usize,
     /// The clients whose outbox has bytes of its own: lines for that client alone, or a backlog.
@@ -58,7 +57,7 @@ pub(crate) struct Connection {
     pub(crate) id: ClientId,
     pub(crate) peer: SocketAddr,
     pub(crate) since: Instant,
-    outbox: Outbox,
+    pub(crate) outbox: Outbox,
     /// When the backlog last began or became smaller.
     shrank: Instant,
     /// With timestamps on, the day of the last line that it got.
@@ -134,35 +133,34 @@ impl Audience {
         self.connections.binary_search_by_key(&id, |connection| connection.id).ok()
     }
 
-    /// Says one line, or several in one text, to its recipients. Those with timestamps on get `stamp` in front of each
+    /// Says one line, or several in one text, to its recipients. Those with timestamps on get the time in front of each
     /// line.
-    pub(crate) fn say(&mut self, to: Recipients, line: &impl Display, stamp: Option<Moment>) {
+    pub(crate) fn say(&mut self, to: Recipients, line: &str, now: DateTime) {
+        use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBut, Only};
         match to {
-            Recipients::Everyone => self.publish(line, stamp, None),
-            Recipients::EveryoneBut(id) => {
+            Everyone => self.publish(line, now, None),
+            EveryoneBut(id) => {
                 // This client takes over what came before the line, and then passes over the line.
                 self.with_outbox(id, |connection, public| connection.outbox.catch_up(public));
-                self.publish(line, stamp, Some(id));
+                self.publish(line, now, Some(id));
                 self.with_outbox(id, |connection, public| connection.outbox.skip(public));
             }
-            Recipients::Only(id) => {
-                self.with_outbox(id, |connection, public| connection.write(public, line, stamp))
-            }
-            Recipients::Asker(id) => self.with_outbox(id, |connection, public| {
-                connection.outbox.catch_up(public);
-                let before = connection.outbox.backlog();
-                connection.write(public, line, stamp);
-                connection.own += connection.outbox.backlog() - before;
+            Only(id) | Asker(id) | AskerForHistory(id) => self.with_outbox(id, |connection, public| {
+                let time = (!matches!(to, AskerForHistory(_))).then_some(now);
+                let bytes = connection.write(public, line, time);
+                connection.own += if matches!(to, Only(_)) { 0 } else { bytes };
             }),
         }
     }
 
-    fn publish(&mut self, line: &impl Display, stamp: Option<Moment>, but: Option<ClientId>) {
-        let _ = writeln!(self.public, "{line}"); // Writing to memory cannot fail.
-        if self.with_timestamps > 0 {
-            for connection in &mut self.connections {
-                if connection.last_day.is_some() && Some(connection.id) != but {
-                    connection.write(b"", line, stamp);
+    fn publish(&mut self, line: &str, now: DateTime, but: Option<ClientId>) {
+        self.public.extend_from_slice(line.as_bytes());
+        self.public.push(b'\n');
+        if mem::take(&mut self.with_timestamps) {
+            for connection in self.connections.iter_mut().filter(|connection| connection.last_day.is_some()) {
+                self.with_timestamps = true;
+                if Some(connection.id) != but {
+                    connection.write(b"", line, Some(now));
                 }
             }
         }
@@ -187,20 +185,18 @@ impl Audience {
     /// From now on, a client gets each line with its time in front, or without (`None`). A line of another day
     /// than `today` comes after its date.
     pub(crate) fn set_timestamps(&mut self, id: ClientId, today: Option<Date>) {
-        let mut before = today;
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
-            before = mem::replace(&mut connection.last_day, today);
+            connection.last_day = today;
         });
         // A second call, because it must go by the new setting.
         self.with_outbox(id, |connection, public| connection.outbox.skip(public));
-        self.with_timestamps =
-            self.with_timestamps + usize::from(today.is_some()) - usize::from(before.is_some());
+        self.with_timestamps |= today.is_some();
     }
 
     /// A client has left: it gets the lines up to here, and then our half of its connection is closed.
     pub(crate) fn dismiss(&mut self, id: ClientId) {
-        self.set_timestamps(id, None); // For the count of those who want them.
+        self.set_timestamps(id, None);
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
             connection.leaving = true;
@@ -210,8 +206,7 @@ impl Audience {
     /// Ends a connection that does not end by itself. The `read` of its client's thread returns.
     pub(crate) fn cut_off(&mut self, id: ClientId) {
         let Some(at) = self.position(id) else { return };
-        let Connection { outbox, last_day, leaving, .. } = self.connections.remove(at);
-        self.with_timestamps -= usize::from(last_day.is_some());
+        let Connection { outbox, leaving, .. } = self.connections.remove(at);
         if !leaving {
             // The client will not read the rest of its kernel's buffer. When its thread closes the socket, a reset frees it.
             let _ = set_socket_linger(outbox.socket(), Some(Duration::ZERO));
@@ -242,10 +237,6 @@ impl Audience {
     /// Whether nobody is left, not even a client that is leaving.
     pub(crate) fn is_empty(&self) -> bool {
         self.connections.is_empty()
-    }
-
-    pub(crate) fn sockets(&self) -> Vec<Arc<TcpStream>> {
-        self.connections.iter().map(|connection| connection.outbox.socket().clone()).collect()
     }
 
     /// Ends the turn: sends each client the lines that it has not got yet, with one system call where the kernel accepts
@@ -312,28 +303,18 @@ impl Connection {
     }
 
     /// Writes lines for this client, which follow all of `public`, with their time where it wants that. The first of a new
-    /// day comes after the date.
-    fn write(&mut self, public: &[u8], lines: &impl Display, stamp: Option<Moment>) {
-        let memory = self.outbox.after(public); // Writing to it cannot fail.
-        let (Some(day), Some(stamp)) = (&mut self.last_day, stamp) else {
-            let _ = writeln!(memory, "{lines}");
-            return;
-        };
-        if mem::replace(day, stamp.day()) != stamp.day() {
-            let _ = writeln!(memory, "*** {}", stamp.day());
+    /// day comes after the date. Returns how many bytes they are.
+    fn write(&mut self, public: &[u8], lines: &str, time: Option<DateTime>) -> usize {
+        let mut text = format!("{lines}\n");
+        if let (Some(day), Some(time)) = (&mut self.last_day, time) {
+            let stamp = time.strftime(TIME);
+            text = lines.lines().map(|line| format!("{stamp} {line}\n")).collect();
+            if mem::replace(day, time.date()) != time.date() {
+                text = format!("*** {}\n{text}", time.date());
+            }
         }
-        for line in lines.to_string().lines() {
-            let _ = writeln!(memory, "{stamp} {line}");
-        }
-    }
-
-    pub(crate) fn has_ended_its_input(&self) -> bool {
-        has_ended_its_input(self.outbox.socket())
-    }
-
-    /// Lets the `read` of the client's thread return. Nothing that the client still sends is wanted.
-    pub(crate) fn stop_listening(&self) {
-        let _ = self.outbox.socket().shutdown(Shutdown::Read);
+        self.outbox.add(public, &text);
+        text.len()
     }
 
     /// Sends as much as the kernel accepts, and notes the outcome.

@@ -5,18 +5,19 @@
 //! [`Permit`], and when it ends, the place is free.
 
 use crate::chat::ClientId;
-use crate::chat::command::Command;
+use crate::chat::command::{COMMANDS, Request};
 use crate::event::{Departure, Event};
+use crate::guard::admission::{Permit, check_headroom};
 use crate::guard::text::{printable, visible};
-use crate::guard::{Lines, TICKETS, admission::Permit, parting::linger};
+use crate::guard::{Lines, TICKETS, parting::linger};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::trace;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, thread};
 
 /// How much stack a client's thread gets, in bytes. It needs a few KiB; pages that it does not touch cost no memory.
-pub(crate) const STACK_SIZE: usize = 128 * 1024;
+const STACK_SIZE: usize = 128 * 1024;
 
 /// One accepted connection.
 #[derive(Debug)]
@@ -31,16 +32,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The whole life of the client's thread.
-    pub(crate) fn run(mut self, events: Sender<Event>) {
-        self.live(&events, Client::read_lines);
-        // The place is free before the sender is gone: when all senders are gone, all places are free.
-        drop(self);
-        drop(events);
+    /// Starts the client's thread.
+    pub(crate) fn start(self, events: Sender<Event>) -> io::Result<()> {
+        check_headroom()?;
+        let thread = thread::Builder::new().name(format!("client-{}", self.id)).stack_size(STACK_SIZE);
+        thread.spawn(move || self.run(events, Client::read_lines)).map(drop)
     }
 
-    /// `read_lines` is a parameter, so that a test can put a panic in its place.
-    fn live(&mut self, events: &Sender<Event>, read_lines: ReadLines) {
+    /// The whole life of the client's thread. `read_lines` is a parameter, so that a test can put a panic in its place.
+    fn run(mut self, events: Sender<Event>, read_lines: ReadLines) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
         // The dispatcher keeps its end for as long as it has something to send to this client. Dropping it is the message.
         let (ticket_sender, tickets) = bounded(TICKETS);
@@ -50,11 +50,12 @@ impl Client {
         }
         // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing that others
         // use can be left half changed by it (`AssertUnwindSafe`): it shares only its socket and its address's pace.
-        let ended = catch_unwind(AssertUnwindSafe(|| read_lines(self, events, &tickets)));
+        let ended = catch_unwind(AssertUnwindSafe(|| read_lines(&mut self, &events, &tickets)));
         let why = ended.map_or(Departure::Panicked, |result| result.unwrap_or_else(Departure::from));
         if events.send(Event::Left { id, why }).is_ok() {
             linger(&self.socket, &tickets);
         }
+        drop(self); // Before the sender of events: when all senders are gone, all places are free.
     }
 
     /// Reads lines until there are no more, and says why.
@@ -63,16 +64,13 @@ impl Client {
         let mut lines = Lines::new(&self.socket, self.max_line, &mut self.permit.pace, tickets);
         let tell = |how| drop(events.send(Event::Slowed { id, how }));
         while let Some(line) = lines.next(tell)? {
-            // None: a blank line. Some(Err): a problem that the client is told about.
-            let request = match line.map(|line| Command::parse(&printable(&line), &visible(&line))) {
-                Ok(None) => continue,
-                Ok(Some(Ok(Command::Quit(last_word)))) => return Ok(Departure::Quit(last_word)),
-                Ok(Some(Ok(Command::Room(request)))) => {
-                    lines.charge(request.cost());
-                    Ok(request)
-                }
-                Ok(Some(Err(problem))) | Err(problem) => Err(problem),
+            let understood = line.map(|line| COMMANDS.parse(&printable(&line), &visible(&line)));
+            let request = match understood.unwrap_or_else(|problem| Some(Err(problem))) {
+                None => continue, // A blank line.
+                Some(Ok(Request::Quit(last_word))) => return Ok(Departure::Quit(last_word)),
+                Some(request) => request, // Or a problem that the client is told about.
             };
+            lines.charge(request.as_ref().map_or(0, Request::cost));
             trace!("client {id}: on its way to the dispatcher");
             // If `send` fails, the dispatcher is done with the client, and nobody reads the reason.
             // `send` waits while the channel is full, and so the client waits too.
@@ -90,13 +88,11 @@ type ReadLines = fn(&mut Client, &Sender<Event>, &Receiver<()>) -> io::Result<De
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::command::Request;
     use crate::dispatcher::Dispatcher;
     use crate::guard::{EVENTS_PER_TICKET, admission::Admission};
     use crate::operator::stopper::Stopper;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
-    use std::thread;
 
     #[test]
     fn a_panic_ends_one_client_and_the_others_are_told() {
@@ -109,9 +105,9 @@ mod tests {
             let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (socket, peer) = listener.accept().unwrap();
             let (id, permit) = (ClientId(id), admission.admit(peer.ip(), std::time::Instant::now()).unwrap());
-            let mut client = Client { id, peer, socket: Arc::new(socket), max_line: 4096, permit };
+            let client = Client { id, peer, socket: Arc::new(socket), max_line: 4096, permit };
             let events = events.clone();
-            thread::spawn(move || client.live(&events, read_lines));
+            thread::spawn(move || client.run(events, read_lines));
             BufReader::new(far)
         };
         let sees = |person: &mut BufReader<TcpStream>, line: &str| {

@@ -17,18 +17,18 @@ mod shutdown;
 
 use crate::audience::{Audience, Connection};
 use crate::chat::room::{self, Delivery, Member, Recipients, Room};
-use crate::chat::{ClientId, clock::Moment, command::Request, reply::Reply};
+use crate::chat::{ClientId, command::Request};
 use crate::config::Config;
 use crate::event::{Departure, Event};
-use crate::guard::{admission::Admission, listener::SEND_BUFFER};
+use crate::guard::{admission::Admission, listener::SEND_BUFFER, parting::has_ended_its_input};
 use crate::operator::console::{Console, Typed};
 use crate::operator::orders::{BANNED, Effect, Orders};
 use crate::operator::stopper::Stopper;
 use crossbeam_channel::{Receiver, after, at, never, select};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use log::{info, trace};
 use std::time::{Duration, Instant, SystemTime};
-use std::{collections::VecDeque, sync::Arc, thread};
+use std::{collections::VecDeque, net::Shutdown, thread};
 
 /// A turn ends with the event that brings it to so many bytes. A client that keeps up has an empty kernel buffer, and a
 /// usual turn then fits into it.
@@ -55,10 +55,6 @@ const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
 pub(crate) struct Dispatcher {
     room: Room,
     audience: Audience,
-    /// The time of this turn. All lines of a turn are said at one time.
-    now: Moment,
-    /// When this dispatcher began: the clock of kept names, which must not jump.
-    started: Instant,
     /// How long until the backlogs are tried again.
     pause: Duration,
     /// Clients that are perhaps still unannounced, and when their announcement is due.
@@ -103,8 +99,6 @@ impl Dispatcher {
             // A newcomer is sent the history at once. It must fit into the backlog, with space for what is said meanwhile.
             room: Room::new(config.history, config.max_backlog / 2),
             audience: Audience::new(config.max_backlog),
-            now: now(),
-            started: Instant::now(),
             pause: SHORTEST_PAUSE,
             newcomers: VecDeque::new(),
             is_stopping: false,
@@ -121,8 +115,7 @@ impl Dispatcher {
     pub(crate) fn run(mut self, events: &Receiver<Event>) {
         while !self.is_stopping {
             let happening = self.wait(events);
-            self.now = now();
-            self.room.set_time(self.started.elapsed());
+            self.room.now = now();
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(Some(line)) => self.obey(line),
@@ -169,11 +162,11 @@ impl Dispatcher {
             Event::Joined { id, peer, socket, tickets } => {
                 info!("client {id} connected from {peer}");
                 self.audience.add(id, peer, socket, tickets);
-                let deliveries = self.room.join(id, peer.ip(), self.now);
+                let deliveries = self.room.join(id, peer.ip());
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
                 if self.admission.is_banned(peer.ip()) {
-                    self.kick(id, Some(BANNED.into())); // Banned after it was let in, and before this.
+                    self.part(id, Departure::Kicked(Some(BANNED.into()))); // Banned after it was let in, and before this.
                 }
             }
             Event::Line { id, request } => {
@@ -182,25 +175,13 @@ impl Dispatcher {
                 self.announce(id);
                 // A matter of the audience; the room only confirms it.
                 if let Ok(Request::Timestamps(on)) = request {
-                    self.audience.set_timestamps(id, on.then(|| self.now.day()));
+                    self.audience.set_timestamps(id, on.then(|| self.room.now.date()));
                 }
-                let deliveries = match request {
-                    Ok(request) => self.room.act(id, request, self.now),
-                    Err(problem) => vec![room::problem(id, problem)],
-                };
-                self.log(id, &deliveries);
-                self.deliver(deliveries);
+                let answer = request.and_then(|request| self.room.act(id, request));
+                self.deliver(answer.unwrap_or_else(|problem| vec![room::problem(id, &problem)]));
             }
-            Event::Slowed { id, how } => self.deliver([room::notice(id, how)]),
-            Event::Left { id, why } => {
-                match why {
-                    Departure::Foreign(foreign) => self.deliver([room::problem(id, foreign.sentence())]),
-                    Departure::Quit(_) => self.announce(id),
-                    _ => {}
-                }
-                self.leave(id, &why);
-                self.dismiss(id, &why);
-            }
+            Event::Slowed { id, how } => self.deliver([room::notice(id, &how)]),
+            Event::Left { id, why } => self.part(id, why),
             Event::Stop => self.is_stopping = true,
         }
     }
@@ -225,62 +206,60 @@ impl Dispatcher {
             match effect {
                 Effect::Show(text) => self.console.iter().for_each(|console| console.show(&text)),
                 Effect::Say(text) => {
-                    info!("[server] {text}");
-                    let deliveries = self.room.say_as_operator(text, self.now);
-                    self.deliver(deliveries);
+                    let said = self.room.say_as_operator(&text);
+                    self.deliver([said]);
                 }
-                Effect::Kick(id, reason) => self.kick(id, reason),
+                Effect::Kick(id, reason) => self.part(id, Departure::Kicked(reason)),
                 Effect::Stop => self.stopper.stop(),
             }
         }
     }
 
-    /// Sends one client away: it is told so, gets its last lines, and may say nothing more.
-    fn kick(&mut self, id: ClientId, reason: Option<Arc<str>>) {
-        let because = reason.as_ref().map_or(".".to_owned(), |reason| format!(": {reason}"));
-        self.deliver([room::problem(id, format!("You have been sent away by the operator{because}"))]);
-        let why = Departure::Kicked(reason);
-        self.leave(id, &why);
-        self.dismiss(id, &why);
-    }
-
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
-        for Delivery { to, reply } in deliveries {
-            // Lines of the past have their own time already.
-            let stamp = (!matches!(reply, Reply::History(..))).then_some(self.now);
-            self.audience.say(to, &reply, stamp);
+        for (to, text) in deliveries {
+            self.audience.say(to, &text, self.room.now);
             let is_public = matches!(to, Recipients::Everyone | Recipients::EveryoneBut(_));
             if let Some(console) = self.console.as_ref().filter(|console| is_public && console.shows_chat) {
-                console.show(&reply.to_string());
+                console.show(&text);
             }
         }
     }
 
-    /// Takes a client out of the room, with a line in the log, and tells the others. Does nothing if it has left already:
-    /// a client that is cut off or kicked leaves here, and the [`Event::Left`] of its thread comes later and finds nobody.
-    fn leave(&mut self, id: ClientId, why: &Departure) {
-        let has_quit = matches!(why, Departure::Quit(_));
-        let Some((Member { name, lines, .. }, farewell)) = self.room.leave(id, why.told(), has_quit) else {
-            return;
-        };
-        if let Some(Connection { peer, since, .. }) = self.audience.get(id) {
-            let stay = since.elapsed().as_secs();
-            info!("client {id} ({name}, {peer}) disconnected: {why}, lines said: {lines}, after {stay} s");
+    /// Takes a client out of the room, with a line in the log, tells the others, and ends its connection as the table in
+    /// [`audience`](crate::audience) says. Does nothing for a client that has left already: one that is cut off or kicked
+    /// leaves here, and the [`Event::Left`] of its thread comes later and finds nobody.
+    fn part(&mut self, id: ClientId, why: Departure) {
+        match &why {
+            Departure::Foreign(foreign) => self.deliver([room::problem(id, &foreign.sentence())]),
+            Departure::Kicked(reason) => {
+                let because = reason.as_ref().map_or(".".to_owned(), |reason| format!(": {reason}"));
+                let problem = format!("You have been sent away by the operator{because}");
+                self.deliver([room::problem(id, &problem)]);
+            }
+            Departure::Quit(_) => self.announce(id),
+            _ => {}
         }
-        if !matches!(why, Departure::Shutdown) {
-            self.deliver(farewell);
-        }
-    }
-
-    /// A client that has left gets its last lines, and then our half of its connection is closed.
-    fn dismiss(&mut self, id: ClientId, why: &Departure) {
-        let we_close_first = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
-        if we_close_first && self.audience.get(id).is_some_and(|connection| !connection.has_ended_its_input())
+        let (reason, told) = why.reason();
+        let left = self.room.leave(id, told, matches!(why, Departure::Quit(_)));
+        if let (Some((member, farewell)), Some(Connection { peer, since, .. })) =
+            (left, self.audience.get(id))
         {
+            let (Member { name, lines, .. }, stay) = (member, since.elapsed().as_secs());
+            info!("client {id} ({name}, {peer}) disconnected: {reason}, lines said: {lines}, after {stay} s");
+            if !matches!(why, Departure::Shutdown) {
+                self.deliver(farewell);
+            }
+        }
+        if matches!(why, Departure::Failed(_) | Departure::TooSlow(_)) {
+            return self.audience.cut_off(id);
+        }
+        let Some(socket) = self.audience.get(id).map(|client| client.outbox.socket().clone()) else { return };
+        let we_close_first = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
+        if we_close_first && !has_ended_its_input(&socket) {
             self.deliver([room::notice(id, PRESS_ENTER)]);
         }
-        if let (Departure::Kicked(_), Some(connection)) = (why, self.audience.get(id)) {
-            connection.stop_listening();
+        if matches!(why, Departure::Kicked(_)) {
+            let _ = socket.shutdown(Shutdown::Read); // It may say nothing more: its thread's `read` returns.
         }
         self.audience.dismiss(id);
     }
@@ -309,25 +288,7 @@ impl Dispatcher {
                 return reader_is_behind;
             }
             for (id, why) in flushed.lost {
-                self.leave(id, &why);
-                self.audience.cut_off(id);
-            }
-        }
-    }
-
-    /// Public lines are logged whole, private ones without their text.
-    fn log(&self, id: ClientId, deliveries: &[Delivery]) {
-        for Delivery { to, reply } in deliveries {
-            match (reply, to) {
-                (Reply::Said(who, text), _) => info!("{who}: {text}"),
-                (Reply::Acted(who, text), _) => info!("* {who} {text}"),
-                (Reply::Renamed(from, to), _) => info!("client {id} ({from}) is now {to}"),
-                (Reply::Whispered(from, _), Recipients::Only(to)) => {
-                    if let Some(Member { name: to, .. }) = self.room.member(*to) {
-                        info!("{from} wrote to {to} privately");
-                    }
-                }
-                _ => {}
+                self.part(id, why);
             }
         }
     }
@@ -335,7 +296,7 @@ impl Dispatcher {
 
 /// The time of day where the server is, in its time zone and with its daylight saving time. A clock that shows a year beyond
 /// 9999 is wrong, and must not cost a panic.
-fn now() -> Moment {
+fn now() -> DateTime {
     let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX);
-    Moment(now.to_zoned_datetime(TimeZone::system()).datetime())
+    now.to_zoned_datetime(TimeZone::system()).datetime()
 }

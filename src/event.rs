@@ -9,12 +9,10 @@ use crate::chat::{ClientId, Problem, command::Request};
 use crate::guard::foreign::Foreign;
 use crossbeam_channel::Sender;
 use std::net::{SocketAddr, TcpStream};
-use std::{fmt, io, sync::Arc};
+use std::{io, sync::Arc};
 
 /// How many events may wait for the dispatcher.
 pub(crate) const CAPACITY: usize = 1024;
-
-const TOO_SLOW: &str = "too slow: too much was waiting to be read";
 
 /// How many bytes of a last word, or of the operator's reason, the others see.
 const MAX_LAST_WORDS: usize = 200;
@@ -66,21 +64,32 @@ pub(crate) enum Departure {
 }
 
 impl Departure {
-    /// The part that the others are told, if any.
-    pub(crate) fn told(&self) -> Option<String> {
+    /// The reason for the log, and the part of it that the others are told, if any.
+    pub(crate) fn reason(&self) -> (String, Option<String>) {
+        let too_slow = || Some("too slow: too much was waiting to be read".to_owned());
         match self {
-            Departure::Quit(last_word) => last_word.as_ref().map(|words| quoted(words)),
-            Departure::Kicked(None) => Some("sent away".to_owned()),
-            Departure::Kicked(Some(reason)) => Some(format!("sent away: {}", quoted(reason))),
-            Departure::TooSlow(_) => Some(TOO_SLOW.to_owned()),
-            // A reset comes from a program that ended before it had read all; any other error, from the network in between.
-            Departure::Failed(error) => match error.kind() {
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => None,
-                io::ErrorKind::OutOfMemory => Some(TOO_SLOW.to_owned()),
-                _ => Some("connection lost".to_owned()),
-            },
-            Departure::Panicked => Some("an error in the server".to_owned()),
-            Departure::Closed | Departure::Foreign(_) | Departure::Shutdown => None,
+            Departure::Quit(None) => ("it quit".into(), None),
+            Departure::Quit(Some(last_word)) => (format!("it quit ({last_word})"), Some(quoted(last_word))),
+            Departure::Kicked(None) => ("it was kicked".into(), Some("sent away".into())),
+            Departure::Kicked(Some(why)) => {
+                (format!("it was kicked ({why})"), Some(format!("sent away: {}", quoted(why))))
+            }
+            Departure::Closed => ("it closed the connection".into(), None),
+            Departure::Foreign(foreign) => (format!("it speaks {foreign}"), None),
+            Departure::TooSlow(backlog) => {
+                (format!("it was too slow, {backlog} bytes were waiting for it"), too_slow())
+            }
+            Departure::Failed(error) => {
+                let told = match error.kind() {
+                    // A reset comes from a program that ended before it had read all; another error, from the network.
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => None,
+                    io::ErrorKind::OutOfMemory => too_slow(),
+                    _ => Some("connection lost".into()),
+                };
+                (format!("the connection broke ({error})"), told)
+            }
+            Departure::Shutdown => ("the server stops".into(), None),
+            Departure::Panicked => ("a bug ended its thread".into(), Some("an error in the server".into())),
         }
     }
 }
@@ -94,23 +103,5 @@ fn quoted(words: &str) -> String {
 impl From<io::Error> for Departure {
     fn from(error: io::Error) -> Departure {
         error.downcast().map_or_else(Departure::Failed, Departure::Foreign)
-    }
-}
-
-/// For the log.
-impl fmt::Display for Departure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Departure::Quit(None) => f.write_str("it quit"),
-            Departure::Quit(Some(last_word)) => write!(f, "it quit ({last_word})"),
-            Departure::Kicked(None) => f.write_str("it was kicked"),
-            Departure::Kicked(Some(reason)) => write!(f, "it was kicked ({reason})"),
-            Departure::Closed => f.write_str("it closed the connection"),
-            Departure::Foreign(foreign) => write!(f, "it speaks {foreign}"),
-            Departure::Failed(error) => write!(f, "the connection broke ({error})"),
-            Departure::TooSlow(backlog) => write!(f, "it was too slow, {backlog} bytes were waiting for it"),
-            Departure::Shutdown => f.write_str("the server stops"),
-            Departure::Panicked => f.write_str("a bug ended its thread"),
-        }
     }
 }

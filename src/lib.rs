@@ -56,8 +56,8 @@
 //!    ([`guard::Lines`]), and then understands them ([`guard::text`], [`chat::command`]).
 //! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
-//!    [`Delivery`](chat::room::Delivery) of the [reply](chat::reply) `<alice> hello` to everyone.
-//! 6. **Out.** The [`audience`] renders that reply once, for all. At the end of the dispatcher's turn each client's
+//!    [`Delivery`](chat::room::Delivery) of the line `<alice> hello` to everyone.
+//! 6. **Out.** The [`audience`] keeps that line once, for all. At the end of the dispatcher's turn each client's
 //!    [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
 //! 7. **A slow reader** has a backlog, up to `--max-backlog` (256 KiB). `Connection::flush` finds it beyond that, and
 //!    `Dispatcher::flush` disconnects it with a reset and tells the others why.

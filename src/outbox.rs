@@ -7,7 +7,7 @@
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const STEP: usize = 16 * 1024;
 ///                         what follows is added when the turn ends
 /// ```
 ///
-/// Most lines are for everyone. The dispatcher renders those of one turn once, into one buffer that all outboxes
+/// Most lines are for everyone. The dispatcher keeps those of one turn once, in one buffer that all outboxes
 /// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once. `served` says how far
 /// into that buffer this client has got its lines, so that lines for it alone get their place between the others.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ impl Outbox {
         Outbox { socket, waiting: VecDeque::new(), served: public.len(), has_lost: false }
     }
 
-    /// A writer for lines to this client alone, which follow all of `public`.
-    pub(crate) fn after(&mut self, public: &[u8]) -> &mut impl Write {
+    /// Adds lines to this client alone, which follow all of `public`.
+    pub(crate) fn add(&mut self, public: &[u8], lines: &str) {
         self.catch_up(public);
-        self
+        self.keep(lines.as_bytes());
     }
 
     /// Takes over all of `public` that this client has not got.
@@ -125,18 +125,6 @@ impl Outbox {
     }
 }
 
-/// For lines to this client alone. Writing never fails here; a flush tells if there was no memory.
-impl Write for Outbox {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.keep(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +149,7 @@ mod tests {
     #[test]
     fn own_lines_keep_their_place_between_public_ones() {
         let (mut outbox, far) = connected();
-        outbox.after(b"one\n").write_all(b"mine\n").unwrap();
+        outbox.add(b"one\n", "mine\n");
         outbox.catch_up(b"one\ntwo\n");
         outbox.skip(b"one\ntwo\nnot for me\n");
         outbox.flush(b"one\ntwo\nnot for me\nthree\n").unwrap();
@@ -193,7 +181,7 @@ mod tests {
         outbox.flush(b"").unwrap();
         assert_eq!(outbox.backlog(), backlog, "a full socket takes no more");
 
-        outbox.after(b"").write_all(b"the end\n").unwrap();
+        outbox.add(b"", "the end\n");
         written += "the end\n";
         let mut read = vec![0; full + "the end\n".len()];
         let reader = std::thread::spawn(move || far.read_exact(&mut read).map(|()| read));

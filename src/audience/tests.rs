@@ -2,6 +2,8 @@ use super::*;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 
+const NOW: DateTime = DateTime::ZERO;
+
 /// An audience of `n` and the far ends of their sockets.
 fn audience(n: usize, max_backlog: usize) -> (Audience, Vec<(ClientId, BufReader<TcpStream>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -26,11 +28,11 @@ fn next_line(far: &mut BufReader<TcpStream>) -> String {
 fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
     let (mut audience, mut people) = audience(2, 1000);
     let (alice, bob) = (people[0].0, people[1].0);
-    audience.say(Recipients::Everyone, &"one", None);
-    audience.say(Recipients::Only(bob), &"for bob", None);
-    audience.say(Recipients::EveryoneBut(bob), &"not for bob", None);
-    audience.say(Recipients::Only(alice), &"for alice", None);
-    audience.say(Recipients::Everyone, &"two", None);
+    audience.say(Recipients::Everyone, "one", NOW);
+    audience.say(Recipients::Only(bob), "for bob", NOW);
+    audience.say(Recipients::EveryoneBut(bob), "not for bob", NOW);
+    audience.say(Recipients::Only(alice), "for alice", NOW);
+    audience.say(Recipients::Everyone, "two", NOW);
     audience.flush();
     let heard = |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
     assert_eq!(heard(&mut people[0].1, 4), ["one", "not for bob", "for alice", "two"]);
@@ -41,17 +43,17 @@ fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
 fn lines_have_their_time_in_front_for_those_who_want_that() {
     let (mut audience, mut people) = audience(2, 1000);
     let (alice, bob) = (people[0].0, people[1].0);
-    let (now, today) = (Some(Moment::default()), Some(Moment::default().day()));
-    let tomorrow = Some(Moment("0000-01-02T09:00".parse().unwrap()));
-    audience.say(Recipients::Everyone, &"before", now);
+    let (now, today) = (NOW, Some(NOW.date()));
+    let tomorrow = "0000-01-02T09:00".parse().unwrap();
+    audience.say(Recipients::Everyone, "before", now);
     audience.set_timestamps(bob, today);
-    audience.say(Recipients::Only(bob), &"yours\nboth", now);
-    audience.say(Recipients::Everyone, &"after", now);
-    audience.say(Recipients::EveryoneBut(bob), &"not for bob", now);
-    audience.say(Recipients::EveryoneBut(alice), &"not for alice", now);
-    audience.say(Recipients::Everyone, &"a new day", tomorrow);
+    audience.say(Recipients::Only(bob), "yours\nboth", now);
+    audience.say(Recipients::Everyone, "after", now);
+    audience.say(Recipients::EveryoneBut(bob), "not for bob", now);
+    audience.say(Recipients::EveryoneBut(alice), "not for alice", now);
+    audience.say(Recipients::Everyone, "a new day", tomorrow);
     audience.set_timestamps(bob, None);
-    audience.say(Recipients::Everyone, &"plain", now);
+    audience.say(Recipients::Everyone, "plain", now);
     audience.flush();
     let heard = |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
     assert_eq!(heard(&mut people[0].1, 5), ["before", "after", "not for bob", "a new day", "plain"]);
@@ -72,22 +74,23 @@ fn lines_have_their_time_in_front_for_those_who_want_that() {
 fn a_client_that_leaves_is_not_counted_among_those_who_want_timestamps() {
     let (mut audience, people) = audience(2, 1000);
     for (id, _) in &people {
-        audience.set_timestamps(*id, Some(Moment::default().day()));
+        audience.set_timestamps(*id, Some(NOW.date()));
         audience.dismiss(*id);
-        audience.set_timestamps(*id, Some(Moment::default().day()));
+        audience.set_timestamps(*id, Some(NOW.date()));
     }
+    audience.say(Recipients::Everyone, "too late", NOW);
     audience.flush();
-    assert!(audience.is_empty() && audience.with_timestamps == 0);
+    assert!(audience.is_empty() && !audience.with_timestamps);
 }
 
 #[test]
 fn a_client_that_leaves_gets_what_was_said_before_and_then_the_end() {
     let (mut audience, mut people) = audience(2, 1000);
-    audience.say(Recipients::Everyone, &"before", None);
+    audience.say(Recipients::Everyone, "before", NOW);
     audience.dismiss(people[0].0);
-    audience.say(Recipients::Everyone, &"after", None);
+    audience.say(Recipients::Everyone, "after", NOW);
     audience.dismiss(people[0].0);
-    audience.say(Recipients::Only(people[0].0), &"too late", None);
+    audience.say(Recipients::Only(people[0].0), "too late", NOW);
     assert!(audience.flush().lost.is_empty());
     assert_eq!([(); 2].map(|()| next_line(&mut people[0].1)), ["before", ""]);
     assert_eq!([(); 2].map(|()| next_line(&mut people[1].1)), ["before", "after"]);
@@ -101,7 +104,7 @@ fn only_a_client_that_does_not_read_is_lost() {
     let (_, mut reads) = people.remove(0);
     let line = "x".repeat(20_000);
     let lost = (0..10_000).find_map(|_| {
-        audience.say(Recipients::Everyone, &line, None);
+        audience.say(Recipients::Everyone, &line, NOW);
         let lost = audience.flush().lost;
         assert_eq!(next_line(&mut reads), line);
         lost.into_iter().next()
@@ -114,9 +117,9 @@ fn only_a_client_that_does_not_read_is_lost() {
 #[test]
 fn lines_to_one_count_as_much_as_lines_to_all() {
     let (mut audience, people) = audience(1, 1000);
-    audience.say(Recipients::Only(people[0].0), &"12345", None);
+    audience.say(Recipients::Only(people[0].0), "12345", NOW);
     assert_eq!(audience.said(), 6);
-    audience.say(Recipients::Everyone, &"12345", None);
+    audience.say(Recipients::Everyone, "12345", NOW);
     assert!(audience.said() >= 12);
     audience.flush();
     assert_eq!(audience.said(), 0);
@@ -128,7 +131,7 @@ fn a_client_that_leaves_is_not_lost_for_being_behind() {
     let (stays, leaves) = (people[0].0, people[1].0);
     // More than all buffers of the two kernels hold: neither of them reads.
     let much = "x".repeat(20_000_000);
-    audience.say(Recipients::Everyone, &much, None);
+    audience.say(Recipients::Everyone, &much, NOW);
     audience.dismiss(leaves);
     let lost: Vec<_> = audience.flush().lost.into_iter().map(|(id, _)| id).collect();
     assert_eq!(lost, [stays]);

@@ -4,7 +4,6 @@
 //! few lines, and the rules read without anything around them. The [dispatcher](crate::dispatcher) calls the
 //! [`room`]; a [client's thread](crate::client) calls [`command`].
 
-pub(crate) mod clock;
 pub(crate) mod command;
 mod names;
 pub(crate) mod nickname;

@@ -2,16 +2,17 @@
 //!
 //! Without the second, a name would go to the next one who asks, and with it the private line that is still being
 //! typed to its owner. So for a minute only the address that had a name may have it again. Nobody waits for that
-//! minute: a kept name expires when it is next looked at.
+//! minute: when the name is asked for, its age decides.
 
-use super::{ClientId, Problem, nickname::Nickname};
+use super::nickname::{Nickname, fold};
+use super::{ClientId, Problem};
+use jiff::civil::DateTime;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a name is kept for the address that had it.
-const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How long a name is kept for the address that had it, in seconds.
+const KEPT_FOR: f64 = 60.0;
 
 /// How many names are kept at most for one address, so that renaming again and again uses up no names, and in all.
 const KEPT_FOR_ONE: usize = 16;
@@ -20,14 +21,12 @@ const KEPT_FOR_ALL: usize = 1024;
 /// All names in use, and those that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    /// The time, counted from any moment that stays the same.
-    pub(crate) now: Duration,
-    /// By [`Nickname::folded`], so in alphabetical order.
+    /// By what [`fold`] makes of the name, so in alphabetical order.
     holders: BTreeMap<Arc<str>, Holder>,
     /// Whose name looks so: from each of its [`Nickname::keys`] to its folded form.
     look_alikes: HashMap<Arc<str>, Arc<str>>,
-    /// Until when a name is kept, and for whom. The oldest come first.
-    kept: VecDeque<(Duration, Holder)>,
+    /// Since when a name is kept, and for whom. The newest come first.
+    kept: VecDeque<(DateTime, Holder)>,
 }
 
 #[derive(Debug)]
@@ -45,55 +44,49 @@ impl Names {
         self.holders.insert(name.folded().clone(), Holder { id, name, origin });
     }
 
-    /// Nobody has this name any more. It is kept for a while, but for a guest's.
-    pub(crate) fn remove(&mut self, name: &Nickname) {
+    /// Nobody has this name any more. But for a guest's, it is kept for a while, in the place of the oldest of that
+    /// address, or of all, where there are too many.
+    pub(crate) fn remove(&mut self, name: &Nickname, now: DateTime) {
         name.keys().iter().for_each(|key| drop(self.look_alikes.remove(key)));
-        if let Some(holder) = self.holders.remove(name.folded()).filter(|_| !name.is_a_guests()) {
-            self.keep(holder);
-        }
+        let Some(holder) = self.holders.remove(name.folded()).filter(|_| !name.is_a_guests()) else { return };
+        let (origin, mut of_this_address) = (holder.origin, 0);
+        self.kept.push_front((now, holder));
+        self.kept.retain(|(_, kept)| {
+            of_this_address += usize::from(kept.origin == origin);
+            kept.origin != origin || of_this_address <= KEPT_FOR_ONE
+        });
+        self.kept.truncate(KEPT_FOR_ALL);
     }
 
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
-    pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname) -> Result<(), Problem> {
+    pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: DateTime) -> Result<(), Problem> {
         let Some(&Holder { id, origin, .. }) = self.holders.get(old.folded()) else { return Ok(()) };
-        if new.is_another_guests(id) {
+        if new.is_a_guests() && !new.looks_like(&Nickname::guest(id)) {
             return Err(format!("{new} is for the guest with that number. Please pick another name."));
         }
-        let alike = new.keys().iter().filter_map(|key| self.holders.get(self.look_alikes.get(key)?));
-        if let Some(holder) = alike.into_iter().find(|holder| holder.id != id) {
+        let mut alike = new.keys().iter().filter_map(|key| self.holders.get(self.look_alikes.get(key)?));
+        if let Some(holder) = alike.find(|holder| holder.id != id) {
             let hint = if holder.origin == origin { OLD_CONNECTION } else { "" };
             return Err(format!("{} taken. Please pick another name.{hint}", confused(new, &holder.name)));
         }
-        let collides = |(until, kept): &&(Duration, Holder)| {
-            *until > self.now && kept.origin != origin && kept.name.looks_like(new)
-        };
-        if let Some((until, kept)) = self.kept.iter().find(collides) {
-            let (kept, seconds) = (confused(new, &kept.name), (*until - self.now).as_millis().div_ceil(1000));
+        // A clock that was set back frees names early, and never keeps them longer.
+        let age = |since: &DateTime| now.duration_since(*since).as_secs_f64();
+        let is_kept = |(since, _): &&(DateTime, Holder)| (0.0..KEPT_FOR).contains(&age(since));
+        let mut kept = self.kept.iter().filter(is_kept).filter(|(_, kept)| kept.origin != origin);
+        if let Some((since, kept)) = kept.find(|(_, kept)| kept.name.looks_like(new)) {
+            let (kept, seconds) = (confused(new, &kept.name), (KEPT_FOR - age(since)).ceil());
             return Err(format!(
                 "{kept} kept for the address it was used from for another {seconds} s. Please pick another name."
             ));
         }
-        self.remove(old);
+        self.remove(old, now);
         self.add(id, new.clone(), origin);
         Ok(())
     }
 
-    /// Keeps a name, in the place of the oldest where there are too many.
-    fn keep(&mut self, holder: Holder) {
-        let is_the_same = |old: &Holder| old.origin == holder.origin && old.name == holder.name;
-        self.kept.retain(|(until, old)| *until > self.now && !is_the_same(old));
-        let of_this_address = |(_, old): &(Duration, Holder)| old.origin == holder.origin;
-        if self.kept.iter().filter(|kept| of_this_address(kept)).count() >= KEPT_FOR_ONE {
-            self.kept.iter().position(of_this_address).map(|first| self.kept.remove(first));
-        } else if self.kept.len() >= KEPT_FOR_ALL {
-            self.kept.pop_front();
-        }
-        self.kept.push_back((self.now + KEPT_FOR, holder));
-    }
-
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
-    pub(crate) fn find(&self, name: &Nickname) -> Option<ClientId> {
-        self.holders.get(name.folded()).map(|holder| holder.id)
+    pub(crate) fn find(&self, name: &str) -> Option<ClientId> {
+        self.holders.get(fold(name).as_str()).map(|holder| holder.id)
     }
 
     /// All names in use, in alphabetical order.

@@ -6,7 +6,7 @@
 
 use super::{ClientId, Problem};
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, compose, is_combining_mark};
 use unicode_script::{Script, UnicodeScript};
@@ -16,15 +16,11 @@ use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
 use unicode_width::UnicodeWidthChar;
 
 /// A name that is made of these words would pass for the server or its operator, or make `[you -> NAME]` ambiguous,
-/// with or without those of [`BESIDE`]. `-`, `_`, accents and digits change nothing about that: `the_server`,
-/// `Chat-Server2`, `y0u`.
+/// with or without those of [`BESIDE`] and a number. `-`, `_` and accents change nothing about that, nor do digits in the
+/// place of letters: `the_server`, `Chat-Server2`, `y0u`.
 const RESERVED: &str =
     "administrator admin console everybody everyone moderator operator server sysop system you";
 const BESIDE: &str = "bot chat the";
-
-/// The keys of these words: of the reserved, and of those beside them.
-static WORDS: LazyLock<[Vec<[String; 3]>; 2]> =
-    LazyLock::new(|| [RESERVED, BESIDE].map(|words| words.split(' ').map(plain_keys).collect()));
 
 /// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am, Lao ho no
 /// and ho mo, Armenian yev.
@@ -73,9 +69,9 @@ impl Nickname {
         if text.is_empty() || text.chars().count() > Nickname::MAX_CHARS {
             return Err(format!("a name has 1 to {} characters.", Nickname::MAX_CHARS));
         }
-        let bad = text.chars().find(|c| !is_allowed(*c)).or_else(|| stray_mark(&text));
-        if let Some(bad) = pile_of_marks(&text).map(str::to_owned).or_else(|| bad.map(describe)) {
-            return Err(format!("a name cannot contain {bad} (only letters, digits, - and _)."));
+        let bad = text.chars().find(|c| !is_allowed(*c));
+        if let Some(bad) = bad.or_else(|| stray_mark(&text)).or_else(|| piled_mark(&text)) {
+            return Err(format!("a name cannot contain {} (only letters, digits, - and _).", describe(bad)));
         }
         // The first of the two knows only scripts in modern use, the second only single ones.
         if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) && !text.is_single_script() {
@@ -102,23 +98,11 @@ impl Nickname {
         self.keys().iter().any(|key| other.keys().contains(key))
     }
 
-    /// Whether this name is `guestN` or looks like it.
+    /// Whether this name is `guestN` or looks like it. Such a name belongs to client N alone.
     pub(crate) fn is_a_guests(&self) -> bool {
-        self.guest_numbers().next().is_some()
-    }
-
-    /// Whether this name is `guestN` or looks like it, with another number than that of `id`. Such a name belongs to
-    /// client N alone.
-    pub(crate) fn is_another_guests(&self, id: ClientId) -> bool {
-        let own = id.to_string().replace('0', "o").replace('1', "l");
-        self.guest_numbers().any(|number| number != own)
-    }
-
-    /// The N of `guestN`. In a key the digits 0 and 1 are the letters that they look like.
-    fn guest_numbers(&self) -> impl Iterator<Item = String> {
-        let is_digit = |c| matches!(c, 'o' | 'l' | '2'..='9');
-        let numbers = self.keys().iter().filter_map(|key| Some(plain(key).strip_prefix("guest")?.to_owned()));
-        numbers.filter(move |number| !number.is_empty() && number.chars().all(is_digit))
+        let forms = letters(&self.0.shown);
+        let mut numbers = forms.iter().filter_map(|form| form.strip_prefix("guest"));
+        numbers.any(|number| !number.is_empty() && is_number(number))
     }
 }
 
@@ -145,10 +129,11 @@ fn look(text: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Folds the case. Through the upper case, because some letters have two lower ones (ς and σ, ſ and s). Turkish writes
-/// the lower case of İ as i.
-fn fold(text: &str) -> String {
-    text.to_uppercase().chars().flat_map(char::to_lowercase).collect::<String>().replace("i\u{307}", "i")
+/// Composes a text (NFC) and folds its case. Through the upper case, because some letters have two lower ones (ς and σ,
+/// ſ and s). Turkish writes the lower case of İ as i.
+pub(super) fn fold(text: &str) -> String {
+    let folded: String = text.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    folded.replace("i\u{307}", "i")
 }
 
 fn is_allowed(c: char) -> bool {
@@ -199,57 +184,54 @@ fn composes(mark: char, letter: char) -> bool {
         && parts.all(|other| canonical_combining_class(other) != place)
 }
 
-/// More than four marks in a row, or one twice, are a picture and no letter (UTS 39, 5.4). A mark that has a column of
-/// its own, such as a vowel that stands beside its letter, piles up with none.
-fn pile_of_marks(name: &str) -> Option<&'static str> {
+/// The last of more than four marks in a row, or of one twice: they are a picture and no letter (UTS 39, 5.4). A mark that
+/// has a column of its own, such as a vowel that stands beside its letter, piles up with none.
+fn piled_mark(name: &str) -> Option<char> {
     let chars: Vec<char> = name.nfd().collect();
-    if chars.windows(2).any(|two| is_combining_mark(two[0]) && two[0] == two[1]) {
-        return Some("the same mark twice in a row");
-    }
     let is_narrow = |c: &char| is_combining_mark(*c) && c.width() == Some(0);
-    chars.windows(5).any(|five| five.iter().all(is_narrow)).then_some("more than four marks in a row")
+    let twice = chars.windows(2).find(|two| is_combining_mark(two[0]) && two[0] == two[1]);
+    let pile = || chars.windows(5).find(|five| five.iter().all(is_narrow));
+    twice.or_else(pile)?.last().copied()
 }
 
-/// The character itself, or, where a terminal would not show it or might obey it, words and its number.
+/// The character itself, or words and its number where a terminal may not show it, or might obey it.
 fn describe(c: char) -> String {
     let is_ignorable = c.identifier_type() == Some(IdentifierType::Default_Ignorable);
+    let is_shown =
+        !is_ignorable && c.width() > Some(0) && !c.is_whitespace() && c.script() != Script::Unknown;
     let kind = match c {
         ' ' => return "a blank".to_owned(),
-        _ if c.is_whitespace() || c == '\u{2800}' => "a blank",
-        _ if c.is_control() => "a control character",
         _ if is_combining_mark(c) && !is_ignorable => "a mark that does not belong there",
-        _ if is_ignorable || c.width() == Some(0) || matches!(c, '\u{fff9}'..='\u{fffb}') => {
-            "an invisible character"
-        }
-        _ if c.script() == Script::Unknown => return format!("the character U+{:04X}", u32::from(c)),
-        _ => return c.to_string(),
+        _ if is_shown && !matches!(c, '\u{2800}' | '\u{fff9}'..='\u{fffb}') => return c.to_string(),
+        _ => "an invisible character",
     };
     format!("{kind} (U+{:04X})", u32::from(c))
 }
 
-/// Whether the name consists of [`RESERVED`] words and those [`BESIDE`] them, with its digits taken for the letters that
-/// they look like, or left out at the end, or everywhere.
+/// Whether the name consists of [`RESERVED`] words, those [`BESIDE`] them, and a number.
 fn is_reserved(name: &str) -> bool {
-    let without_number = name.trim_end_matches(|c: char| c.is_numeric() || matches!(c, '-' | '_'));
-    let letters: String = name.chars().filter(|c| !c.is_numeric()).collect();
-    [name, without_number, &letters].into_iter().any(|name| {
-        plain_keys(name).iter().enumerate().any(|(kind, key)| {
-            let without = |key: &str, words: &[[String; 3]]| {
-                words.iter().fold(key.to_owned(), |rest, word| rest.replace(&word[kind], ""))
-            };
-            let rest = without(key, &WORDS[0]);
-            rest != *key && without(&rest, &WORDS[1]).is_empty()
-        })
+    let without = |form: &str, words: &str| {
+        words.replace('i', "l").split(' ').fold(form.to_owned(), |rest, word| rest.replace(word, ""))
+    };
+    letters(name).iter().any(|form| {
+        let rest = without(form, RESERVED);
+        rest != *form && is_number(&without(&rest, BESIDE))
     })
 }
 
-fn plain_keys(name: &str) -> [String; 3] {
-    keys(name).map(|key| plain(&key))
+/// The letters and digits of the name as they look, as typed and in capitals: without marks, in small letters, and with an
+/// l for each i. In a plain English word nothing but that last changes.
+fn letters(name: &str) -> [String; 2] {
+    [name.to_owned(), name.to_uppercase()].map(|name| {
+        let is_kept = |c: &char| c.is_alphanumeric() && !is_combining_mark(*c);
+        let letters: String = look(&name).chars().filter(is_kept).collect();
+        letters.to_lowercase().replace("rn", "m").replace('i', "l") // The skeleton of m is rn.
+    })
 }
 
-/// A key without marks, blanks, `-` and `_`, and all in small letters.
-fn plain(key: &str) -> String {
-    key.chars().filter(|c| c.is_alphanumeric() && !is_combining_mark(*c)).collect::<String>().to_lowercase()
+/// Whether [`letters`] may all be digits. 0 and 1 are the letters there that they look like.
+fn is_number(letters: &str) -> bool {
+    letters.chars().all(|c| matches!(c, 'o' | 'l' | '2'..='9'))
 }
 
 impl fmt::Display for Nickname {

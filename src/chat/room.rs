@@ -1,14 +1,20 @@
 //! The room: the people and their names, the last lines, and which line goes to whom.
 //!
-//! Clients' requests go in. [`Delivery`]s come out, in the order in which they are to be delivered. The
+//! Clients' requests go in. Lines come out, each with its recipients, in the order in which they are to be delivered. The
 //! [dispatcher](crate::dispatcher) owns the only `Room` and calls it from its one thread, so "this name is free, so
 //! take it" needs no lock: nothing can come in between.
+//!
+//! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no name can
+//! begin like either. This file, the [table of commands](super::command) and the [lists](super::reply) are the protocol, but
+//! for two lines: the refusal of the acceptor, and the goodbye to a client that comes too late for it.
 
-use super::command::{Request, nobody_called};
-use super::reply::{Here, Reply};
-use super::{ClientId, Problem, clock::Moment, names::Names, nickname::Nickname};
+use super::command::{COMMANDS, Request};
+use super::nickname::{Nickname, fold};
+use super::{ClientId, Problem, names::Names, reply};
+use jiff::civil::DateTime;
+use log::info;
 use std::collections::{HashMap, VecDeque};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::net::IpAddr;
 
 /// How many names a newcomer is shown at most, if they fit a line. With all names, n joins would
 /// send n² names.
@@ -28,11 +34,13 @@ const MOST_COMPARED: usize = 50;
 /// Everyone who is here, and the last lines of talk.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
+    /// The time of this turn, where the server is. All lines of a turn are said at one time.
+    pub(crate) now: DateTime,
     members: HashMap<ClientId, Member>,
     names: Names,
     /// The last lines of talk and when they were said, the oldest first.
-    history: VecDeque<(Moment, Reply)>,
-    /// How many bytes they are on a screen.
+    history: VecDeque<(DateTime, String)>,
+    /// How many bytes they are on a screen, with their times.
     history_bytes: usize,
     /// How many lines and bytes of history are kept.
     max_history: (usize, usize),
@@ -47,17 +55,13 @@ pub(crate) struct Member {
     /// Its own lines come back to it.
     echo: bool,
     /// The author of the last private line to this client, and the name it had then: for `/reply`.
-    last_whisper: Option<(ClientId, Nickname)>,
+    last_whisper: Option<(ClientId, String)>,
     /// How many of its lines were delivered, public and private ones.
     pub(crate) lines: u64,
 }
 
-/// Something to say, and its recipients.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Delivery {
-    pub(crate) to: Recipients,
-    pub(crate) reply: Reply,
-}
+/// One line, or several in one text, without the last line break.
+pub(crate) type Delivery = (Recipients, String);
 
 /// The recipients of a [`Delivery`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,21 +71,14 @@ pub(crate) enum Recipients {
     Only(ClientId),
     /// The one who asked. The room never waits for a client that is behind with answers to itself.
     Asker(ClientId),
-}
-
-impl Recipients {
-    pub(crate) fn gets(self, reply: Reply) -> Delivery {
-        Delivery { to: self, reply }
-    }
+    /// The same, for lines of the past, which have their own time already.
+    AskerForHistory(ClientId),
 }
 
 /// A former member, and the farewell for the others.
 type Departed = (Member, Option<Delivery>);
 
-/// [`Reply::Said`] or [`Reply::Acted`].
-type Way = fn(Nickname, Arc<str>) -> Reply;
-
-use Recipients::{Asker, Everyone, EveryoneBut, Only};
+use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBut, Only};
 
 impl Room {
     /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes` long.
@@ -89,22 +86,22 @@ impl Room {
         Room { max_history: (history, history_bytes), ..Room::default() }
     }
 
-    /// Tells the room the time, counted from any moment that stays the same.
-    pub(crate) fn set_time(&mut self, now: Duration) {
-        self.names.now = now;
-    }
-
-    /// A client comes in from `origin`, as a guest, `now`. It is here at once; [`announce`](Room::announce) tells the others.
+    /// A client comes in from `origin`, as a guest. It is here at once; [`announce`](Room::announce) tells the others.
     /// The room only compares origins.
-    pub(crate) fn join(&mut self, id: ClientId, origin: IpAddr, now: Moment) -> Vec<Delivery> {
+    pub(crate) fn join(&mut self, id: ClientId, origin: IpAddr) -> Vec<Delivery> {
         let name = Nickname::guest(id);
         self.names.add(id, name.clone(), origin);
         let member =
             Member { name: name.clone(), announced: false, echo: true, last_whisper: None, lines: 0 };
         self.members.insert(id, member);
-        let history = (!self.history.is_empty()).then(|| self.recall(now));
-        let welcome = Reply::Welcome(name, self.here(NAMES_IN_WELCOME));
-        history.into_iter().chain([welcome]).map(|reply| Asker(id).gets(reply)).collect()
+        let history = (!self.history.is_empty()).then(|| self.recall(id));
+        let here = reply::names_in_one_line(self.members.len(), &self.names(NAMES_IN_WELCOME));
+        let welcome = format!(
+            "*** Welcome to chat-server! You are {name}.\n\
+             *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.\n\
+             {here}"
+        );
+        history.into_iter().chain([(Asker(id), welcome)]).collect()
     }
 
     /// Tells the others that a client has joined, if that has not been said. A client that ends before, without a word, is
@@ -113,7 +110,7 @@ impl Room {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.get_mut(&id).filter(|member| !member.announced)?;
         member.announced = true;
-        is_small.then(|| EveryoneBut(id).gets(Reply::Joined(member.name.clone())))
+        is_small.then(|| (EveryoneBut(id), format!("*** {} joined", member.name)))
     }
 
     /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the farewell; `None` if it was not here.
@@ -122,125 +119,118 @@ impl Room {
     pub(crate) fn leave(&mut self, id: ClientId, reason: Option<String>, has_quit: bool) -> Option<Departed> {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
-        self.names.remove(&member.name);
+        self.names.remove(&member.name, self.now);
         let to = match (has_quit, is_small && member.announced) {
             (true, true) => Some(Everyone),
             (true, false) => Some(Only(id)),
             (false, is_announced) => is_announced.then_some(EveryoneBut(id)),
         };
-        let farewell = to.map(|to| to.gets(Reply::Left(member.name.clone(), reason)));
+        let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
+        let farewell = to.map(|to| (to, format!("*** {} left{reason}", member.name)));
         Some((member, farewell))
     }
 
-    /// A client asks for something, `now`. Nothing comes of it if the client is not here any more.
-    pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Moment) -> Vec<Delivery> {
-        self.answer(id, request, now).unwrap_or_else(|why| vec![problem(id, why)])
-    }
-
-    fn answer(&mut self, id: ClientId, request: Request, now: Moment) -> Result<Vec<Delivery>, Problem> {
+    /// A client asks for something. Nothing comes of it if the client is not here any more.
+    pub(crate) fn act(&mut self, id: ClientId, request: Request) -> Result<Vec<Delivery>, Problem> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
-        let reply = match request {
-            Request::Say(text) => return Ok(self.speak(id, Reply::Said, text, now)),
-            Request::Me(text) => return Ok(self.speak(id, Reply::Acted, text, now)),
-            Request::Msg { to, text } => {
-                let to = self.find(&to).ok_or_else(|| self.nobody_called(&to))?;
-                return Ok(self.whisper(id, to, text));
+        let me = member.name.clone();
+        let all = if member.echo { Everyone } else { EveryoneBut(id) };
+        let text = match request {
+            Request::Say(text) => {
+                info!("{me}: {text}");
+                member.lines += 1;
+                let hint = match text.trim().to_ascii_lowercase().as_str() {
+                    "quit" | "exit" => Some("To leave, type /quit."),
+                    "help" => Some("For the commands, type /help."),
+                    _ => None,
+                };
+                let said = self.talk(all, format!("<{me}> {text}"));
+                return Ok([said].into_iter().chain(hint.map(|hint| notice(id, hint))).collect());
             }
-            Request::Misaddressed(typed, perhaps) => match self.find(&perhaps) {
-                Some(_) => return Err(did_you_mean(&typed, &perhaps)),
-                None => return Err(nobody_called(&typed)),
-            },
+            Request::Me(text) => {
+                info!("* {me} {text}");
+                member.lines += 1;
+                return Ok(vec![self.talk(all, format!("* {me} {text}"))]);
+            }
+            Request::Msg(name, text) => {
+                let to = self.find(&name).ok_or_else(|| self.nobody_called(&name))?;
+                return Ok(self.whisper(id, to, &text));
+            }
             Request::Reply(text) => match member.last_whisper.clone() {
-                Some((to, _)) if self.members.contains_key(&to) => return Ok(self.whisper(id, to, text)),
+                Some((to, _)) if self.members.contains_key(&to) => return Ok(self.whisper(id, to, &text)),
                 Some((_, gone)) if self.find(&gone).is_some() => {
                     return Err(format!(
                         "The {gone} who wrote to you has left. To write to the {gone} who is here: /msg {gone} TEXT"
                     ));
                 }
-                Some((_, gone)) => return Err(nobody_called(&gone.to_string())),
+                Some((_, gone)) => return Err(self.nobody_called(&gone)),
                 None => return Err("Nobody has written to you privately yet. Use /msg NAME TEXT.".to_owned()),
             },
-            Request::Nick(new) => return Ok(vec![self.rename(id, new)?]),
-            Request::List => Reply::List(self.here(NAMES_IN_LIST)),
+            Request::Nick(new) if new == me => return Err(format!("You are {me} already.")),
+            Request::Nick(new) => {
+                self.names.change(&me, &new, self.now)?;
+                info!("client {id} ({me}) is now {new}");
+                let renamed = format!("*** {me} is now {new}");
+                member.name = new;
+                return Ok(vec![(Everyone, renamed)]);
+            }
+            Request::Quit(_) => return Ok(Vec::new()), // The client's thread has made a leave of it.
+            Request::History => return Ok(vec![self.recall(id)]),
+            Request::List => reply::names_in_lines(self.members.len(), &self.names(NAMES_IN_LIST)),
             Request::Echo(on) => {
                 member.echo = on;
-                Reply::Echo(on)
+                let what = if on { "on: your own lines come" } else { "off: your own lines do not come" };
+                format!("*** Echo is {what} back to you.")
             }
             // The audience adds the timestamps; the room only confirms.
-            Request::Timestamps(on) => Reply::Timestamps(on),
-            Request::History => self.recall(now),
-            Request::Help => Reply::Help,
+            Request::Timestamps(true) => "*** Timestamps are on: each line begins with its time.".to_owned(),
+            Request::Timestamps(false) => "*** Timestamps are off.".to_owned(),
+            Request::Help => COMMANDS.help(),
         };
-        Ok(vec![Asker(id).gets(reply)])
-    }
-
-    /// A member says something, in one of the two ways.
-    fn speak(&mut self, id: ClientId, way: Way, text: Arc<str>, now: Moment) -> Vec<Delivery> {
-        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-        member.lines += 1;
-        let to = if member.echo { Everyone } else { EveryoneBut(id) };
-        let line = way(member.name.clone(), text.clone());
-        let mut deliveries = self.talk(to, line, now);
-        match text.trim().to_ascii_lowercase().as_str() {
-            "quit" | "exit" => deliveries.push(notice(id, "To leave, type /quit.")),
-            "help" => deliveries.push(notice(id, "For the commands, type /help.")),
-            _ => {}
-        }
-        deliveries
+        Ok(vec![(Asker(id), text)])
     }
 
     /// The operator says something.
-    pub(crate) fn say_as_operator(&mut self, text: Arc<str>, now: Moment) -> Vec<Delivery> {
-        self.talk(Everyone, Reply::Operator(text), now)
+    pub(crate) fn say_as_operator(&mut self, text: &str) -> Delivery {
+        info!("[server] {text}");
+        self.talk(Everyone, format!("*** [server] {text}"))
     }
 
     /// Says something in public, and remembers it for newcomers.
-    fn talk(&mut self, to: Recipients, line: Reply, now: Moment) -> Vec<Delivery> {
+    fn talk(&mut self, to: Recipients, line: String) -> Delivery {
         let (max_lines, max_bytes) = self.max_history;
-        self.history_bytes += line.size();
-        self.history.push_back((now, line.clone()));
+        let size = |line: &str| "[2026-11-25 14:03] \n".len() + line.len();
+        self.history_bytes += size(&line);
+        self.history.push_back((self.now, line.clone()));
         while self.history.len() > max_lines || self.history_bytes > max_bytes {
             let Some((_, oldest)) = self.history.pop_front() else { break };
-            self.history_bytes -= oldest.size();
+            self.history_bytes -= size(&oldest);
         }
-        vec![to.gets(line)]
+        (to, line)
     }
 
-    fn recall(&self, now: Moment) -> Reply {
-        Reply::History(self.history.iter().cloned().collect(), now)
+    fn recall(&self, id: ClientId) -> Delivery {
+        (AskerForHistory(id), reply::history(&self.history, self.now))
     }
 
-    /// Both are here. The author's copy says that the line is on its way to the recipient.
-    fn whisper(&mut self, from: ClientId, to: ClientId, text: Arc<str>) -> Vec<Delivery> {
-        let name = |id| self.members.get(&id).map(|member| member.name.clone());
-        let (Some(author), Some(recipient)) = (name(from), name(to)) else { return Vec::new() };
+    /// The log has the two names, and not the text. The author's copy says that the line is on its way.
+    fn whisper(&mut self, from: ClientId, to: ClientId, text: &str) -> Vec<Delivery> {
+        let Some(author) = self.members.get_mut(&from) else { return Vec::new() };
+        author.lines += 1;
+        let (name, echo) = (author.name.to_string(), author.echo);
+        let Some(recipient) = self.members.get_mut(&to) else { return Vec::new() };
+        info!("{name} wrote to {} privately", recipient.name);
+        let line = (Only(to), format!("[{name} -> you] {text}"));
+        let receipt = echo.then(|| (Asker(from), format!("[you -> {}] {text}", recipient.name)));
         // A note to oneself is nothing to reply to.
-        if let Some(member) = self.members.get_mut(&to).filter(|_| from != to) {
-            member.last_whisper = Some((from, author.clone()));
+        if from != to {
+            recipient.last_whisper = Some((from, name));
         }
-        let mut deliveries = vec![Only(to).gets(Reply::Whispered(author, text.clone()))];
-        if let Some(member) = self.members.get_mut(&from) {
-            member.lines += 1;
-            if member.echo {
-                deliveries.push(Asker(from).gets(Reply::WhisperSent(recipient, text)));
-            }
-        }
-        deliveries
-    }
-
-    fn rename(&mut self, id: ClientId, new: Nickname) -> Result<Delivery, Problem> {
-        let Some(member) = self.members.get_mut(&id) else { return Err(nobody_called(&new.to_string())) };
-        let old = member.name.clone();
-        if new == old {
-            return Err(format!("You are {old} already."));
-        }
-        self.names.change(&old, &new)?;
-        member.name = new.clone();
-        Ok(Everyone.gets(Reply::Renamed(old, new)))
+        [line].into_iter().chain(receipt).collect()
     }
 
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
-    pub(crate) fn find(&self, name: &Nickname) -> Option<ClientId> {
+    pub(crate) fn find(&self, name: &str) -> Option<ClientId> {
         self.names.find(name)
     }
 
@@ -255,34 +245,32 @@ impl Room {
 
     /// Names the member that may have been meant: the one whose name is one or two slips of a finger away (in a word of
     /// less than four letters, one).
-    fn nobody_called(&self, name: &Nickname) -> Problem {
-        let slips = if name.folded().chars().count() < 4 { 1 } else { 2 };
+    fn nobody_called(&self, name: &str) -> Problem {
+        // Any longer word is a slip of no name, and would only take time.
+        let typed: String = fold(name).chars().take(2 * Nickname::MAX_CHARS).collect();
+        let slips = if typed.chars().count() < 4 { 1 } else { 2 };
         let known = self.names.iter().take(MOST_COMPARED);
-        let near = known.map(|known| (strsim::osa_distance(known.folded(), name.folded()), known));
-        match near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance) {
-            Some((_, nearest)) => did_you_mean(&name.to_string(), nearest),
-            None => nobody_called(&name.to_string()),
-        }
+        let near = known.map(|known| (strsim::osa_distance(known.folded(), &typed), known));
+        let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
+        let hint = nearest.map(|(_, nearest)| format!("Did you mean {nearest}?"));
+        let hint = hint.unwrap_or("/list shows who is here.".to_owned());
+        format!("No one here is called \"{name}\". {hint}")
     }
 
-    /// The first `most` names, and the number of all.
-    fn here(&self, most: usize) -> Here {
-        Here { count: self.members.len(), names: self.names.iter().take(most).cloned().collect() }
+    /// The first `most` names, in alphabetical order.
+    fn names(&self, most: usize) -> Vec<String> {
+        self.names.iter().take(most).map(ToString::to_string).collect()
     }
-}
-
-fn did_you_mean(typed: &str, name: &Nickname) -> Problem {
-    format!("No one here is called \"{typed}\". Did you mean {name}?")
 }
 
 /// Tells a client something.
-pub(crate) fn notice(to: ClientId, text: impl Into<String>) -> Delivery {
-    Asker(to).gets(Reply::Notice(text.into()))
+pub(crate) fn notice(to: ClientId, text: &str) -> Delivery {
+    (Asker(to), format!("*** {text}"))
 }
 
 /// Tells a client what is wrong with a line of its own.
-pub(crate) fn problem(to: ClientId, problem: impl Into<Problem>) -> Delivery {
-    Asker(to).gets(Reply::Problem(problem.into()))
+pub(crate) fn problem(to: ClientId, problem: &str) -> Delivery {
+    (Asker(to), format!("!!! {problem}"))
 }
 
 #[cfg(test)]

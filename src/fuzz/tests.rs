@@ -7,9 +7,9 @@
 
 use crate::Config;
 use crate::audience::Audience;
-use crate::chat::command::{Command, Request};
-use crate::chat::room::{Delivery, Recipients, Room};
-use crate::chat::{ClientId, clock::Moment, nickname::Nickname, reply::Reply};
+use crate::chat::command::{COMMANDS, Request};
+use crate::chat::room::{Recipients, Room, problem};
+use crate::chat::{ClientId, nickname::Nickname};
 use crate::event::Departure;
 use crate::guard::admission::Admission;
 use crate::guard::foreign::Foreign;
@@ -231,7 +231,7 @@ impl Watched {
         let mut room = Room::new(history, bytes);
         let ids: Vec<_> = (1..=people).map(ClientId).collect();
         for id in &ids {
-            room.join(*id, std::net::Ipv4Addr::LOCALHOST.into(), Moment::default());
+            room.join(*id, std::net::Ipv4Addr::LOCALHOST.into());
             room.announce(*id);
         }
         Watched { room, ids, max_history: (history, bytes) }
@@ -239,32 +239,28 @@ impl Watched {
 
     fn act(&mut self, from: ClientId, request: Request) {
         let private = match &request {
-            Request::Msg { to, .. } => self.room.find(to),
+            Request::Msg(to, _) => self.room.find(to),
             _ => None,
         };
-        let deliveries = self.room.act(from, request.clone(), Moment::default());
-        for Delivery { to, reply } in &deliveries {
-            match reply {
-                Reply::Whispered(..) if matches!(request, Request::Msg { .. }) => {
-                    assert_eq!(Some(*to), private.map(Recipients::Only), "{request:?}");
+        let answer = self.room.act(from, request.clone());
+        for (to, text) in answer.unwrap_or_else(|why| vec![problem(from, &why)]) {
+            match to {
+                Recipients::Only(to) if matches!(request, Request::Msg(..)) => {
+                    assert_eq!(Some(to), private, "{request:?}");
                 }
-                Reply::Whispered(..) => assert!(matches!(to, Recipients::Only(_)), "{request:?}"),
-                Reply::WhisperSent(..) => assert_eq!(*to, Recipients::Asker(from), "{request:?}"),
-                Reply::Said(..) | Reply::Acted(..) => {
-                    assert!(matches!(request, Request::Say(_) | Request::Me(_)), "{request:?}");
-                }
-                Reply::History(lines, _) => {
+                Recipients::Only(_) => assert!(matches!(request, Request::Reply(_)), "{request:?}"),
+                Recipients::Asker(to) => assert_eq!(to, from, "{request:?}"),
+                Recipients::AskerForHistory(_) => {
                     let (most, bytes) = self.max_history;
-                    let length = reply.to_string().len();
-                    assert!(
-                        lines.len() <= most && length <= bytes + 100,
-                        "{} lines, {length} bytes",
-                        lines.len()
-                    );
+                    let (lines, length) = (text.lines().count() - 1, text.len());
+                    assert!(lines <= most && length <= bytes + 100, "{lines} lines, {length} bytes");
                 }
-                _ => {}
+                Recipients::Everyone | Recipients::EveryoneBut(_) => {
+                    let is_public = matches!(request, Request::Say(_) | Request::Me(_) | Request::Nick(_));
+                    assert!(is_public, "{request:?}");
+                }
             }
-            assert_safe(&reply.to_string());
+            assert_safe(&text);
         }
         self.check_names();
     }
@@ -292,17 +288,17 @@ fn whatever_is_typed_the_room_stays_sound(rng: &mut Rng) {
             said.swap_remove(turn);
             continue;
         };
-        let command = line.map(|text| Command::parse(&printable(&text), &visible(&text)));
+        let command = line.map(|text| COMMANDS.parse(&printable(&text), &visible(&text)));
         match command {
             Ok(None) => {}
-            Ok(Some(Ok(Command::Room(request)))) => watched.act(id, request),
-            Ok(Some(Ok(Command::Quit(last_word)))) => {
-                let why = Departure::Quit(last_word).told();
-                let left = watched.room.leave(id, why, true).expect("it was here").1;
-                left.iter().for_each(|delivery| assert_safe(&delivery.reply.to_string()));
+            Ok(Some(Ok(Request::Quit(last_word)))) => {
+                let (_, told) = Departure::Quit(last_word).reason();
+                let (_, farewell) = watched.room.leave(id, told, true).expect("it was here");
+                farewell.iter().for_each(|(_, text)| assert_safe(text));
                 said.swap_remove(turn);
             }
-            Ok(Some(Err(problem))) | Err(problem) => assert_safe(&Reply::Problem(problem).to_string()),
+            Ok(Some(Ok(request))) => watched.act(id, request),
+            Ok(Some(Err(problem))) | Err(problem) => assert_safe(&problem),
         }
     }
 }
@@ -349,8 +345,7 @@ fn the_operator_may_type_anything(rng: &mut Rng, admission: &Admission) {
                 Effect::Show(text) => assert_safe(&text),
                 Effect::Kick(id, _) => assert!(watched.room.member(id).is_some(), "{line:?} kicks nobody"),
                 Effect::Say(text) => {
-                    let deliveries = watched.room.say_as_operator(text, Moment::default());
-                    deliveries.iter().for_each(|delivery| assert_safe(&delivery.reply.to_string()));
+                    assert_safe(&watched.room.say_as_operator(&text).1);
                 }
                 Effect::Stop => {}
             }

@@ -4,8 +4,7 @@
 
 use super::{COLUMNS, console::Typed, wrapped};
 use crate::audience::{Audience, Connection};
-use crate::chat::command::{Order, help_for_the_operator};
-use crate::chat::nickname::Nickname;
+use crate::chat::command::{ORDERS, Order};
 use crate::chat::room::{Member, Room};
 use crate::chat::{ClientId, Problem};
 use crate::config::parse_net;
@@ -48,7 +47,7 @@ impl Orders<'_> {
 
     fn effects(&self, line: Typed) -> Result<Vec<Effect>, Problem> {
         let line = line?;
-        let Some(order) = Order::parse(&printable(&line), &visible(&line)) else { return Ok(Vec::new()) };
+        let Some(order) = ORDERS.parse(&printable(&line), &visible(&line)) else { return Ok(Vec::new()) };
         let show = match order? {
             Order::Say(text) => return Ok(vec![Effect::Say(text)]),
             Order::Stop => return Ok(vec![Effect::Stop]),
@@ -61,7 +60,7 @@ impl Orders<'_> {
             Order::Unban(whom) => self.unban(&whom)?,
             Order::Bans => counted("banned", &self.admission.bans()),
             Order::List => self.list(),
-            Order::Help => help_for_the_operator(),
+            Order::Help => ORDERS.help(),
         };
         Ok(vec![Effect::Show(show)])
     }
@@ -70,7 +69,7 @@ impl Orders<'_> {
         if let Some(number) = name.strip_prefix('#') {
             return number.parse().ok().map(ClientId).filter(|id| self.room.member(*id).is_some());
         }
-        Nickname::parse(name).ok().and_then(|name| self.room.find(&name))
+        self.room.find(name)
     }
 
     fn here(&self) -> impl Iterator<Item = (&Connection, &Member)> {

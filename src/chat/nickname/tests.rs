@@ -57,10 +57,10 @@ fn the_answer_names_the_character_in_words_where_a_terminal_would_not_show_it() 
     for (text, bad) in [
         ("O'Brien", "'"),
         ("two words", "a blank"),
-        ("no\u{a0}break", "a blank (U+00A0)"),
-        ("ideographic\u{3000}", "a blank (U+3000)"),
-        ("braille\u{2800}", "a blank (U+2800)"),
-        ("a\tb", "a blank (U+0009)"),
+        ("no\u{a0}break", "an invisible character (U+00A0)"),
+        ("ideographic\u{3000}", "an invisible character (U+3000)"),
+        ("braille\u{2800}", "an invisible character (U+2800)"),
+        ("a\tb", "an invisible character (U+0009)"),
         ("علی\u{200c}رضا", "an invisible character (U+200C)"),
         ("al\u{200d}ice", "an invisible character (U+200D)"),
         ("al\u{202e}ice", "an invisible character (U+202E)"),
@@ -68,10 +68,10 @@ fn the_answer_names_the_character_in_words_where_a_terminal_would_not_show_it() 
         ("al\u{e0041}ice", "an invisible character (U+E0041)"),
         ("al\u{fe0f}ice", "an invisible character (U+FE0F)"),
         ("𑆃\u{111c2}", "an invisible character (U+111C2)"),
-        ("al\u{1b}ice", "a control character (U+001B)"),
-        ("al\u{9b}ice", "a control character (U+009B)"),
+        ("al\u{1b}ice", "an invisible character (U+001B)"),
+        ("al\u{9b}ice", "an invisible character (U+009B)"),
         ("al\\x1bice", "\\"),
-        ("al\u{e000}ice", "the character U+E000"),
+        ("al\u{e000}ice", "an invisible character (U+E000)"),
         ("\u{301}a", "a mark that does not belong there (U+0301)"),
         ("b\u{1ac5}ob", "a mark that does not belong there (U+1AC5)"),
         ("<b>", "<"),
@@ -184,17 +184,14 @@ fn look_alikes_are_the_same() {
 
 #[test]
 fn guest_names_are_recognised() {
-    let seven = ClientId(7);
-    assert_eq!(Nickname::guest(seven).to_string(), "guest7");
-    assert!(Nickname::guest(seven).is_a_guests() && !name("guest7").is_another_guests(seven));
-    assert!(!name("guest-7").is_another_guests(seven) && !name("Guest10").is_another_guests(ClientId(10)));
+    assert_eq!(Nickname::guest(ClientId(7)).to_string(), "guest7");
+    assert!(Nickname::guest(ClientId(7)).is_a_guests());
     let names = "guest8 GUEST07 guest10 guestl guest1O guestI guesti guest_8 gue-st8 ꓖꓴꓰꓢꓔ8 guést8";
     for guests in names.split(' ') {
-        let guests = name(guests);
-        assert!(guests.is_a_guests() && guests.is_another_guests(seven), "{guests}");
+        assert!(name(guests).is_a_guests(), "{guests}");
     }
     for free in ["guest", "guest7a", "guesthouse", "my-guest7"] {
-        assert!(!name(free).is_a_guests() && !name(free).is_another_guests(seven), "{free}");
+        assert!(!name(free).is_a_guests(), "{free}");
     }
 }
 
@@ -259,16 +256,16 @@ fn marks_that_pass_for_nothing_are_refused() {
 
 #[test]
 fn marks_do_not_pile_up() {
-    for (pile, bad) in [
-        ("e\u{301}\u{301}", "the same mark twice in a row"),
-        ("ё\u{308}", "the same mark twice in a row"),
-        ("สี\u{e35}", "the same mark twice in a row"),
-        ("a\u{323}\u{308}\u{323}", "the same mark twice in a row"),
-        ("o\u{323}\u{301}\u{304}\u{308}\u{306}", "more than four marks in a row"),
-        ("ש\u{5bc}\u{5c1}\u{5b8}\u{5bd}\u{5b0}", "more than four marks in a row"),
-        ("ب\u{64b}\u{64c}\u{64d}\u{64e}\u{64f}", "more than four marks in a row"),
+    for pile in [
+        "e\u{301}\u{301}",
+        "ё\u{308}",
+        "สี\u{e35}",
+        "a\u{323}\u{308}\u{323}",
+        "o\u{323}\u{301}\u{304}\u{308}\u{306}",
+        "ש\u{5bc}\u{5c1}\u{5b8}\u{5bd}\u{5b0}",
+        "ب\u{64b}\u{64c}\u{64d}\u{64e}\u{64f}",
     ] {
-        assert_eq!(refused(pile), cannot_contain(bad), "{pile:?}");
+        assert!(refused(pile).contains("a mark that does not belong there"), "{pile:?}");
     }
     name("ש\u{5bc}\u{5c1}\u{5b8}\u{5bd}");
     name("လျှော့");

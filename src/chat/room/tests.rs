@@ -1,5 +1,4 @@
 use super::*;
-use crate::chat::command::Command;
 use std::net::Ipv4Addr;
 
 /// A room in which alice, bob and carol sit, and a way to type lines into it.
@@ -18,7 +17,7 @@ impl Stage {
         let ids = [1, 2, 3].map(ClientId);
         let mut stage = Stage { room: Room::new(20, 10_000), ids };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
-            stage.room.join(ids[who], HOME, Moment::default());
+            stage.room.join(ids[who], HOME);
             stage.room.announce(ids[who]);
             stage.types(who, &format!("/nick {name}"));
         }
@@ -26,9 +25,8 @@ impl Stage {
     }
 
     fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
-        let Some(Ok(Command::Room(request))) = Command::parse(line, line) else { panic!("{line}") };
-        let deliveries = self.room.act(self.ids[who], request, Moment::default());
-        deliveries.into_iter().map(|delivery| (delivery.to, delivery.reply.to_string())).collect()
+        let Some(Ok(request)) = COMMANDS.parse(line, line) else { panic!("{line}") };
+        self.room.act(self.ids[who], request).unwrap_or_else(|why| vec![problem(self.ids[who], &why)])
     }
 }
 
@@ -36,20 +34,22 @@ impl Stage {
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave, HOME, Moment::default());
-    assert_eq!(deliveries[0].to, Asker(dave));
-    assert!(deliveries[0].reply.to_string().ends_with("*** 4 here: alice, bob, carol, guest4"));
+    let deliveries = stage.room.join(dave, HOME);
+    let welcome = "*** Welcome to chat-server! You are guest4.\n\
+                   *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.\n\
+                   *** 4 here: alice, bob, carol, guest4";
+    assert_eq!(deliveries[0], (Asker(dave), welcome.to_owned()));
     assert_eq!(deliveries.len(), 1, "the others are told later");
     let joined = stage.room.announce(dave).unwrap();
-    assert_eq!((joined.to, joined.reply.to_string()), (EveryoneBut(dave), "*** guest4 joined".to_owned()));
+    assert_eq!(joined, (EveryoneBut(dave), "*** guest4 joined".to_owned()));
     assert_eq!(stage.room.announce(dave), None, "once");
 }
 
 #[test]
 fn a_newcomer_to_a_full_room_sees_a_line_of_names_and_the_exact_count() {
     let mut room = Room::new(20, 10_000);
-    let last = (1..=50).map(|n| room.join(ClientId(n), HOME, Moment::default())).last().unwrap();
-    let welcome = last[0].reply.to_string();
+    let last = (1..=50).map(|n| room.join(ClientId(n), HOME)).last().unwrap();
+    let welcome = &last[0].1;
     assert!(welcome.contains("*** 50 here: guest1, guest10, guest11"), "{welcome}");
     let last = welcome.lines().last().unwrap();
     assert!(last.ends_with(" … and 44 more") && last.chars().count() <= 80, "{welcome}");
@@ -60,17 +60,17 @@ fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     let mut room = Room::new(20, 10_000);
     let ids: Vec<_> = (1..=203).map(ClientId).collect();
     let mut join = |id: &ClientId| {
-        room.join(*id, HOME, Moment::default());
+        room.join(*id, HOME);
         room.announce(*id).is_some()
     };
     let announced = ids.iter().filter(|id| join(id)).count();
     assert_eq!(announced, 200);
     let goodbye = room.leave(ids[7], Some("bye".into()), true).unwrap().1.unwrap();
-    assert_eq!((goodbye.to, goodbye.reply.to_string()), (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
+    assert_eq!(goodbye, (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
     assert_eq!(room.leave(ids[8], None, false).unwrap().1, None);
     assert_eq!(room.leave(ids[9], None, false).unwrap().1, None);
     let told = room.leave(ids[10], None, false).unwrap().1.unwrap();
-    assert_eq!((told.to, told.reply.to_string()), (EveryoneBut(ids[10]), "*** guest11 left".to_owned()));
+    assert_eq!(told, (EveryoneBut(ids[10]), "*** guest11 left".to_owned()));
 }
 
 #[test]
@@ -105,36 +105,34 @@ fn newcomers_are_told_what_was_said_last() {
         stage.types(ALICE, line);
     }
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
-    assert_eq!(stage.types(BOB, "/history"), [(Asker(stage.ids[BOB]), expected.to_owned())]);
+    assert_eq!(stage.types(BOB, "/history"), [(AskerForHistory(stage.ids[BOB]), expected.to_owned())]);
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave, HOME, Moment::default());
-    assert_eq!((deliveries[0].to, deliveries[0].reply.to_string()), (Asker(dave), expected.to_owned()));
-    assert!(deliveries[1].reply.to_string().starts_with("*** Welcome"), "the welcome comes last");
+    let deliveries = stage.room.join(dave, HOME);
+    assert_eq!(deliveries[0], (AskerForHistory(dave), expected.to_owned()));
+    assert!(deliveries[1].1.starts_with("*** Welcome"), "the welcome comes last");
 
     let mut forgetful = Room::new(0, 10_000);
-    forgetful.join(dave, HOME, Moment::default());
-    forgetful.act(dave, Request::Say("hi".into()), Moment::default());
-    let recalled = forgetful.act(dave, Request::History, Moment::default());
-    assert_eq!(recalled[0].reply.to_string(), "*** Nothing has been said yet.");
+    forgetful.join(dave, HOME);
+    forgetful.act(dave, Request::Say("hi".into())).unwrap();
+    let recalled = forgetful.act(dave, Request::History).unwrap();
+    assert_eq!(recalled[0].1, "*** Nothing has been said yet.");
 }
 
 #[test]
 fn what_is_remembered_is_bounded_in_bytes_too() {
     let mut room = Room::new(1_000, 10_000);
     let alice = ClientId(1);
-    room.join(alice, HOME, Moment::default());
+    room.join(alice, HOME);
     for n in 0..100 {
-        room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into()), Moment::default());
+        room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into())).unwrap();
     }
-    let recalled = room.act(alice, Request::History, Moment::default())[0].reply.to_string();
+    let recalled = room.act(alice, Request::History).unwrap().remove(0).1;
     assert!((8..10).contains(&recalled.matches("<guest1> ").count()) && recalled.len() <= 10_000);
     assert!(recalled.lines().last().unwrap().starts_with("[00:00] <guest1> 99 "), "{recalled}");
     // One that is larger than all that may be kept is not kept at all.
-    room.act(alice, Request::Say("y".repeat(20_000).into()), Moment::default());
-    assert_eq!(
-        room.act(alice, Request::History, Moment::default())[0].reply.to_string(),
-        "*** Nothing has been said yet."
-    );
+    room.act(alice, Request::Say("y".repeat(20_000).into())).unwrap();
+    let recalled = room.act(alice, Request::History).unwrap();
+    assert_eq!(recalled[0].1, "*** Nothing has been said yet.");
 }
 
 #[test]
@@ -201,7 +199,7 @@ fn a_word_that_was_meant_as_a_command_is_said_and_answered() {
 fn a_client_that_was_never_announced_leaves_silently() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    stage.room.join(dave, HOME, Moment::default());
+    stage.room.join(dave, HOME);
     assert_eq!(
         stage.types(ALICE, "/list")[0].1,
         "*** 4 here: alice, bob, carol, guest4",
@@ -213,13 +211,13 @@ fn a_client_that_was_never_announced_leaves_silently() {
 #[test]
 fn a_line_of_another_day_has_its_date() {
     let mut stage = Stage::set();
-    let friday = Moment("2026-11-20T16:05".parse().unwrap());
-    let monday = Moment("2026-11-23T09:00".parse().unwrap());
-    stage.room.act(stage.ids[ALICE], Request::Say("see you".into()), friday);
-    stage.room.act(stage.ids[BOB], Request::Say("hello".into()), monday);
-    let recalled = stage.room.act(stage.ids[BOB], Request::History, monday);
+    stage.room.now = "2026-11-20T16:05:59".parse().unwrap();
+    stage.types(ALICE, "see you");
+    assert!(stage.types(BOB, "/history")[0].1.ends_with("\n[16:05] <alice> see you"));
+    stage.room.now = "2026-11-23T09:00".parse().unwrap();
+    stage.types(BOB, "hello");
     let expected = "*** The last 2 lines:\n[2026-11-20 16:05] <alice> see you\n[09:00] <bob> hello";
-    assert_eq!(recalled[0].reply.to_string(), expected);
+    assert_eq!(stage.types(BOB, "/history")[0].1, expected);
 }
 
 #[test]
