@@ -55,6 +55,7 @@ const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
 pub(crate) struct Dispatcher {
     room: Room,
     audience: Audience,
+    started: Instant,
     /// How long until the backlogs are tried again.
     pause: Duration,
     /// Clients that are perhaps still unannounced, and when their announcement is due.
@@ -98,6 +99,7 @@ impl Dispatcher {
         Dispatcher {
             // A newcomer is sent the history at once. It must fit into the backlog, with space for what is said meanwhile.
             room: Room::new(config.history, config.max_backlog / 2),
+            started: Instant::now(),
             audience: Audience::new(config.max_backlog),
             pause: SHORTEST_PAUSE,
             newcomers: VecDeque::new(),
@@ -115,7 +117,7 @@ impl Dispatcher {
     pub(crate) fn run(mut self, events: &Receiver<Event>) {
         while !self.is_stopping {
             let happening = self.wait(events);
-            self.room.now = now();
+            (self.room.now, self.room.uptime) = (now(), self.started.elapsed());
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(Some(line)) => self.obey(line),

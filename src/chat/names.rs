@@ -6,10 +6,8 @@
 
 use super::nickname::{Nickname, fold};
 use super::{ClientId, Problem};
-use jiff::civil::DateTime;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// How long a name is kept for the address that had it, in seconds.
 const KEPT_FOR: f64 = 60.0;
@@ -26,7 +24,7 @@ pub(crate) struct Names {
     /// Whose name looks so: from each of its [`Nickname::keys`] to its folded form.
     look_alikes: HashMap<Arc<str>, Arc<str>>,
     /// Since when a name is kept, and for whom. The newest come first.
-    kept: VecDeque<(DateTime, Holder)>,
+    kept: VecDeque<(Duration, Holder)>,
 }
 
 #[derive(Debug)]
@@ -46,7 +44,7 @@ impl Names {
 
     /// Nobody has this name any more. But for a guest's, it is kept for a while, in the place of the oldest of that
     /// address, or of all, where there are too many.
-    pub(crate) fn remove(&mut self, name: &Nickname, now: DateTime) {
+    pub(crate) fn remove(&mut self, name: &Nickname, now: Duration) {
         name.keys().iter().for_each(|key| drop(self.look_alikes.remove(key)));
         let Some(holder) = self.holders.remove(name.folded()).filter(|_| !name.is_a_guests()) else { return };
         let (origin, mut of_this_address) = (holder.origin, 0);
@@ -59,7 +57,7 @@ impl Names {
     }
 
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
-    pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: DateTime) -> Result<(), Problem> {
+    pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: Duration) -> Result<(), Problem> {
         let Some(&Holder { id, origin, .. }) = self.holders.get(old.folded()) else { return Ok(()) };
         if new.is_a_guests() && !new.looks_like(&Nickname::guest(id)) {
             return Err(format!("{new} is for the guest with that number. Please pick another name."));
@@ -69,9 +67,8 @@ impl Names {
             let hint = if holder.origin == origin { OLD_CONNECTION } else { "" };
             return Err(format!("{} taken. Please pick another name.{hint}", confused(new, &holder.name)));
         }
-        // A clock that was set back frees names early, and never keeps them longer.
-        let age = |since: &DateTime| now.duration_since(*since).as_secs_f64();
-        let is_kept = |(since, _): &&(DateTime, Holder)| (0.0..KEPT_FOR).contains(&age(since));
+        let age = |since: &Duration| now.saturating_sub(*since).as_secs_f64();
+        let is_kept = |(since, _): &&(Duration, Holder)| age(since) < KEPT_FOR;
         let mut kept = self.kept.iter().filter(is_kept).filter(|(_, kept)| kept.origin != origin);
         if let Some((since, kept)) = kept.find(|(_, kept)| kept.name.looks_like(new)) {
             let (kept, seconds) = (confused(new, &kept.name), (KEPT_FOR - age(since)).ceil());
@@ -86,7 +83,9 @@ impl Names {
 
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
     pub(crate) fn find(&self, name: &str) -> Option<ClientId> {
-        self.holders.get(fold(name).as_str()).map(|holder| holder.id)
+        // Any longer word is no name, and to fold it would only take time.
+        let name = (name.len() < 1024).then(|| fold(name))?;
+        self.holders.get(name.as_str()).map(|holder| holder.id)
     }
 
     /// All names in use, in alphabetical order.

@@ -14,7 +14,7 @@ use super::{ClientId, Problem, names::Names, reply};
 use jiff::civil::DateTime;
 use log::info;
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 /// How many names a newcomer is shown at most, if they fit a line. With all names, n joins would
 /// send n² names.
@@ -36,6 +36,8 @@ const MOST_COMPARED: usize = 50;
 pub(crate) struct Room {
     /// The time of this turn, where the server is. All lines of a turn are said at one time.
     pub(crate) now: DateTime,
+    /// For the names that are kept: a clock that never jumps.
+    pub(crate) uptime: Duration,
     members: HashMap<ClientId, Member>,
     names: Names,
     /// The last lines of talk and when they were said, the oldest first.
@@ -119,7 +121,7 @@ impl Room {
     pub(crate) fn leave(&mut self, id: ClientId, reason: Option<String>, has_quit: bool) -> Option<Departed> {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
-        self.names.remove(&member.name, self.now);
+        self.names.remove(&member.name, self.uptime);
         let to = match (has_quit, is_small && member.announced) {
             (true, true) => Some(Everyone),
             (true, false) => Some(Only(id)),
@@ -168,7 +170,7 @@ impl Room {
             },
             Request::Nick(new) if new == me => return Err(format!("You are {me} already.")),
             Request::Nick(new) => {
-                self.names.change(&me, &new, self.now)?;
+                self.names.change(&me, &new, self.uptime)?;
                 info!("client {id} ({me}) is now {new}");
                 let renamed = format!("*** {me} is now {new}");
                 member.name = new;
@@ -247,12 +249,16 @@ impl Room {
     /// less than four letters, one).
     fn nobody_called(&self, name: &str) -> Problem {
         // Any longer word is a slip of no name, and would only take time.
-        let typed: String = fold(name).chars().take(2 * Nickname::MAX_CHARS).collect();
+        let beginning: String = name.chars().take(2 * Nickname::MAX_CHARS).collect();
+        let typed = fold(&beginning);
         let slips = if typed.chars().count() < 4 { 1 } else { 2 };
         let known = self.names.iter().take(MOST_COMPARED);
         let near = known.map(|known| (strsim::osa_distance(known.folded(), &typed), known));
         let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
-        let hint = nearest.map(|(_, nearest)| format!("Did you mean {nearest}?"));
+        // A name between marks, such as `bob:`, is surely that one.
+        let bare = self.names.find(beginning.trim_matches(|c: char| !c.is_alphanumeric()));
+        let meant = bare.and_then(|id| self.member(id)).map(|member| &member.name);
+        let hint = meant.or(nearest.map(|(_, name)| name)).map(|name| format!("Did you mean {name}?"));
         let hint = hint.unwrap_or("/list shows who is here.".to_owned());
         format!("No one here is called \"{name}\". {hint}")
     }
