@@ -55,6 +55,7 @@ const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
 pub(crate) struct Dispatcher {
     room: Room,
     audience: Audience,
+    /// When this dispatcher began: the clock of kept names, which must not jump.
     started: Instant,
     /// How long until the backlogs are tried again.
     pause: Duration,

@@ -82,6 +82,12 @@ impl Server {
         Ok(self.for_each_thread("comm", |_| Some(0))?.len())
     }
 
+    /// The same without those that flush a large room: once started, they stay.
+    pub fn threads_that_must_end(&self) -> Result<u64> {
+        let counts = self.for_each_thread("comm", |name| Some(u64::from(!name.starts_with("flush-"))))?;
+        Ok(counts.values().sum())
+    }
+
     /// How often any thread has gone to sleep, and hence been woken.
     pub fn voluntary_switches(&self) -> Result<u64> {
         let switches = self.for_each_thread("status", |text| field(text, "voluntary_ctxt_switches:"))?;

@@ -48,7 +48,7 @@ pub struct Outcome {
     /// KiB.
     pub peak: u64,
     /// More threads than before anybody came.
-    pub threads_left: usize,
+    pub threads_left: u64,
 }
 
 impl fmt::Display for Battle {
@@ -75,7 +75,8 @@ impl Battle {
     pub fn fight(&self, ours: &Path) -> Result<Outcome> {
         let everybody = self.crowd + self.machines * self.attack.connections() + SPARE_PLACES;
         let mut server = Server::start_as_shipped(self.peer, ours, everybody.max(PLACES))?;
-        let (address, manners, empty) = (server.address, self.peer.manners(), server.threads()?);
+        let (address, manners, empty) =
+            (server.address, self.peer.manners(), server.threads_that_must_end()?);
         let mut sentinels = Sentinels::join(address)?;
         let mut crowd = Crowd::new(self.attack.pace())?;
         crowd.join(address, self.crowd, manners.burst)?;
@@ -123,12 +124,10 @@ fn joined<T>(thread: thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
 }
 
 /// Everybody has left. How many threads of the server are there that were not before anybody came.
-fn threads_left(server: &Server, before: usize) -> Result<usize> {
+fn threads_left(server: &Server, before: u64) -> Result<u64> {
     let start = Instant::now();
     loop {
-        // Those that flush a large room, one for each core, stay.
-        let pool = thread::available_parallelism().map_or(1, usize::from);
-        let left = server.threads()?.saturating_sub(before + pool);
+        let left = server.threads_that_must_end()?.saturating_sub(before);
         if left == 0 || start.elapsed() > PARTING {
             return Ok(left);
         }
