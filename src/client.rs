@@ -8,7 +8,6 @@ use crate::chat::ClientId;
 use crate::chat::command::{COMMANDS, Request};
 use crate::event::{Departure, Event};
 use crate::guard::admission::{Permit, check_headroom};
-use crate::guard::text::{printable, visible};
 use crate::guard::{Lines, TICKETS, parting::linger};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::trace;
@@ -64,7 +63,7 @@ impl Client {
         let mut lines = Lines::new(&self.socket, self.max_line, &mut self.permit.pace, tickets);
         let tell = |how| drop(events.send(Event::Slowed { id, how }));
         while let Some(line) = lines.next(tell)? {
-            let understood = line.map(|line| COMMANDS.parse(&printable(&line), &visible(&line)));
+            let understood = line.map(|line| COMMANDS.parse(&line));
             let request = match understood.unwrap_or_else(|problem| Some(Err(problem))) {
                 None => continue, // A blank line.
                 Some(Ok(Request::Quit(last_word))) => return Ok(Departure::Quit(last_word)),

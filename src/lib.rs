@@ -53,7 +53,7 @@
 //! 1. [`server`] starts everything, and stops it.
 //! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in and starts a thread for her.
 //! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes and waits if she is too fast
-//!    ([`guard::Lines`]), and then understands them ([`guard::text`], [`chat::command`]).
+//!    ([`guard::Lines`]), and then understands them ([`chat::command`], [`chat::text`]).
 //! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the line `<alice> hello` to everyone.

@@ -3,6 +3,7 @@
 //! [`COMMANDS`] and [`ORDERS`] are the only lists of them: words are looked up there, and both `/help`s print them. A
 //! client's line is parsed in the client's own thread, so the dispatcher gets its meaning and not text.
 
+use super::text::{printable, visible};
 use super::{Problem, nickname::Nickname};
 use std::sync::Arc;
 
@@ -153,13 +154,13 @@ const MISTAKEN: [(&str, &[&str]); 5] = [
 const SLASHES: [char; 5] = ['/', '\u{2044}', '\u{2215}', '\u{2571}', '\u{29f8}'];
 
 impl<T> Table<T> {
-    /// Understands one printable line; `None` if nothing in it is visible. `seen` is the same line as a person sees it,
-    /// without invisible characters.
+    /// Understands one line; `None` if nothing in it is visible.
     ///
     /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with a slash and
     /// a letter and is no command, nor one that only looks like a command on the screen: with a blank or an invisible
     /// character in front, say.
-    pub(crate) fn parse(&self, line: &str, seen: &str) -> Option<Result<T, Problem>> {
+    pub(crate) fn parse(&self, line: &str) -> Option<Result<T, Problem>> {
+        let (line, seen) = (printable(line), visible(line));
         let is_command = |it: &str| it.is_empty() || it == "?" || it.starts_with(char::is_alphabetic);
         let is_text = |it: &str| it.starts_with('/') && !it[1..].starts_with(char::is_whitespace);
         Some(match line.strip_prefix('/') {
@@ -172,12 +173,12 @@ impl<T> Table<T> {
                 }
             }
             Some(text) if is_text(text) => Ok((self.say)(text.into())),
-            _ => match self.disguised(seen) {
+            _ => match self.disguised(&seen) {
                 Some(word) => Err(format!(
                     "That looks like /{word}, but does not begin with exactly that, so nobody got that. \
                      To say it to everyone, begin it with //{word}."
                 )),
-                None => Ok((self.say)(line.into())),
+                None => Ok((self.say)((*line).into())),
             },
         })
     }

@@ -9,6 +9,7 @@ mod names;
 pub(crate) mod nickname;
 pub(crate) mod reply;
 pub(crate) mod room;
+pub(crate) mod text;
 
 use std::fmt;
 

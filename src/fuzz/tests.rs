@@ -14,7 +14,6 @@ use crate::event::Departure;
 use crate::guard::admission::Admission;
 use crate::guard::foreign::Foreign;
 use crate::guard::line_reader::{Line, LineReader};
-use crate::guard::text::{printable, visible};
 use crate::operator::orders::{Effect, Orders};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -288,7 +287,7 @@ fn whatever_is_typed_the_room_stays_sound(rng: &mut Rng) {
             said.swap_remove(turn);
             continue;
         };
-        let command = line.map(|text| COMMANDS.parse(&printable(&text), &visible(&text)));
+        let command = line.map(|text| COMMANDS.parse(&text));
         match command {
             Ok(None) => {}
             Ok(Some(Ok(Request::Quit(last_word)))) => {

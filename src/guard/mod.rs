@@ -12,7 +12,6 @@ pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod parting;
 mod telnet;
-pub(crate) mod text;
 pub(crate) mod turned_away;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};

@@ -9,7 +9,6 @@ use crate::chat::room::{Member, Room};
 use crate::chat::{ClientId, Problem};
 use crate::config::parse_net;
 use crate::guard::admission::Admission;
-use crate::guard::text::{printable, visible};
 use ipnet::IpNet;
 use log::info;
 use std::sync::Arc;
@@ -47,7 +46,7 @@ impl Orders<'_> {
 
     fn effects(&self, line: Typed) -> Result<Vec<Effect>, Problem> {
         let line = line?;
-        let Some(order) = ORDERS.parse(&printable(&line), &visible(&line)) else { return Ok(Vec::new()) };
+        let Some(order) = ORDERS.parse(&line) else { return Ok(Vec::new()) };
         let show = match order? {
             Order::Say(text) => return Ok(vec![Effect::Say(text)]),
             Order::Stop => return Ok(vec![Effect::Stop]),

@@ -1,13 +1,12 @@
 use super::*;
-use crate::guard::text::{printable, visible};
 use proptest::prelude::*;
 
 fn parse(line: &str) -> Option<Result<Request, Problem>> {
-    COMMANDS.parse(&printable(line), &visible(line))
+    COMMANDS.parse(line)
 }
 
 fn parse_order(line: &str) -> Option<Result<Order, Problem>> {
-    ORDERS.parse(&printable(line), &visible(line))
+    ORDERS.parse(line)
 }
 
 fn understood(line: &str) -> Request {

@@ -25,7 +25,7 @@ impl Stage {
     }
 
     fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
-        let Some(Ok(request)) = COMMANDS.parse(line, line) else { panic!("{line}") };
+        let Some(Ok(request)) = COMMANDS.parse(line) else { panic!("{line}") };
         self.room.act(self.ids[who], request).unwrap_or_else(|why| vec![problem(self.ids[who], &why)])
     }
 }
