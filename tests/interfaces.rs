@@ -2,9 +2,9 @@
 //! them. A neighbour types every command that the server hands out, and tries every address that it says is refused.
 //! The addresses are those for documentation (RFC 3849, RFC 5737) and lead nowhere else.
 //!
-//! This needs root, ip(8) and nc; elsewhere the tests are ignored, with that as the reason.
+//! This needs root, ip(8) and OpenBSD's nc; elsewhere the tests are ignored, with that as the reason.
 
-use chat_test_support::{Person, ServerProcess, program};
+use chat_test_support::{PRESS_ENTER, Person, ServerProcess, program};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::Signal;
 use std::process::{Command, Stdio, id};
@@ -60,10 +60,15 @@ impl Neighbours {
 
     /// What a person on the other machine gets first from this command.
     fn first_line(&self, command: &str) -> Option<String> {
-        let mut nc = Command::new("ip");
-        nc.args(["netns", "exec", &self.there]).args(command.split_whitespace());
-        Person::with_program(&mut nc).next_line()
+        types(&self.there, command).next_line()
     }
+}
+
+/// A person on one of the machines types this command.
+fn types(machine: &str, command: &str) -> Person {
+    let mut program = Command::new("ip");
+    program.args(["netns", "exec", machine]).args(command.split_whitespace());
+    Person::with_program(&mut program)
 }
 
 impl Drop for Neighbours {
@@ -148,17 +153,36 @@ fn each_address_takes_what_was_asked_for() -> Result<(), Failed> {
     Ok(())
 }
 
+/// OpenBSD's `nc` ends at the server's reset, which comes only where the state of the connection can be asked for. A
+/// link-local address is the hard one: it stands for nothing without its interface.
+fn the_prompt_comes_back_at_every_address() -> Result<(), Failed> {
+    let neighbours = Neighbours::plug_in("z", &NETWORKS)?;
+    let (_server, _) = neighbours.server(&["--listen", "[::]:4711"]);
+    for machine in [&neighbours.there, &neighbours.here] {
+        for host in ["192.168.77.5", "2001:db8:1:2::5", "fe80::5%lan0"] {
+            let mut bob = types(machine, &format!("nc.openbsd {host} 4711"));
+            bob.sees_welcome();
+            bob.says("/quit");
+            bob.sees(PRESS_ENTER);
+            bob.waits_for_the_prompt();
+        }
+    }
+    Ok(())
+}
+
 fn main() {
     let missing = if !rustix::process::geteuid().is_root() {
         Some("not root")
     } else {
         let found = |program: &&str| Command::new(program).arg("-h").output().is_err();
-        ["ip", "nc"].into_iter().find(found)
+        ["ip", "nc", "nc.openbsd"].into_iter().find(found)
     };
     let trial = |name: &str, test: fn() -> Result<(), Failed>| {
         let trial = Trial::test(name, test);
         match missing {
-            Some(why) => trial.with_kind(format!("needs root, ip and nc: {why}")).with_ignored_flag(true),
+            Some(why) => trial
+                .with_kind(format!("needs root, ip and the nc of OpenBSD: {why}"))
+                .with_ignored_flag(true),
             None => trial,
         }
     };
@@ -168,6 +192,7 @@ fn main() {
             every_command_works_and_every_refusal_is_mended,
         ),
         trial("each_address_takes_what_was_asked_for", each_address_takes_what_was_asked_for),
+        trial("the_prompt_comes_back_at_every_address", the_prompt_comes_back_at_every_address),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

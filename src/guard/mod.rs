@@ -11,6 +11,7 @@ pub(crate) mod line_reader;
 pub(crate) mod listener;
 pub(crate) mod pace;
 pub(crate) mod parting;
+mod sock_diag;
 mod telnet;
 pub(crate) mod turned_away;
 

@@ -4,6 +4,7 @@
 //! to press Enter. It does end at a reset. But a reset can destroy lines that are still on their way, so it comes only
 //! when TCP says that the client's kernel has acknowledged everything, our end of file too.
 
+use super::sock_diag::has_acknowledged_everything;
 use crossbeam_channel::Receiver;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
@@ -56,48 +57,6 @@ pub(crate) fn has_ended_its_input(socket: &TcpStream) -> bool {
     poll(&mut sockets, Some(&Timespec::default())).is_ok() && !sockets[0].revents().is_empty()
 }
 
-/// Whether the client's kernel has acknowledged all bytes and our end of file: only then TCP is in the state FIN-WAIT-2
-/// (RFC 9293, 3.3.2). Linux tells the state of a socket (sock_diag(7)).
-#[cfg(target_os = "linux")]
-fn has_acknowledged_everything(socket: &TcpStream) -> bool {
-    use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-    use netlink_packet_sock_diag::SockDiagMessage;
-    use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_FIN_WAIT2};
-    use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
-    use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
-
-    let state = || {
-        let (local, peer) = (socket.local_addr().ok()?, socket.peer_addr().ok()?);
-        let mut socket_id = SocketId::new_v4();
-        (socket_id.source_address, socket_id.source_port) = (local.ip().to_canonical(), local.port());
-        (socket_id.destination_address, socket_id.destination_port) = (peer.ip().to_canonical(), peer.port());
-        socket_id.cookie = [0xff; 8]; // Any.
-        let family = if socket_id.source_address.is_ipv4() { AF_INET } else { AF_INET6 };
-        let (extensions, states) = (ExtensionFlags::empty(), StateFlags::all());
-        let request = InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id };
-        let mut question = NetlinkMessage::from(SockDiagMessage::InetRequest(request));
-        question.header.flags = NLM_F_REQUEST;
-        question.finalize();
-        let mut buffer = vec![0; question.buffer_len()];
-        question.serialize(&mut buffer);
-
-        let kernel = Socket::new(NETLINK_SOCK_DIAG).ok()?;
-        kernel.send_to(&buffer, &SocketAddr::new(0, 0), 0).ok()?;
-        let (answer, _) = kernel.recv_from_full().ok()?;
-        match NetlinkMessage::<SockDiagMessage>::deserialize(&answer).ok()?.payload {
-            NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => Some(answer.header.state),
-            _ => None,
-        }
-    };
-    state() == Some(TCP_FIN_WAIT2)
-}
-
-/// It cannot be asked here, so no reset is sent.
-#[cfg(not(target_os = "linux"))]
-fn has_acknowledged_everything(_: &TcpStream) -> bool {
-    false
-}
-
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
@@ -125,16 +84,5 @@ mod tests {
             let broken = (0..).find_map(|_| far.write_all(b"\n").err()).unwrap();
             assert!(matches!(broken.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{broken}");
         }
-    }
-
-    #[test]
-    fn a_client_that_has_not_read_everything_gets_no_reset() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (near, _) = listener.accept().unwrap();
-        near.set_nonblocking(true).unwrap();
-        while (&near).write(&[b'x'; 1 << 16]).is_ok() {} // More than the two kernels' buffers hold.
-        near.shutdown(Shutdown::Write).unwrap();
-        assert!(!has_acknowledged_everything(&near));
     }
 }
