@@ -5,8 +5,9 @@
 use crate::chat::ClientId;
 use crate::client::Client;
 use crate::config::Config;
+use crate::ending::{Ending, Row};
 use crate::event::Event;
-use crate::guard::admission::{Admission, EXHAUSTED};
+use crate::guard::admission::{Admission, EXHAUSTED, Refusal};
 use crate::guard::{listener, turned_away::TurnedAway};
 use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -75,9 +76,10 @@ impl Acceptor {
     }
 
     fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let socket = Arc::new(socket);
         let permit = match self.admission.admit(peer.ip(), Instant::now()) {
             Ok(permit) => permit,
-            Err(refusal) => return self.turned_away.refuse(&socket.into(), peer, refusal, refusal),
+            Err(refusal) => return self.refuse(socket, peer, refusal, refusal.to_owned()),
         };
         if let Err(error) = listener::tune(&socket) {
             return self.turned_away.log(peer, &error); // It is gone already.
@@ -86,14 +88,21 @@ impl Acceptor {
         let client = Client {
             id: ClientId(self.clients),
             peer,
-            socket: Arc::new(socket),
+            socket: socket.clone(),
             max_line: self.config.max_line,
             permit,
+            waited: Duration::ZERO,
+            events: self.events.clone(),
         };
-        let socket = client.socket.clone();
-        if let Err(error) = client.start(self.events.clone()) {
-            self.turned_away.refuse(&socket, peer, EXHAUSTED, &error.to_string());
+        if let Err(error) = client.start() {
+            self.refuse(socket, peer, EXHAUSTED, error.to_string());
         }
+    }
+
+    fn refuse(&mut self, socket: Arc<TcpStream>, peer: SocketAddr, told: Refusal, cause: String) {
+        let Row { log, problem, .. } = Ending::Refused { told, cause }.row();
+        self.turned_away.log(peer, &log);
+        self.turned_away.refuse(socket, &format!("!!! {}", problem.unwrap_or_default()));
     }
 
     /// A connection could not be accepted. If it was gone before, that is over; otherwise the system has run out of

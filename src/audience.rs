@@ -3,21 +3,19 @@
 //! Lines for everyone are kept once, in one buffer for each turn, which all [outboxes](crate::outbox) send from. Only the
 //! dispatcher's thread owns an `Audience`; in a large room it lends the connections to other threads, for a flush.
 //!
-//! A client leaves the [room](crate::chat::room) and the audience in two steps, because its last lines may still wait:
-//!
-//! | function | when | what happens to the connection |
-//! |---|---|---|
-//! | [`dismiss`](Audience::dismiss) | it left, was kicked, or the server stops | gets its last lines, then our half is closed |
-//! | [`cut_off`](Audience::cut_off) | it is broken or too slow | gets nothing more; closed with a reset |
+//! A client leaves the [room](crate::chat::room) before it leaves the audience, because its last lines may still wait:
+//! [`dismiss`](Audience::dismiss) lets it have them, and [`cut_off`](Audience::cut_off) does not. The table in
+//! [`ending`](crate::ending) says which of them is for whom.
 
 use crate::chat::{ClientId, reply::TIME, room::Recipients};
-use crate::event::Departure;
-use crate::guard::{EVENTS_PER_TICKET, admission::check_headroom};
+use crate::credit::Creditor;
+use crate::ending::{PATIENCE, has_arrived};
+use crate::guard::admission::check_headroom;
 use crate::outbox::Outbox;
-use crossbeam_channel::Sender;
 use jiff::civil::{Date, DateTime};
 use log::trace;
 use rayon::{ThreadPool, ThreadPoolBuilder, iter::ParallelIterator, slice::ParallelSliceMut};
+use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeSet;
 use std::mem;
@@ -62,22 +60,28 @@ pub(crate) struct Connection {
     shrank: Instant,
     /// With timestamps on, the day of the last line that it got.
     last_day: Option<Date>,
-    /// It gets no new lines, only those that wait.
-    leaving: bool,
-    /// To the client's thread: see [`TICKETS`](crate::guard::TICKETS). It also waits for the end of this channel, which comes
-    /// with the end of this connection.
-    tickets: Sender<()>,
-    /// How many of its lines were taken.
-    taken: usize,
+    stage: Stage,
+    /// To the client's thread. It ends with this connection, which tells that thread that all is done.
+    creditor: Creditor,
     /// An upper bound of the waiting bytes that the client has asked for itself. Nobody else waits because of them.
     own: usize,
+}
+
+/// Whether a client is in the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Present,
+    /// It has left the room, and gets no new lines, only those that wait; but no longer than until then.
+    Leaving(Instant),
+    /// It has got everything.
+    Finished,
 }
 
 /// The findings of a flush.
 #[derive(Debug, Default)]
 pub(crate) struct Flushed {
-    /// These clients could not be served any more.
-    pub(crate) lost: Vec<(ClientId, Departure)>,
+    /// For each of these clients too much waits, so many bytes.
+    pub(crate) too_slow: Vec<(ClientId, usize)>,
     /// These have a backlog.
     behind: Vec<ClientId>,
     /// A client that is leaving has got everything.
@@ -95,13 +99,7 @@ impl Audience {
     }
 
     /// Adds a client. It gets the lines that are said from now on.
-    pub(crate) fn add(
-        &mut self,
-        id: ClientId,
-        peer: SocketAddr,
-        socket: Arc<TcpStream>,
-        tickets: Sender<()>,
-    ) {
+    pub(crate) fn add(&mut self, id: ClientId, peer: SocketAddr, socket: Arc<TcpStream>, creditor: Creditor) {
         let (outbox, now) = (Outbox::new(socket, &self.public), Instant::now());
         let connection = Connection {
             id,
@@ -110,9 +108,8 @@ impl Audience {
             outbox,
             shrank: now,
             last_day: None,
-            leaving: false,
-            tickets,
-            taken: 0,
+            stage: Stage::Present,
+            creditor,
             own: 0,
         };
         let at = self.connections.partition_point(|other| other.id < id);
@@ -121,12 +118,12 @@ impl Audience {
 
     /// The clients that are in the room.
     pub(crate) fn present(&self) -> impl Iterator<Item = &Connection> {
-        self.connections.iter().filter(|connection| !connection.leaving)
+        self.connections.iter().filter(|connection| connection.stage == Stage::Present)
     }
 
     /// One client's connection, if the client is in the room.
     pub(crate) fn get(&self, id: ClientId) -> Option<&Connection> {
-        self.position(id).map(|at| &self.connections[at]).filter(|connection| !connection.leaving)
+        self.position(id).map(|at| &self.connections[at]).filter(|it| it.stage == Stage::Present)
     }
 
     fn position(&self, id: ClientId) -> Option<usize> {
@@ -174,7 +171,7 @@ impl Audience {
     fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Connection, &[u8])) {
         let Some(at) = self.position(id) else { return };
         let connection = &mut self.connections[at];
-        if !connection.leaving {
+        if connection.stage == Stage::Present {
             let before = connection.outbox.backlog();
             act(connection, if connection.last_day.is_some() { &[] } else { &self.public });
             self.private += connection.outbox.backlog() - before;
@@ -194,24 +191,28 @@ impl Audience {
         self.with_timestamps |= today.is_some();
     }
 
-    /// A client has left: it gets the lines up to here, and then our half of its connection is closed.
+    /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when that has
+    /// arrived, or after [`PATIENCE`], the other half.
     pub(crate) fn dismiss(&mut self, id: ClientId) {
         self.set_timestamps(id, None);
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
-            connection.leaving = true;
+            connection.stage = Stage::Leaving(Instant::now() + PATIENCE);
         });
     }
 
-    /// Ends a connection that does not end by itself. The `read` of its client's thread returns.
+    /// Ends the connection of a client that would not read the rest: with a reset, which also frees the kernel's buffers.
     pub(crate) fn cut_off(&mut self, id: ClientId) {
-        let Some(at) = self.position(id) else { return };
-        let Connection { outbox, leaving, .. } = self.connections.remove(at);
-        if !leaving {
-            // The client will not read the rest of its kernel's buffer. When its thread closes the socket, a reset frees it.
-            let _ = set_socket_linger(outbox.socket(), Some(Duration::ZERO));
+        if let Some(at) = self.position(id) {
+            let connection = self.connections.remove(at);
+            let _ = set_socket_linger(connection.outbox.socket(), Some(Duration::ZERO));
+            connection.close();
         }
-        let _ = outbox.socket().shutdown(Shutdown::Both);
+    }
+
+    /// Ends all connections that are left, of clients whose time is over.
+    pub(crate) fn close_all(&mut self) {
+        self.connections.drain(..).for_each(|connection| connection.close());
     }
 
     /// How many bytes were said in this turn so far, to everyone and to single clients.
@@ -220,12 +221,9 @@ impl Audience {
     }
 
     /// A line of a client has been taken.
-    pub(crate) fn taken(&mut self, id: ClientId) {
-        let Some(at) = self.position(id) else { return };
-        let connection = &mut self.connections[at];
-        connection.taken += 1;
-        if connection.taken % EVENTS_PER_TICKET == 0 {
-            let _ = connection.tickets.try_send(()); // It has space: there are no more tickets than that.
+    pub(crate) fn give_credit_back(&mut self, id: ClientId) {
+        if let Some(at) = self.position(id) {
+            self.connections[at].creditor.give_back();
         }
     }
 
@@ -269,7 +267,7 @@ impl Audience {
         self.public.clear();
         self.private = 0;
         if flushed.finished {
-            self.connections.retain(|connection| !connection.leaving || connection.backlog() > 0);
+            self.connections.retain(|connection| connection.stage != Stage::Finished);
         }
         flushed
     }
@@ -287,7 +285,7 @@ fn cores() -> Option<&'static ThreadPool> {
 
 impl Flushed {
     fn and(mut self, other: Flushed) -> Flushed {
-        self.lost.extend(other.lost);
+        self.too_slow.extend(other.too_slow);
         self.behind.extend(other.behind);
         self.finished |= other.finished;
         self.progress |= other.progress;
@@ -319,30 +317,49 @@ impl Connection {
 
     /// Sends as much as the kernel accepts, and notes the outcome.
     fn flush(&mut self, public: &[u8], max_backlog: usize, now: Instant, flushed: &mut Flushed) {
-        let before = self.outbox.backlog();
-        let is_for_it = !self.leaving && self.last_day.is_none();
-        if let Err(error) = self.outbox.flush(if is_for_it { public } else { &[] }) {
-            return flushed.lost.push((self.id, Departure::Failed(error)));
-        }
-        let backlog = self.outbox.backlog();
+        let before = self.backlog();
+        let is_for_it = self.stage == Stage::Present && self.last_day.is_none();
+        self.outbox.flush(if is_for_it { public } else { &[] });
+        let backlog = self.backlog();
         trace!("client {}: sent, {backlog} bytes are left", self.id);
-        if backlog == 0 {
-            self.own = 0;
-            if self.leaving {
-                let _ = self.outbox.socket().shutdown(Shutdown::Write);
-                flushed.finished = true;
+        if before == 0 || backlog < before {
+            self.shrank = now;
+        }
+        match self.stage {
+            Stage::Leaving(until) => {
+                flushed.progress |= backlog < before;
+                return self.see_off(now >= until, flushed);
             }
-        } else if backlog > max_backlog && !self.leaving {
-            flushed.lost.push((self.id, Departure::TooSlow(backlog)));
+            _ if backlog > max_backlog || self.outbox.failure() == Some(Errno::NOMEM) => {
+                return flushed.too_slow.push((self.id, backlog));
+            }
+            _ if backlog == 0 => return self.own = 0,
+            _ => {}
+        }
+        flushed.behind.push(self.id);
+        flushed.progress |= self.shrank == now;
+        let reads = now.duration_since(self.shrank) < STILL_READING;
+        flushed.reader_is_behind |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
+    }
+
+    /// Closes our half when the last line is sent, and both when it has arrived or the client's time `is_over`. That wakes
+    /// the client's thread, if it still reads.
+    fn see_off(&mut self, is_over: bool, flushed: &mut Flushed) {
+        let is_sent = self.backlog() == 0;
+        if is_sent {
+            let _ = self.outbox.socket().shutdown(Shutdown::Write);
+        }
+        if is_over || is_sent && has_arrived(self.outbox.socket()) {
+            self.stage = Stage::Finished;
+            self.close();
+            flushed.finished = true;
         } else {
             flushed.behind.push(self.id);
-            if before == 0 || backlog < before {
-                flushed.progress = true;
-                self.shrank = now;
-            }
-            let reads = now.duration_since(self.shrank) < STILL_READING;
-            flushed.reader_is_behind |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
         }
+    }
+
+    fn close(&self) {
+        let _ = self.outbox.socket().shutdown(Shutdown::Both);
     }
 }
 

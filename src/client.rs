@@ -1,22 +1,39 @@
-//! The thread of one client: it waits in `read`, understands lines and tells the dispatcher.
+//! The thread of one client: it reads, understands lines and tells the dispatcher.
 //!
-//! It never writes to the socket, so no other client's slowness can hold it up. When it waits, its client waits: for the
-//! client's pace, for a ticket, and for space in the event channel. The acceptor starts the thread with a
-//! [`Permit`], and when it ends, the place is free.
+//! It never writes to the socket, so no other client's slowness can hold it up. All its waits are in this file, and each
+//! makes its client wait, because its socket fills up meanwhile and TCP slows the sender down: back-pressure. It waits
+//!
+//! 1. for its client, in `read`: for a line, or for 4 KiB without a line break;
+//! 2. for its pace: the bytes that were read and the price of the answer;
+//! 3. for [credit] from the dispatcher;
+//! 4. for space in the event channel;
+//! 5. and at the end for the client to hang up: [`linger`].
+//!
+//! The acceptor starts the thread with a [`Permit`], and when it ends, the place is free.
 
-use crate::chat::ClientId;
 use crate::chat::command::{COMMANDS, Request};
-use crate::event::{Departure, Event};
+use crate::chat::{ClientId, Problem};
+use crate::credit::{self, Credit, Done};
+use crate::ending::{Ending, is_over, linger};
+use crate::event::Event;
 use crate::guard::admission::{Permit, check_headroom};
-use crate::guard::{Lines, TICKETS, parting::linger};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::guard::line_reader::LineReader;
+use crossbeam_channel::Sender;
 use log::trace;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{io, sync::Arc, thread};
+use std::time::{Duration, Instant};
+use std::{sync::Arc, thread};
 
 /// How much stack a client's thread gets, in bytes. It needs a few KiB; pages that it does not touch cost no memory.
 const STACK_SIZE: usize = 128 * 1024;
+
+/// How often a thread that waits looks whether its connection is over.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A client whose lines have waited for so long is told, once for each paste.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// One accepted connection.
 #[derive(Debug)]
@@ -28,68 +45,124 @@ pub(crate) struct Client {
     pub(crate) max_line: usize,
     /// Its place in the room, given back when this is dropped, and its pace.
     pub(crate) permit: Permit,
+    /// How long the lines of this paste have waited.
+    pub(crate) waited: Duration,
+    pub(crate) events: Sender<Event>,
 }
 
 impl Client {
     /// Starts the client's thread.
-    pub(crate) fn start(self, events: Sender<Event>) -> io::Result<()> {
+    pub(crate) fn start(self) -> io::Result<()> {
         check_headroom()?;
         let thread = thread::Builder::new().name(format!("client-{}", self.id)).stack_size(STACK_SIZE);
-        thread.spawn(move || self.run(events, Client::read_lines)).map(drop)
+        thread.spawn(move || self.run(Client::listen)).map(drop)
     }
 
-    /// The whole life of the client's thread. `read_lines` is a parameter, so that a test can put a panic in its place.
-    fn run(mut self, events: Sender<Event>, read_lines: ReadLines) {
+    /// The whole life of the client's thread. `listen` is a parameter, so that a test can put a panic in its place.
+    fn run(mut self, listen: Listen) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
-        // The dispatcher keeps its end for as long as it has something to send to this client. Dropping it is the message.
-        let (ticket_sender, tickets) = bounded(TICKETS);
-        let joined = Event::Joined { id, peer, socket, tickets: ticket_sender };
-        if events.send(joined).is_err() {
+        let (creditor, mut credit) = credit::open();
+        let events = self.events.clone();
+        if events.send(Event::Joined { id, peer, socket, creditor }).is_err() {
             return;
         }
         // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing that others
         // use can be left half changed by it (`AssertUnwindSafe`): it shares only its socket and its address's pace.
-        let ended = catch_unwind(AssertUnwindSafe(|| read_lines(&mut self, &events, &tickets)));
-        let why = ended.map_or(Departure::Panicked, |result| result.unwrap_or_else(Departure::from));
-        if events.send(Event::Left { id, why }).is_ok() {
-            linger(&self.socket, &tickets);
+        let ended = catch_unwind(AssertUnwindSafe(|| listen(&mut self, &mut credit)));
+        let ending = ended.map_or(Ending::Panicked, |ended| ended.err().unwrap_or(Ending::Closed));
+        if events.send(Event::Left { id, ending }).is_ok() {
+            linger(&self.socket, credit);
         }
-        drop(self); // Before the sender of events: when all senders are gone, all places are free.
+        drop(self); // Before `events`: when all senders are gone, all connections are closed and all places are free.
     }
 
-    /// Reads lines until there are no more, and says why.
-    fn read_lines(&mut self, events: &Sender<Event>, tickets: &Receiver<()>) -> io::Result<Departure> {
-        let id = self.id;
-        let mut lines = Lines::new(&self.socket, self.max_line, &mut self.permit.pace, tickets);
-        let tell = |how| drop(events.send(Event::Slowed { id, how }));
-        while let Some(line) = lines.next(tell)? {
-            let understood = line.map(|line| COMMANDS.parse(&line));
-            let request = match understood.unwrap_or_else(|problem| Some(Err(problem))) {
-                None => continue, // A blank line.
-                Some(Ok(Request::Quit(last_word))) => return Ok(Departure::Quit(last_word)),
-                Some(request) => request, // Or a problem that the client is told about.
-            };
-            lines.charge(request.as_ref().map_or(0, Request::cost));
-            trace!("client {id}: on its way to the dispatcher");
-            // If `send` fails, the dispatcher is done with the client, and nobody reads the reason.
-            // `send` waits while the channel is full, and so the client waits too.
-            if !lines.may_send() || events.send(Event::Line { id, request }).is_err() {
-                return Ok(Departure::Shutdown);
+    /// Reads lines and sends them to the dispatcher, until the end of the client's input (`Ok`) or another ending.
+    fn listen(&mut self, credit: &mut Credit) -> Result<(), Ending> {
+        let (id, socket) = (self.id, self.socket.clone());
+        let mut reader = LineReader::new(Input(&socket), self.max_line);
+        while let Some(piece) = reader.next_piece()? {
+            let request = piece.line.and_then(understood);
+            self.keep_pace(piece.bytes, request.as_ref(), credit)?;
+            match request {
+                None => {} // A blank line, or one that has not ended yet.
+                Some(Ok(Request::Quit(last_words))) => return Err(Ending::Quit(last_words)),
+                Some(request) => {
+                    credit.take()?;
+                    trace!("client {id}: on its way to the dispatcher");
+                    self.events.send(Event::Line { id, request }).map_err(|_| Done)?;
+                }
             }
         }
-        Ok(Departure::Closed)
+        Ok(())
+    }
+
+    /// Lets the client pay for what was read and for what comes of it, and waits while it is ahead of its pace. When that has
+    /// taken long, the client is told, once for each paste.
+    ///
+    /// A client that has hung up is not heard any further when it would have to wait.
+    fn keep_pace(&mut self, bytes: usize, request: Option<&Line>, credit: &mut Credit) -> Result<(), Ending> {
+        let price = match request {
+            Some(Ok(request)) => request.cost(),
+            Some(Err(_)) | None => 0,
+        };
+        let begun = Instant::now();
+        let pause = self.permit.pace.take(bytes, price, begun);
+        if pause.is_zero() {
+            self.waited = Duration::ZERO;
+            return Ok(());
+        }
+        let was_told = self.waited > LONG_WAIT;
+        self.waited += pause;
+        if self.waited > LONG_WAIT && !was_told {
+            let how = self.permit.pace.to_string();
+            let _ = self.events.send(Event::Slowed { id: self.id, how });
+        }
+        while let Some(left) = pause.checked_sub(begun.elapsed()) {
+            if is_over(&self.socket) {
+                let error = self.socket.take_error()?.unwrap_or(io::ErrorKind::NotConnected.into());
+                return Err(Ending::Failed(error));
+            }
+            credit.wait(left.min(LOOK))?;
+        }
+        Ok(())
+    }
+}
+
+/// A request, or the problem that the client is told about.
+type Line = Result<Request, Problem>;
+
+/// A line, understood; `None` if it is blank.
+fn understood(line: Result<String, Problem>) -> Option<Line> {
+    match line {
+        Ok(text) => COMMANDS.parse(&text),
+        Err(too_long) => Some(Err(too_long)),
+    }
+}
+
+/// The read half of a client's socket.
+struct Input<'a>(&'a TcpStream);
+
+impl Read for Input<'_> {
+    /// As the socket, but a broken connection is never taken for its end: the kernel tells the error once, perhaps to the
+    /// dispatcher, which writes. Then half a line would be said as a whole one.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if is_over(self.0) => Err(io::ErrorKind::NotConnected.into()),
+            count => Ok(count),
+        }
     }
 }
 
 /// The work of a client's thread between joining and leaving.
-type ReadLines = fn(&mut Client, &Sender<Event>, &Receiver<()>) -> io::Result<Departure>;
+type Listen = fn(&mut Client, &mut Credit) -> Result<(), Ending>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dispatcher::Dispatcher;
-    use crate::guard::{EVENTS_PER_TICKET, admission::Admission};
+    use crate::guard::admission::Admission;
     use crate::operator::stopper::Stopper;
+    use crossbeam_channel::bounded;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
 
@@ -100,23 +173,23 @@ mod tests {
         let dispatcher = Dispatcher::new(&config, admission.clone(), None, Stopper::pair().unwrap().0);
         let dispatcher = thread::spawn(move || dispatcher.run(&inbox));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connect = |id, read_lines: ReadLines| {
+        let connect = |id, listen: Listen| {
             let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (socket, peer) = listener.accept().unwrap();
             let (id, permit) = (ClientId(id), admission.admit(peer.ip(), std::time::Instant::now()).unwrap());
-            let client = Client { id, peer, socket: Arc::new(socket), max_line: 4096, permit };
-            let events = events.clone();
-            thread::spawn(move || client.run(events, read_lines));
+            let (socket, events) = (Arc::new(socket), events.clone());
+            let client = Client { id, peer, socket, max_line: 4096, permit, waited: Duration::ZERO, events };
+            thread::spawn(move || client.run(listen));
             BufReader::new(far)
         };
         let sees = |person: &mut BufReader<TcpStream>, line: &str| {
             assert!(person.lines().any(|seen| seen.unwrap() == line), "in vain: {line}");
         };
 
-        let mut alice = connect(1, Client::read_lines);
+        let mut alice = connect(1, Client::listen);
         sees(&mut alice, "*** 1 here: guest1");
-        let mut bob = connect(2, |bob, events, _| {
-            events.send(Event::Line { id: bob.id, request: Ok(Request::Say("hello".into())) }).unwrap();
+        let mut bob = connect(2, |bob, _| {
+            bob.events.send(Event::Line { id: bob.id, request: Ok(Request::Say("hello".into())) }).unwrap();
             panic!("provoked by a test")
         });
         sees(&mut alice, "<guest2> hello");
@@ -133,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn to_be_told_of_a_long_wait_brings_no_ticket() {
+    fn to_be_told_of_a_long_wait_brings_no_credit() {
         let config = crate::Config::default();
         let (events, inbox) = bounded(100);
         let dispatcher = Dispatcher::new(&config, Admission::new(&config), None, Stopper::pair().unwrap().0);
@@ -141,14 +214,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = listener.accept().unwrap();
-        let (id, (ticket_sender, tickets)) = (ClientId(1), bounded(TICKETS));
-        events.send(Event::Joined { id, peer, socket: Arc::new(socket), tickets: ticket_sender }).unwrap();
-        for _ in 0..2 * EVENTS_PER_TICKET {
+        let (id, (creditor, mut credit)) = (ClientId(1), credit::open());
+        events.send(Event::Joined { id, peer, socket: Arc::new(socket), creditor }).unwrap();
+        for _ in 0..credit::LINES {
             events.send(Event::Slowed { id, how: "Slowly!".to_owned() }).unwrap();
             events.send(Event::Line { id, request: Ok(Request::List) }).unwrap();
         }
-        events.send(Event::Left { id, why: Departure::Closed }).unwrap();
-        assert_eq!(tickets.iter().count(), 2);
+        events.send(Event::Left { id, ending: Ending::Closed }).unwrap();
+        let taken = std::iter::from_fn(|| credit.take().ok()).count();
+        assert_eq!(taken, 2 * credit::LINES, "what it began with, and what came back for its lines");
         events.send(Event::Stop).unwrap();
         drop(events);
         dispatcher.join().unwrap();

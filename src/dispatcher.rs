@@ -6,29 +6,32 @@
 //! it is quiet, a line goes out at once. A client whose kernel does not take everything has a backlog, and a timer tries
 //! it again; the timer exists only while there is a backlog, so an idle server does not wake up.
 //!
-//! The room and the outboxes are not shared, so they need no lock: one thread owns all writers. The compiler holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into
-//! its thread, and code elsewhere that still used it would not compile.
+//! The room and the outboxes are not shared, so they need no lock: one thread owns all writers. The compiler holds us to
+//! that: [`Server::run`](crate::Server::run) moves the dispatcher into its thread, and code elsewhere that still used it
+//! would not compile.
 //!
 //! It never blocks on a client, a terminal or a disk. Three waits are deliberate and have a limit: 20 ms for readers that are
-//! behind, where no `--rate` paces the talk; the grace time of the goodbye; and after it two seconds for the screen. It
-//! must never panic: everyone depends on it.
+//! behind, where no `--rate` paces the talk; the grace time of the goodbye; and after it two seconds for the screen. A turn
+//! that takes longer than [`OVERLONG`] is in the log. The dispatcher must never panic: everyone depends on it.
 
 mod shutdown;
 
-use crate::audience::{Audience, Connection};
-use crate::chat::room::{self, Delivery, Member, Recipients, Room};
-use crate::chat::{ClientId, command::Request};
+use crate::audience::Audience;
+use crate::chat::room::{self, Delivery, Recipients, Room};
+use crate::chat::{ClientId, Now, command::Request};
 use crate::config::Config;
-use crate::event::{Departure, Event};
-use crate::guard::{admission::Admission, listener::SEND_BUFFER, parting::has_ended_its_input};
+use crate::ending::{Close, Ending, Row, has_ended_its_input};
+use crate::event::Event;
+use crate::guard::{admission::Admission, listener::SEND_BUFFER};
 use crate::operator::console::{Console, Typed};
 use crate::operator::orders::{BANNED, Effect, Orders};
 use crate::operator::stopper::Stopper;
 use crossbeam_channel::{Receiver, after, at, never, select};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use log::{info, trace};
+use log::{info, trace, warn};
+use std::io::ErrorKind::NotConnected;
 use std::time::{Duration, Instant, SystemTime};
-use std::{collections::VecDeque, net::Shutdown, thread};
+use std::{collections::VecDeque, thread};
 
 /// A turn ends with the event that brings it to so many bytes. A client that keeps up has an empty kernel buffer, and a
 /// usual turn then fits into it.
@@ -47,6 +50,10 @@ const CATCHING_UP: Duration = Duration::from_millis(20);
 /// How long a newcomer that says nothing stays unannounced. Port scans and health checks are gone before.
 const UNANNOUNCED: Duration = Duration::from_millis(250);
 
+/// A turn that takes longer is worth a line in the log: it never waits for a client, so its machine is overloaded, or this
+/// promise is broken.
+const OVERLONG: Duration = Duration::from_millis(100);
+
 /// OpenBSD's `nc` ends only when its user presses Enter, or at our reset a second later.
 const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
 
@@ -55,8 +62,10 @@ const PRESS_ENTER: &str = "Press Enter if your prompt does not come back.";
 pub(crate) struct Dispatcher {
     room: Room,
     audience: Audience,
-    /// When this dispatcher began: the clock of kept names, which must not jump.
+    /// When this dispatcher began.
     started: Instant,
+    /// The time of this turn.
+    now: Now,
     /// How long until the backlogs are tried again.
     pause: Duration,
     /// Clients that are perhaps still unannounced, and when their announcement is due.
@@ -101,6 +110,7 @@ impl Dispatcher {
             // A newcomer is sent the history at once. It must fit into the backlog, with space for what is said meanwhile.
             room: Room::new(config.history, config.max_backlog / 2),
             started: Instant::now(),
+            now: Now::default(),
             audience: Audience::new(config.max_backlog),
             pause: SHORTEST_PAUSE,
             newcomers: VecDeque::new(),
@@ -118,7 +128,8 @@ impl Dispatcher {
     pub(crate) fn run(mut self, events: &Receiver<Event>) {
         while !self.is_stopping {
             let happening = self.wait(events);
-            (self.room.now, self.room.uptime) = (now(), self.started.elapsed());
+            let begun = Instant::now();
+            self.now = Now { local: local_time(), uptime: self.started.elapsed() };
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(Some(line)) => self.obey(line),
@@ -127,8 +138,17 @@ impl Dispatcher {
                 Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
                 Happening::Announce => self.announce_newcomers(),
             }
-            self.take_more(events);
+            let more = self.take_more(events);
+            let (handled, said) = (begun.elapsed(), self.audience.said());
             self.send();
+            let took = begun.elapsed();
+            if took > OVERLONG {
+                let here = self.room.len();
+                warn!(
+                    "a turn took {took:.0?}: {handled:.0?} for {} events, the rest to send {said} bytes to {here}",
+                    more + 1
+                );
+            }
         }
         self.shut_down(events);
     }
@@ -148,43 +168,46 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the other events that have happened, as many as one turn may hold: nobody waits for a flood to end.
-    fn take_more(&mut self, events: &Receiver<Event>) {
-        for event in events.try_iter().take(self.config.events_per_turn.saturating_sub(1)) {
+    /// Takes the other events that have happened, as many as one turn may hold: nobody waits for a flood to end. Says how
+    /// many they were.
+    fn take_more(&mut self, events: &Receiver<Event>) -> usize {
+        let most = self.config.events_per_turn - 1;
+        let mut taken = 0;
+        while taken < most && !self.is_stopping && self.audience.said() <= BYTES_PER_TURN {
+            let Ok(event) = events.try_recv() else { break };
             self.handle(event);
-            if self.is_stopping || self.audience.said() > BYTES_PER_TURN {
-                break;
-            }
+            taken += 1;
         }
         debug_assert_eq!(self.room.len(), self.audience.present().count(), "one connection for each");
+        taken
     }
 
     /// One event becomes lines in outboxes.
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Joined { id, peer, socket, tickets } => {
+            Event::Joined { id, peer, socket, creditor } => {
                 info!("client {id} connected from {peer}");
-                self.audience.add(id, peer, socket, tickets);
-                let deliveries = self.room.join(id, peer.ip());
+                self.audience.add(id, peer, socket, creditor);
+                let deliveries = self.room.join(id, peer.ip(), self.now);
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
                 if self.admission.is_banned(peer.ip()) {
-                    self.part(id, Departure::Kicked(Some(BANNED.into()))); // Banned after it was let in, and before this.
+                    self.part(id, Ending::Kicked(Some(BANNED.into()))); // Banned after it was let in, and before this.
                 }
             }
             Event::Line { id, request } => {
                 trace!("client {id}: taken");
-                self.audience.taken(id);
+                self.audience.give_credit_back(id);
                 self.announce(id);
                 // A matter of the audience; the room only confirms it.
                 if let Ok(Request::Timestamps(on)) = request {
-                    self.audience.set_timestamps(id, on.then(|| self.room.now.date()));
+                    self.audience.set_timestamps(id, on.then(|| self.now.local.date()));
                 }
-                let answer = request.and_then(|request| self.room.act(id, request));
+                let answer = request.and_then(|request| self.room.act(id, request, self.now));
                 self.deliver(answer.unwrap_or_else(|problem| vec![room::problem(id, &problem)]));
             }
             Event::Slowed { id, how } => self.deliver([room::notice(id, &how)]),
-            Event::Left { id, why } => self.part(id, why),
+            Event::Left { id, ending } => self.part(id, ending),
             Event::Stop => self.is_stopping = true,
         }
     }
@@ -209,10 +232,10 @@ impl Dispatcher {
             match effect {
                 Effect::Show(text) => self.console.iter().for_each(|console| console.show(&text)),
                 Effect::Say(text) => {
-                    let said = self.room.say_as_operator(&text);
+                    let said = self.room.say_as_operator(&text, self.now);
                     self.deliver([said]);
                 }
-                Effect::Kick(id, reason) => self.part(id, Departure::Kicked(reason)),
+                Effect::Kick(id, reason) => self.part(id, Ending::Kicked(reason)),
                 Effect::Stop => self.stopper.stop(),
             }
         }
@@ -220,7 +243,7 @@ impl Dispatcher {
 
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
         for (to, text) in deliveries {
-            self.audience.say(to, &text, self.room.now);
+            self.audience.say(to, &text, self.now.local);
             let is_public = matches!(to, Recipients::Everyone | Recipients::EveryoneBut(_));
             if let Some(console) = self.console.as_ref().filter(|console| is_public && console.shows_chat) {
                 console.show(&text);
@@ -228,43 +251,34 @@ impl Dispatcher {
         }
     }
 
-    /// Takes a client out of the room, with a line in the log, tells the others, and ends its connection as the table in
-    /// [`audience`](crate::audience) says. Does nothing for a client that has left already: one that is cut off or kicked
-    /// leaves here, and the [`Event::Left`] of its thread comes later and finds nobody.
-    fn part(&mut self, id: ClientId, why: Departure) {
-        match &why {
-            Departure::Foreign(foreign) => self.deliver([room::problem(id, &foreign.sentence())]),
-            Departure::Kicked(reason) => {
-                let because = reason.as_ref().map_or(".".to_owned(), |reason| format!(": {reason}"));
-                let problem = format!("You have been sent away by the operator{because}");
-                self.deliver([room::problem(id, &problem)]);
+    /// Takes a client out of the room, tells the others, and ends its connection, all as the table of
+    /// [endings](crate::ending) says. Does nothing for a client that has left already: one that is too slow or kicked leaves
+    /// here, and the [`Event::Left`] of its thread comes later and finds nobody.
+    fn part(&mut self, id: ClientId, ending: Ending) {
+        let Some(connection) = self.audience.get(id) else { return };
+        let (peer, stay) = (connection.peer, connection.since.elapsed().as_secs());
+        let socket = connection.outbox.socket().clone();
+        let ending = match (ending, connection.outbox.failure()) {
+            // The kernel tells once why a connection broke, and it told the one who wrote.
+            (Ending::Failed(unknown), Some(error)) if unknown.kind() == NotConnected => {
+                Ending::Failed(error.into())
             }
-            Departure::Quit(_) => self.announce(id),
-            _ => {}
+            (ending, _) => ending,
+        };
+        if matches!(ending, Ending::Quit(_)) {
+            self.announce(id); // It has said something, so the others know of it.
         }
-        let (reason, told) = why.reason();
-        let left = self.room.leave(id, told, matches!(why, Departure::Quit(_)));
-        if let (Some((member, farewell)), Some(Connection { peer, since, .. })) =
-            (left, self.audience.get(id))
-        {
-            let (Member { name, lines, .. }, stay) = (member, since.elapsed().as_secs());
-            info!("client {id} ({name}, {peer}) disconnected: {reason}, lines said: {lines}, after {stay} s");
-            if !matches!(why, Departure::Shutdown) {
-                self.deliver(farewell);
-            }
+        let Row { log, farewell, problem, close } = ending.row();
+        if let Some((member, line)) = self.room.leave(id, farewell, self.now) {
+            let (name, lines) = (member.name, member.lines);
+            info!("client {id} ({name}, {peer}) disconnected: {log}, lines said: {lines}, after {stay} s");
+            self.deliver(line);
         }
-        if matches!(why, Departure::Failed(_) | Departure::TooSlow(_)) {
-            return self.audience.cut_off(id);
-        }
-        let Some(socket) = self.audience.get(id).map(|client| client.outbox.socket().clone()) else { return };
-        let we_close_first = matches!(why, Departure::Quit(_) | Departure::Kicked(_) | Departure::Shutdown);
-        if we_close_first && !has_ended_its_input(&socket) {
+        self.deliver(problem.map(|problem| room::problem(id, &problem)));
+        if close == Close::AfterHint && !has_ended_its_input(&socket) {
             self.deliver([room::notice(id, PRESS_ENTER)]);
         }
-        if matches!(why, Departure::Kicked(_)) {
-            let _ = socket.shutdown(Shutdown::Read); // It may say nothing more: its thread's `read` returns.
-        }
-        self.audience.dismiss(id);
+        if close == Close::AtOnce { self.audience.cut_off(id) } else { self.audience.dismiss(id) }
     }
 
     /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not long.
@@ -275,8 +289,8 @@ impl Dispatcher {
         }
     }
 
-    /// Sends everyone the lines of this turn. A client that turns out to be gone or too slow leaves the room, which is
-    /// news for the others, and so on until there is no more news.
+    /// Sends everyone the lines of this turn. A client that turns out to be too slow leaves the room, which is news for the
+    /// others, and so on until there is no more news.
     ///
     /// Says whether a client that reads is far behind.
     fn flush(&mut self) -> bool {
@@ -287,11 +301,11 @@ impl Dispatcher {
             if flushed.progress {
                 self.pause = SHORTEST_PAUSE;
             }
-            if flushed.lost.is_empty() {
+            if flushed.too_slow.is_empty() {
                 return reader_is_behind;
             }
-            for (id, why) in flushed.lost {
-                self.part(id, why);
+            for (id, backlog) in flushed.too_slow {
+                self.part(id, Ending::TooSlow(backlog));
             }
         }
     }
@@ -299,7 +313,7 @@ impl Dispatcher {
 
 /// The time of day where the server is, in its time zone and with its daylight saving time. A clock that shows a year beyond
 /// 9999 is wrong, and must not cost a panic.
-fn now() -> DateTime {
+fn local_time() -> DateTime {
     let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX);
     now.to_zoned_datetime(TimeZone::system()).datetime()
 }

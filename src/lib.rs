@@ -106,7 +106,9 @@
 mod acceptor;
 mod audience;
 mod client;
+mod credit;
 mod dispatcher;
+mod ending;
 mod event;
 mod outbox;
 mod server;

@@ -1,13 +1,16 @@
 //! The write half of one client's socket, with the bytes that the kernel has not accepted yet.
 //!
-//! Only the dispatcher touches an [`Outbox`], or a thread to which it lends some for one flush, and none of them waits: with `MSG_DONTWAIT`, `send(2)` takes what fits
-//! into the kernel's buffer, and the rest stays here. The socket itself remains a blocking one, because the client's
-//! thread waits in `read` on it; both share one descriptor.
+//! Only the dispatcher touches an [`Outbox`], or a thread to which it lends some for one flush, and none of them waits:
+//! with `MSG_DONTWAIT`, `send(2)` takes what fits into the kernel's buffer, and the rest stays here. The socket itself
+//! remains a blocking one, because the client's thread waits in `read` on it; both share one descriptor.
+//!
+//! A failed write ends writing only. The client may have said something before its connection broke, and its thread has
+//! perhaps not read it yet; so the outbox throws everything away from then on, and the client leaves when its thread has
+//! come to the end.
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
-use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -31,14 +34,14 @@ pub(crate) struct Outbox {
     socket: Arc<TcpStream>,
     waiting: VecDeque<u8>,
     served: usize,
-    /// There was no memory for bytes that should wait here.
-    has_lost: bool,
+    /// Why nothing can reach this client any more.
+    failure: Option<Errno>,
 }
 
 impl Outbox {
     /// The outbox of a client that gets everything said after `public`.
     pub(crate) fn new(socket: Arc<TcpStream>, public: &[u8]) -> Outbox {
-        Outbox { socket, waiting: VecDeque::new(), served: public.len(), has_lost: false }
+        Outbox { socket, waiting: VecDeque::new(), served: public.len(), failure: None }
     }
 
     /// Adds lines to this client alone, which follow all of `public`.
@@ -60,13 +63,16 @@ impl Outbox {
 
     /// Sends as much as the kernel accepts now, at best all of `public` in one system call, and keeps the rest. After
     /// this, `public` must start afresh.
-    ///
-    /// # Errors
-    /// The connection is broken, or there was no memory for what waits ([`io::ErrorKind::OutOfMemory`]). Nothing more can
-    /// reach this client.
-    pub(crate) fn flush(&mut self, public: &[u8]) -> io::Result<()> {
-        if self.has_lost {
-            return Err(io::ErrorKind::OutOfMemory.into());
+    pub(crate) fn flush(&mut self, public: &[u8]) {
+        if let Err(error) = self.try_flush(public) {
+            self.fail(error);
+        }
+        self.served = 0;
+    }
+
+    fn try_flush(&mut self, public: &[u8]) -> Result<(), Errno> {
+        if self.failure.is_some() {
+            return Ok(());
         }
         if self.waiting.is_empty() {
             let news = public.get(self.served..).unwrap_or_default();
@@ -87,18 +93,31 @@ impl Outbox {
                 self.waiting = VecDeque::new();
             }
         }
-        self.served = 0;
         Ok(())
+    }
+
+    /// Nothing can reach this client any more. The first reason counts.
+    fn fail(&mut self, error: Errno) {
+        self.failure.get_or_insert(error);
+        self.waiting = VecDeque::new();
     }
 
     /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says.
     fn keep(&mut self, bytes: &[u8]) {
         let more = bytes.len().max(STEP.min(self.waiting.len()));
         let fits = self.waiting.capacity() - self.waiting.len() >= bytes.len();
-        self.has_lost |= !fits && self.waiting.try_reserve_exact(more).is_err();
-        if !self.has_lost {
+        if !fits && self.waiting.try_reserve_exact(more).is_err() {
+            self.fail(Errno::NOMEM);
+        }
+        if self.failure.is_none() {
             self.waiting.extend(bytes);
         }
+    }
+
+    /// Why nothing reaches this client any more: its connection is broken, or there was no memory for what should wait
+    /// (`NOMEM`).
+    pub(crate) fn failure(&self) -> Option<Errno> {
+        self.failure
     }
 
     /// How many bytes are kept here. Public lines of this turn count from when they were copied here.
@@ -112,14 +131,14 @@ impl Outbox {
     }
 
     /// One `send(2)`: how many of the bytes the kernel took, 0 when its buffer is full.
-    fn offer(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn offer(&self, bytes: &[u8]) -> Result<usize, Errno> {
         loop {
             // No SIGPIPE to think about: Rust programs ignore it from the start.
             match send(&self.socket, bytes, SendFlags::DONTWAIT) {
                 Ok(taken) => return Ok(taken),
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN | Errno::NOBUFS) => return Ok(0),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -152,8 +171,8 @@ mod tests {
         outbox.add(b"one\n", "mine\n");
         outbox.catch_up(b"one\ntwo\n");
         outbox.skip(b"one\ntwo\nnot for me\n");
-        outbox.flush(b"one\ntwo\nnot for me\nthree\n").unwrap();
-        outbox.flush(b"four\n").unwrap();
+        outbox.flush(b"one\ntwo\nnot for me\nthree\n");
+        outbox.flush(b"four\n");
         assert_eq!(received(outbox, far), "one\nmine\ntwo\nthree\nfour\n");
     }
 
@@ -161,7 +180,7 @@ mod tests {
     fn a_newcomer_does_not_get_what_was_said_before() {
         let (outbox, far) = connected();
         let mut outbox = Outbox::new(outbox.socket, b"old\n");
-        outbox.flush(b"old\nnew\n").unwrap();
+        outbox.flush(b"old\nnew\n");
         assert_eq!(received(outbox, far), "new\n");
     }
 
@@ -171,14 +190,14 @@ mod tests {
         let mut written = String::new();
         for turn in 0.. {
             let line = format!("{turn} {}\n", "x".repeat(10_000));
-            outbox.flush(line.as_bytes()).unwrap();
+            outbox.flush(line.as_bytes());
             written += &line;
             if outbox.backlog() > 100_000 {
                 break;
             }
         }
         let (full, backlog) = (written.len(), outbox.backlog());
-        outbox.flush(b"").unwrap();
+        outbox.flush(b"");
         assert_eq!(outbox.backlog(), backlog, "a full socket takes no more");
 
         outbox.add(b"", "the end\n");
@@ -186,17 +205,23 @@ mod tests {
         let mut read = vec![0; full + "the end\n".len()];
         let reader = std::thread::spawn(move || far.read_exact(&mut read).map(|()| read));
         while outbox.backlog() > 0 {
-            outbox.flush(b"").unwrap();
+            outbox.flush(b"");
             std::thread::yield_now();
         }
         assert!(reader.join().unwrap().unwrap() == written.as_bytes());
     }
 
     #[test]
-    fn a_broken_connection_is_an_error() {
+    fn once_a_write_has_failed_everything_is_thrown_away() {
         let (mut outbox, far) = connected();
         drop(far);
-        let broken = (0..).find_map(|_| outbox.flush(b"hello?\n").err()).unwrap();
-        assert!(matches!(broken.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset));
+        let broken = std::iter::from_fn(|| {
+            outbox.flush(b"hello?\n");
+            Some(outbox.failure())
+        });
+        assert!(matches!(broken.flatten().next(), Some(Errno::PIPE | Errno::CONNRESET)));
+        outbox.add(b"one\n", "mine\n");
+        outbox.flush(b"one\n");
+        assert_eq!(outbox.backlog(), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of the chat: the commands, the answers, the names, and which line goes to whom.
 //!
-//! Nothing here knows a socket, a thread or a clock; the caller hands the time in. So a test of a rule is a
+//! Nothing here knows a socket, a thread or a clock; the caller hands the time in ([`Now`]). So a test of a rule is a
 //! few lines, and the rules read without anything around them. The [dispatcher](crate::dispatcher) calls the
 //! [`room`]; a [client's thread](crate::client) calls [`command`].
 
@@ -11,7 +11,9 @@ pub(crate) mod reply;
 pub(crate) mod room;
 pub(crate) mod text;
 
+use jiff::civil::DateTime;
 use std::fmt;
+use std::time::Duration;
 
 /// Identifies one client for as long as the server runs; no number is used twice.
 ///
@@ -27,3 +29,12 @@ impl fmt::Display for ClientId {
 
 /// One sentence for a person: what was wrong with a line, and what to do about it. Written where the problem is found.
 pub(crate) type Problem = String;
+
+/// The time at which something happens. All that happens in one turn of the dispatcher happens at one time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    /// The date and time of day where the server is.
+    pub(crate) local: DateTime,
+    /// How long the server has been running: a clock that nobody can set.
+    pub(crate) uptime: Duration,
+}

@@ -5,7 +5,7 @@
 //! minute: when the name is asked for, its age decides.
 
 use super::nickname::{Nickname, fold};
-use super::{ClientId, Problem};
+use super::{ClientId, Now, Problem};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -44,11 +44,11 @@ impl Names {
 
     /// Nobody has this name any more. But for a guest's, it is kept for a while, in the place of the oldest of that
     /// address, or of all, where there are too many.
-    pub(crate) fn remove(&mut self, name: &Nickname, now: Duration) {
+    pub(crate) fn remove(&mut self, name: &Nickname, now: Now) {
         name.keys().iter().for_each(|key| drop(self.look_alikes.remove(key)));
         let Some(holder) = self.holders.remove(name.folded()).filter(|_| !name.is_a_guests()) else { return };
         let (origin, mut of_this_address) = (holder.origin, 0);
-        self.kept.push_front((now, holder));
+        self.kept.push_front((now.uptime, holder));
         self.kept.retain(|(_, kept)| {
             of_this_address += usize::from(kept.origin == origin);
             kept.origin != origin || of_this_address <= KEPT_FOR_ONE
@@ -57,7 +57,7 @@ impl Names {
     }
 
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
-    pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: Duration) -> Result<(), Problem> {
+    pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: Now) -> Result<(), Problem> {
         let Some(&Holder { id, origin, .. }) = self.holders.get(old.folded()) else { return Ok(()) };
         if new.is_a_guests() && !new.looks_like(&Nickname::guest(id)) {
             return Err(format!("{new} is for the guest with that number. Please pick another name."));
@@ -67,7 +67,7 @@ impl Names {
             let hint = if holder.origin == origin { OLD_CONNECTION } else { "" };
             return Err(format!("{} taken. Please pick another name.{hint}", confused(new, &holder.name)));
         }
-        let age = |since: &Duration| now.saturating_sub(*since).as_secs_f64();
+        let age = |since: &Duration| now.uptime.saturating_sub(*since).as_secs_f64();
         let is_kept = |(since, _): &&(Duration, Holder)| age(since) < KEPT_FOR;
         let mut kept = self.kept.iter().filter(is_kept).filter(|(_, kept)| kept.origin != origin);
         if let Some((since, kept)) = kept.find(|(_, kept)| kept.name.looks_like(new)) {

@@ -5,16 +5,17 @@
 //! take it" needs no lock: nothing can come in between.
 //!
 //! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no name can
-//! begin like either. This file, the [table of commands](super::command) and the [lists](super::reply) are the protocol, but
-//! for two lines: the refusal of the acceptor, and the goodbye to a client that comes too late for it.
+//! begin like either. Most of what clients see is written here, in the [table of commands](super::command), the
+//! [names](super::nickname) and the [lists](super::reply). What the story adds is about connections: the sentences of a
+//! refusal, of a long wait, of a kick, of another protocol, and the goodbye.
 
 use super::command::{COMMANDS, Request};
 use super::nickname::{Nickname, fold};
-use super::{ClientId, Problem, names::Names, reply};
+use super::{ClientId, Now, Problem, names::Names, reply};
 use jiff::civil::DateTime;
 use log::info;
 use std::collections::{HashMap, VecDeque};
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 /// How many names a newcomer is shown at most, if they fit a line. With all names, n joins would
 /// send n² names.
@@ -34,10 +35,6 @@ const MOST_COMPARED: usize = 50;
 /// Everyone who is here, and the last lines of talk.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    /// The time of this turn, where the server is. All lines of a turn are said at one time.
-    pub(crate) now: DateTime,
-    /// For the names that are kept: a clock that never jumps.
-    pub(crate) uptime: Duration,
     members: HashMap<ClientId, Member>,
     names: Names,
     /// The last lines of talk and when they were said, the oldest first.
@@ -77,8 +74,14 @@ pub(crate) enum Recipients {
     AskerForHistory(ClientId),
 }
 
-/// A former member, and the farewell for the others.
-type Departed = (Member, Option<Delivery>);
+/// Those who are told that a client has left, perhaps with a reason behind its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    Nobody,
+    Others(Option<String>),
+    /// The client too, as a receipt.
+    Everyone(Option<String>),
+}
 
 use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBut, Only};
 
@@ -90,13 +93,13 @@ impl Room {
 
     /// A client comes in from `origin`, as a guest. It is here at once; [`announce`](Room::announce) tells the others.
     /// The room only compares origins.
-    pub(crate) fn join(&mut self, id: ClientId, origin: IpAddr) -> Vec<Delivery> {
+    pub(crate) fn join(&mut self, id: ClientId, origin: IpAddr, now: Now) -> Vec<Delivery> {
         let name = Nickname::guest(id);
         self.names.add(id, name.clone(), origin);
         let member =
             Member { name: name.clone(), announced: false, echo: true, last_whisper: None, lines: 0 };
         self.members.insert(id, member);
-        let history = (!self.history.is_empty()).then(|| self.recall(id));
+        let history = (!self.history.is_empty()).then(|| self.recall(id, now));
         let here = reply::names_in_one_line(self.members.len(), &self.names(NAMES_IN_WELCOME));
         let welcome = format!(
             "*** Welcome to chat-server! You are {name}.\n\
@@ -115,25 +118,30 @@ impl Room {
         is_small.then(|| (EveryoneBut(id), format!("*** {} joined", member.name)))
     }
 
-    /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the farewell; `None` if it was not here.
-    ///
-    /// The others are told the `reason`. A client that `has_quit` sees the farewell too, as a receipt.
-    pub(crate) fn leave(&mut self, id: ClientId, reason: Option<String>, has_quit: bool) -> Option<Departed> {
+    /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the line about it; `None` if
+    /// it was not here.
+    pub(crate) fn leave(
+        &mut self,
+        id: ClientId,
+        farewell: Farewell,
+        now: Now,
+    ) -> Option<(Member, Option<Delivery>)> {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
-        self.names.remove(&member.name, self.uptime);
-        let to = match (has_quit, is_small && member.announced) {
-            (true, true) => Some(Everyone),
-            (true, false) => Some(Only(id)),
-            (false, is_announced) => is_announced.then_some(EveryoneBut(id)),
+        self.names.remove(&member.name, now);
+        let others_know = is_small && member.announced;
+        let (to, reason) = match farewell {
+            Farewell::Everyone(reason) => (if others_know { Everyone } else { Only(id) }, reason),
+            Farewell::Others(reason) if others_know => (EveryoneBut(id), reason),
+            Farewell::Others(_) | Farewell::Nobody => return Some((member, None)),
         };
         let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
-        let farewell = to.map(|to| (to, format!("*** {} left{reason}", member.name)));
-        Some((member, farewell))
+        let line = format!("*** {} left{reason}", member.name);
+        Some((member, Some((to, line))))
     }
 
     /// A client asks for something. Nothing comes of it if the client is not here any more.
-    pub(crate) fn act(&mut self, id: ClientId, request: Request) -> Result<Vec<Delivery>, Problem> {
+    pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Now) -> Result<Vec<Delivery>, Problem> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
         let me = member.name.clone();
         let all = if member.echo { Everyone } else { EveryoneBut(id) };
@@ -146,13 +154,13 @@ impl Room {
                     "help" => Some("For the commands, type /help."),
                     _ => None,
                 };
-                let said = self.talk(all, format!("<{me}> {text}"));
+                let said = self.talk(all, format!("<{me}> {text}"), now);
                 return Ok([said].into_iter().chain(hint.map(|hint| notice(id, hint))).collect());
             }
             Request::Me(text) => {
                 info!("* {me} {text}");
                 member.lines += 1;
-                return Ok(vec![self.talk(all, format!("* {me} {text}"))]);
+                return Ok(vec![self.talk(all, format!("* {me} {text}"), now)]);
             }
             Request::Msg(name, text) => {
                 let to = self.find(&name).ok_or_else(|| self.nobody_called(&name))?;
@@ -170,14 +178,14 @@ impl Room {
             },
             Request::Nick(new) if new == me => return Err(format!("You are {me} already.")),
             Request::Nick(new) => {
-                self.names.change(&me, &new, self.uptime)?;
+                self.names.change(&me, &new, now)?;
                 info!("client {id} ({me}) is now {new}");
                 let renamed = format!("*** {me} is now {new}");
                 member.name = new;
                 return Ok(vec![(Everyone, renamed)]);
             }
             Request::Quit(_) => return Ok(Vec::new()), // The client's thread has made a leave of it.
-            Request::History => return Ok(vec![self.recall(id)]),
+            Request::History => return Ok(vec![self.recall(id, now)]),
             Request::List => reply::names_in_lines(self.members.len(), &self.names(NAMES_IN_LIST)),
             Request::Echo(on) => {
                 member.echo = on;
@@ -193,17 +201,17 @@ impl Room {
     }
 
     /// The operator says something.
-    pub(crate) fn say_as_operator(&mut self, text: &str) -> Delivery {
+    pub(crate) fn say_as_operator(&mut self, text: &str, now: Now) -> Delivery {
         info!("[server] {text}");
-        self.talk(Everyone, format!("*** [server] {text}"))
+        self.talk(Everyone, format!("*** [server] {text}"), now)
     }
 
     /// Says something in public, and remembers it for newcomers.
-    fn talk(&mut self, to: Recipients, line: String) -> Delivery {
+    fn talk(&mut self, to: Recipients, line: String, now: Now) -> Delivery {
         let (max_lines, max_bytes) = self.max_history;
         let size = |line: &str| "[2026-11-25 14:03] \n".len() + line.len();
         self.history_bytes += size(&line);
-        self.history.push_back((self.now, line.clone()));
+        self.history.push_back((now.local, line.clone()));
         while self.history.len() > max_lines || self.history_bytes > max_bytes {
             let Some((_, oldest)) = self.history.pop_front() else { break };
             self.history_bytes -= size(&oldest);
@@ -211,8 +219,8 @@ impl Room {
         (to, line)
     }
 
-    fn recall(&self, id: ClientId) -> Delivery {
-        (AskerForHistory(id), reply::history(&self.history, self.now))
+    fn recall(&self, id: ClientId, now: Now) -> Delivery {
+        (AskerForHistory(id), reply::history(&self.history, now.local))
     }
 
     /// The log has the two names, and not the text. The author's copy says that the line is on its way.

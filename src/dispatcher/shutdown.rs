@@ -1,9 +1,9 @@
 //! How the dispatcher says goodbye.
 
 use super::{Dispatcher, SHORTEST_PAUSE};
-use crate::chat::room::Recipients;
-use crate::event::{Departure, Event};
-use crate::guard::parting::LINGER;
+use crate::chat::{ClientId, room::Recipients};
+use crate::ending::Ending;
+use crate::event::Event;
 use crate::operator::console::Console;
 use crossbeam_channel::Receiver;
 use std::io::Write;
@@ -16,11 +16,10 @@ impl Dispatcher {
     /// Says goodbye to everyone, waits until all have got their last lines, but no longer than the grace time, and then
     /// closes what is still open.
     pub(super) fn shut_down(mut self, events: &Receiver<Event>) {
-        let present = self.audience.present();
-        let present: Vec<_> = present.map(|client| (client.id, client.outbox.socket().clone())).collect();
+        let present: Vec<ClientId> = self.audience.present().map(|client| client.id).collect();
         self.deliver([(Recipients::Everyone, format!("*** {GOODBYE}"))]);
-        for (id, _) in &present {
-            self.part(*id, Departure::Shutdown);
+        for id in present {
+            self.part(id, Ending::Shutdown);
         }
         self.flush();
         let deadline = Instant::now().checked_add(self.config.grace); // None: for ever.
@@ -29,14 +28,8 @@ impl Dispatcher {
             self.flush();
         }
         self.console.iter().for_each(Console::finish);
-        drop(self); // This ends the channel of every client that is left: its thread stops waiting.
-
-        // Clients that keep up have everything and see the end of the conversation. Most now hang up. We end the input of
-        // the rest, and their threads part with them.
-        drain(events, LINGER / 2);
-        for (_, socket) in present {
-            let _ = socket.shutdown(Shutdown::Read);
-        }
+        self.audience.close_all();
+        drop(self); // This ends the credit of every client that is left: its thread stops waiting.
         events.iter().for_each(come_too_late); // Until the acceptor and every client's thread have ended.
     }
 }

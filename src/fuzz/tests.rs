@@ -9,11 +9,10 @@ use crate::Config;
 use crate::audience::Audience;
 use crate::chat::command::{COMMANDS, Request};
 use crate::chat::room::{Recipients, Room, problem};
-use crate::chat::{ClientId, nickname::Nickname};
-use crate::event::Departure;
+use crate::chat::{ClientId, Now, nickname::Nickname};
+use crate::ending::Ending;
 use crate::guard::admission::Admission;
-use crate::guard::foreign::Foreign;
-use crate::guard::line_reader::{Line, LineReader};
+use crate::guard::line_reader::LineReader;
 use crate::operator::orders::{Effect, Orders};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -147,20 +146,11 @@ impl Read for Packets<'_> {
 /// The lines in a stream as a client's thread takes them, each whole or a problem, and the error that ends them.
 fn lines(bytes: &[u8], rng: &mut Rng, largest: usize, max: usize) -> Vec<Result<String, String>> {
     let mut reader = LineReader::new(Packets(bytes, rng.fork(), largest), max);
-    let (mut lines, mut is_first) = (Vec::new(), true);
+    let mut lines = Vec::new();
     loop {
-        match reader.next_line() {
+        match reader.next_piece() {
             Ok(None) => return lines,
-            Ok(Some(Line { bytes, text })) => {
-                assert!(bytes.len() <= max + 8, "{} bytes are kept of a line of {max}", bytes.len());
-                let foreign = Foreign::by_first_line(bytes, text.is_ok());
-                if let Some(foreign) = foreign.filter(|_| is_first) {
-                    lines.push(Err(foreign.sentence()));
-                    return lines;
-                }
-                is_first &= bytes.trim_ascii().is_empty();
-                lines.push(text);
-            }
+            Ok(Some(piece)) => lines.extend(piece.line),
             Err(error) => {
                 lines.push(Err(error.to_string()));
                 return lines;
@@ -230,7 +220,7 @@ impl Watched {
         let mut room = Room::new(history, bytes);
         let ids: Vec<_> = (1..=people).map(ClientId).collect();
         for id in &ids {
-            room.join(*id, std::net::Ipv4Addr::LOCALHOST.into());
+            room.join(*id, std::net::Ipv4Addr::LOCALHOST.into(), Now::default());
             room.announce(*id);
         }
         Watched { room, ids, max_history: (history, bytes) }
@@ -241,7 +231,7 @@ impl Watched {
             Request::Msg(to, _) => self.room.find(to),
             _ => None,
         };
-        let answer = self.room.act(from, request.clone());
+        let answer = self.room.act(from, request.clone(), Now::default());
         for (to, text) in answer.unwrap_or_else(|why| vec![problem(from, &why)]) {
             match to {
                 Recipients::Only(to) if matches!(request, Request::Msg(..)) => {
@@ -291,8 +281,8 @@ fn whatever_is_typed_the_room_stays_sound(rng: &mut Rng) {
         match command {
             Ok(None) => {}
             Ok(Some(Ok(Request::Quit(last_word)))) => {
-                let (_, told) = Departure::Quit(last_word).reason();
-                let (_, farewell) = watched.room.leave(id, told, true).expect("it was here");
+                let farewell = Ending::Quit(last_word).row().farewell;
+                let (_, farewell) = watched.room.leave(id, farewell, Now::default()).expect("it was here");
                 farewell.iter().for_each(|(_, text)| assert_safe(text));
                 said.swap_remove(turn);
             }
@@ -344,7 +334,7 @@ fn the_operator_may_type_anything(rng: &mut Rng, admission: &Admission) {
                 Effect::Show(text) => assert_safe(&text),
                 Effect::Kick(id, _) => assert!(watched.room.member(id).is_some(), "{line:?} kicks nobody"),
                 Effect::Say(text) => {
-                    assert_safe(&watched.room.say_as_operator(&text).1);
+                    assert_safe(&watched.room.say_as_operator(&text, Now::default()).1);
                 }
                 Effect::Stop => {}
             }

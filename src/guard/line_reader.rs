@@ -2,7 +2,8 @@
 //!
 //! LF, CR LF, CR NUL (RFC 854) and a lone CR each end a line, at once. Backspace and DEL erase, as they did on the screen
 //! of the person who typed them; this comes before all other rules, so what is erased reaches nobody. Holds one buffer
-//! of a few KiB and at most one line: gigabytes without a line break cost the server only the time to skip them.
+//! of a few KiB and at most one line. It hands over pieces of at most [`PIECE`] bytes, whether a line ends in them or not,
+//! so that a client pays for all that was read, also for what never becomes a line.
 
 use super::foreign::{ENOUGH, Foreign};
 use super::telnet::{Heard, Telnet};
@@ -11,6 +12,9 @@ use std::mem;
 
 /// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of clients.
 const READ_SIZE: usize = 2048;
+
+/// The largest piece, in bytes.
+const PIECE: usize = 4096;
 
 /// The longest character in UTF-8 (RFC 3629). A line is kept up to `max` and the rest of a character that began there.
 const LONGEST_CHARACTER: usize = 4;
@@ -30,6 +34,8 @@ pub(crate) struct LineReader<R> {
     max: usize,
     /// The first bytes of the stream, which tell a foreign protocol.
     first: Vec<u8>,
+    /// Nothing has been said yet, and it may be a program that speaks another protocol.
+    may_be_foreign: bool,
     telnet: Telnet,
     line: Vec<u8>,
     /// How many characters of the line are skipped because it is too long.
@@ -39,22 +45,23 @@ pub(crate) struct LineReader<R> {
     ended: bool,
 }
 
-/// One line, without its line break.
-#[derive(Debug)]
-pub(crate) struct Line<'a> {
-    /// Of a line that is too long, only the beginning.
-    pub(crate) bytes: &'a [u8],
-    /// Of a line that is too long, a sentence for the person who typed it.
-    pub(crate) text: Result<String, String>,
+/// One step of reading.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// How many bytes were read, with those that are no text or were erased.
+    pub(crate) bytes: usize,
+    /// The line that ends here, without its line break; of one that is too long, a sentence for the person who typed it.
+    pub(crate) line: Option<Result<String, String>>,
 }
 
 impl<R: Read> LineReader<R> {
-    /// Reads lines of at most `max` bytes, line break not counted.
+    /// Reads lines of at most `max` bytes, line break not counted, from a stranger.
     pub(crate) fn new(source: R, max: usize) -> LineReader<R> {
         LineReader {
             buffer: BufReader::with_capacity(READ_SIZE, source),
             max,
             first: Vec::new(),
+            may_be_foreign: true,
             telnet: Telnet::default(),
             line: Vec::new(),
             skipped: 0,
@@ -63,22 +70,31 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Waits for the next line; `None` when there will be no more. A last line without a line break counts as one.
+    /// The same for a keyboard, where a person types and no program.
+    pub(crate) fn for_keyboard(source: R, max: usize) -> LineReader<R> {
+        LineReader { may_be_foreign: false, ..LineReader::new(source, max) }
+    }
+
+    /// Waits for the next line, or for [`PIECE`] bytes; `None` when there will be no more. A last line without a line break
+    /// counts as one.
     ///
     /// # Errors
     /// The errors of the source, such as [`io::ErrorKind::ConnectionReset`]; with a [`Foreign`] inside when the first bytes
-    /// are those of another protocol.
-    pub(crate) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
-        self.line.clear();
-        self.skipped = 0;
-        while !self.ended {
-            self.take_plain();
-            let Some(byte) = self.buffer.by_ref().bytes().next().transpose()? else { break };
+    /// or the first line are those of another protocol.
+    pub(crate) fn next_piece(&mut self) -> io::Result<Option<Piece>> {
+        let mut bytes = 0;
+        while !self.ended && bytes < PIECE {
+            bytes += self.take_plain(PIECE - bytes);
+            let Some(byte) = self.buffer.by_ref().bytes().next().transpose()? else {
+                self.ended = true;
+                break;
+            };
+            bytes += 1;
             self.check_beginning(byte)?;
             match self.telnet.hear(byte) {
                 // Its first two bytes are all that the line has.
                 Heard::Text(_) if self.first == BYTE_ORDER_MARK => self.line.clear(),
-                Heard::Text(byte) if self.hear(byte) => return Ok(Some(self.finish())),
+                Heard::Text(byte) if self.hear(byte) => return self.finish(bytes).map(Some),
                 Heard::Text(_) | Heard::Nothing => {}
                 Heard::EndOfFile => self.ended = true,
                 Heard::Interrupt => {
@@ -87,20 +103,26 @@ impl<R: Read> LineReader<R> {
                 }
             }
         }
-        self.ended = true;
-        Ok((!self.line.is_empty()).then(|| self.finish()))
+        match self.ended {
+            true if self.line.is_empty() => Ok(None),
+            true => self.finish(bytes).map(Some),
+            false => Ok(Some(Piece { bytes, line: None })),
+        }
     }
 
-    /// Takes the bytes that are here and can only be text, as nearly all are, up to the length of a line.
-    fn take_plain(&mut self) {
-        if self.telnet == Telnet::Text && self.first.len() == ENOUGH {
-            let is_plain = |byte: &&u8| matches!(**byte, b' '..=b'~' | 0x80..=0xfe);
-            let space = self.max.saturating_sub(self.line.len());
-            let length = self.buffer.buffer().iter().take(space).take_while(is_plain).count();
-            self.line.extend_from_slice(&self.buffer.buffer()[..length]);
-            self.buffer.consume(length);
-            self.after_cr &= length == 0;
+    /// Takes the bytes that are here and can only be text, as nearly all are: up to the length of a line, and less than
+    /// `most`. Says how many they are.
+    fn take_plain(&mut self, most: usize) -> usize {
+        if self.telnet != Telnet::Text || self.first.len() < ENOUGH {
+            return 0;
         }
+        let is_plain = |byte: &&u8| matches!(**byte, b' '..=b'~' | 0x80..=0xfe);
+        let space = self.max.saturating_sub(self.line.len()).min(most - 1);
+        let length = self.buffer.buffer().iter().take(space).take_while(is_plain).count();
+        self.line.extend_from_slice(&self.buffer.buffer()[..length]);
+        self.buffer.consume(length);
+        self.after_cr &= length == 0;
+        length
     }
 
     /// Takes one byte of text. True when it ends the line.
@@ -140,27 +162,41 @@ impl<R: Read> LineReader<R> {
         self.line.truncate(self.line.len().saturating_sub(continued + 1));
     }
 
-    fn finish(&self) -> Line<'_> {
+    /// The line is whole.
+    fn finish(&mut self, bytes: usize) -> io::Result<Piece> {
         let max = self.max;
-        let text = if self.skipped > 0 || self.line.len() > max {
-            Err(format!("That line was longer than {max} bytes, so nobody got it. Please send it in pieces."))
-        } else {
+        let is_complete = self.skipped == 0 && self.line.len() <= max;
+        if self.may_be_foreign {
+            self.may_be_foreign = self.line.trim_ascii().is_empty();
+            if let Some(foreign) = Foreign::by_first_line(&self.line, is_complete) {
+                return Err(io::Error::other(foreign));
+            }
+        }
+        let line = if is_complete {
             Ok(String::from_utf8_lossy(&self.line).into_owned())
+        } else {
+            Err(format!("That line was longer than {max} bytes, so nobody got it. Please send it in pieces."))
         };
-        Line { bytes: &self.line, text }
+        self.line.clear();
+        self.skipped = 0;
+        Ok(Piece { bytes, line: Some(line) })
     }
 
     /// Notes the first bytes, and fails if they are those of a foreign protocol.
     fn check_beginning(&mut self, byte: u8) -> io::Result<()> {
         if self.first.len() < ENOUGH {
             self.first.push(byte);
+            if let Some(foreign) = Foreign::by_first_bytes(&self.first).filter(|_| self.may_be_foreign) {
+                return Err(io::Error::other(foreign));
+            }
         }
-        Foreign::by_first_bytes(&self.first).map_or(Ok(()), |foreign| Err(io::Error::other(foreign)))
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::telnet;
     use super::*;
     use proptest::prelude::*;
 
@@ -177,29 +213,18 @@ mod tests {
         }
     }
 
-    const TOO_LONG: &[u8] = b"(too long)";
+    const TOO_LONG: &str = "(too long)";
 
-    /// The lines in a stream, and with them the error that ended it.
-    fn lines(bytes: &[u8], sizes: &[usize], max: usize) -> Vec<Vec<u8>> {
-        let mut reader = LineReader::new(Pieces { bytes, sizes: sizes.iter().copied().cycle() }, max);
-        let mut lines = Vec::new();
-        loop {
-            match reader.next_line() {
-                Ok(None) => return lines,
-                Ok(Some(Line { bytes, text })) => {
-                    assert!(bytes.len() <= max + LONGEST_CHARACTER);
-                    lines.push(if text.is_ok() { bytes.to_vec() } else { TOO_LONG.to_vec() });
-                }
-                Err(error) => {
-                    lines.push(error.to_string().into_bytes());
-                    return lines;
-                }
-            }
-        }
+    /// The lines in a stream from a keyboard.
+    fn lines(bytes: &[u8], sizes: &[usize], max: usize) -> Vec<String> {
+        let mut reader =
+            LineReader::for_keyboard(Pieces { bytes, sizes: sizes.iter().copied().cycle() }, max);
+        let pieces = std::iter::from_fn(|| reader.next_piece().unwrap());
+        let lines = pieces.filter_map(|piece| piece.line);
+        lines.map(|line| line.unwrap_or_else(|_| TOO_LONG.to_owned())).collect()
     }
 
     fn expect(bytes: &[u8], max: usize, expected: &[&str]) {
-        let expected: Vec<_> = expected.iter().map(|line| line.as_bytes().to_vec()).collect();
         for size in 1..=bytes.len().clamp(1, 20) {
             assert_eq!(lines(bytes, &[size], max), expected, "{bytes:?} in pieces of {size}");
         }
@@ -216,7 +241,8 @@ mod tests {
     #[test]
     fn a_lone_carriage_return_ends_a_line_without_waiting_for_more() {
         let stream = b"hello\r".chain(io::repeat(b'x'));
-        assert_eq!(LineReader::new(stream, 100).next_line().unwrap().unwrap().bytes, b"hello");
+        let piece = LineReader::new(stream, 100).next_piece().unwrap().unwrap();
+        assert_eq!(piece, Piece { bytes: 6, line: Some(Ok("hello".to_owned())) });
     }
 
     #[test]
@@ -260,13 +286,39 @@ mod tests {
 
     #[test]
     fn endless_text_without_a_line_break_is_one_error_and_one_buffer() {
-        for byte in [b'x', 0x80, 0x01] {
-            let endless = io::repeat(byte).take(1 << 22).chain(&b"\nstill here\n"[..]);
-            let mut reader = LineReader::new(endless, 4096);
-            assert!(reader.next_line().unwrap().unwrap().text.is_err());
-            assert_eq!(reader.next_line().unwrap().unwrap().text.unwrap(), "still here");
+        for byte in [b'x', 0x80, 0x01, BACKSPACE] {
+            let endless = io::repeat(byte).take(1 << 22).chain(&b"x\nstill here\n"[..]);
+            let mut reader = LineReader::for_keyboard(endless, 4096);
+            let pieces: Vec<_> = std::iter::from_fn(|| reader.next_piece().unwrap()).collect();
+            assert_eq!(pieces.iter().map(|piece| piece.bytes).sum::<usize>(), (1 << 22) + 13);
+            assert!(pieces.iter().all(|piece| piece.bytes <= PIECE && piece.bytes > 0));
+            let lines: Vec<_> = pieces.into_iter().filter_map(|piece| piece.line).collect();
+            assert_eq!(lines.len(), 2);
+            assert!(lines[0].is_err() == (byte != BACKSPACE) && lines[1] == Ok("still here".to_owned()));
             assert!(reader.line.capacity() + reader.buffer.capacity() <= 4 * 4096);
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_counted_too() {
+        let negotiation = [&[telnet::IAC, 250][..], &[0; 2 * PIECE], &[telnet::IAC, 240], b"hi\n"].concat();
+        let mut reader = LineReader::new(&negotiation[..], 100);
+        let pieces: Vec<_> = std::iter::from_fn(|| reader.next_piece().unwrap()).collect();
+        assert_eq!(pieces.iter().map(|piece| piece.bytes).collect::<Vec<_>>(), [PIECE, PIECE, 7]);
+        assert_eq!(pieces[2].line, Some(Ok("hi".to_owned())));
+    }
+
+    #[test]
+    fn a_stranger_that_speaks_another_protocol_is_found_out_at_once_and_a_person_at_a_keyboard_may() {
+        for stream in [&b"GET / HTTP/1.1\n"[..], b"\n \nNICK bob\n", b"\x16\x03\x01", b"a\0b\n"] {
+            let error = LineReader::new(stream, 100).next_piece();
+            let error = error.and_then(|_| LineReader::new(stream.trim_ascii_start(), 100).next_piece());
+            assert!(error.unwrap_err().downcast::<Foreign>().is_ok());
+            let mut keyboard = LineReader::for_keyboard(stream, 100);
+            assert!(std::iter::from_fn(|| keyboard.next_piece().unwrap()).last().is_some());
+        }
+        let mut later = LineReader::new(&b"hello\nGET / HTTP/1.1\n"[..], 100);
+        assert!(std::iter::from_fn(|| later.next_piece().unwrap()).all(|piece| piece.line.unwrap().is_ok()));
     }
 
     proptest! {

@@ -4,19 +4,18 @@
 //! input makes the kernel send a reset, and that can overtake the sentence. The log gets at most one line a second about
 //! refusals, so that strangers cannot fill the disk with them.
 
-use super::admission::Refusal;
-use super::parting::LINGER;
 use log::warn;
 use rustix::event::Timespec;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many refused connections stay half open at once.
+/// How many refused connections stay half open at once, and for how long.
 const MAX_HALF_OPEN: usize = 8;
+const HALF_OPEN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct TurnedAway {
@@ -26,19 +25,17 @@ pub(crate) struct TurnedAway {
 }
 
 impl TurnedAway {
-    /// Tells a client why it is not let in, as far as that is possible without waiting. The log gets the cause.
-    pub(crate) fn refuse(&mut self, socket: &Arc<TcpStream>, peer: SocketAddr, why: Refusal, cause: &str) {
-        self.log(peer, &cause);
-        let sentence = format!("!!! Sorry, {why}.\n");
-        let _ = send(socket, sentence.as_bytes(), SendFlags::DONTWAIT);
+    /// Tells a client why it is not let in, as far as that is possible without waiting, and closes our half.
+    pub(crate) fn refuse(&mut self, socket: Arc<TcpStream>, sentence: &str) {
+        let _ = send(&socket, format!("{sentence}\n").as_bytes(), SendFlags::DONTWAIT);
         let _ = socket.shutdown(Shutdown::Write);
         self.half_open.truncate(MAX_HALF_OPEN - 1);
-        self.half_open.push_front(socket.clone());
+        self.half_open.push_front(socket);
     }
 
     /// When to [hang up](TurnedAway::hang_up), if no connection comes before.
     pub(crate) fn timeout(&self) -> Option<Timespec> {
-        if self.half_open.is_empty() { None } else { LINGER.try_into().ok() }
+        if self.half_open.is_empty() { None } else { HALF_OPEN.try_into().ok() }
     }
 
     pub(crate) fn hang_up(&mut self) {
@@ -72,9 +69,8 @@ mod tests {
         assert!(turned_away.timeout().is_none());
         for _ in 0..2 * MAX_HALF_OPEN {
             let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let (near, peer) = listener.accept().unwrap();
-            let why = "the server is full; please try again later";
-            turned_away.refuse(&Arc::new(near), peer, why, why);
+            let (near, _) = listener.accept().unwrap();
+            turned_away.refuse(Arc::new(near), "!!! Sorry, the server is full; please try again later.");
             let mut sentence = String::new();
             far.read_to_string(&mut sentence).unwrap();
             assert_eq!(sentence, "!!! Sorry, the server is full; please try again later.\n");

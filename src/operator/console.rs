@@ -44,9 +44,10 @@ impl Console {
         let (typed, lines) = bounded(CAPACITY);
         let screen = LineQueue::start("console-screen", io::stdout(), |_| {})?;
         thread::Builder::new().name("console".to_owned()).spawn(move || {
-            let mut keyboard = LineReader::new(ForegroundStdin, MAX_LINE);
-            while let Ok(Some(line)) = keyboard.next_line() {
-                let Ok(()) = typed.send(line.text) else { return };
+            let mut keyboard = LineReader::for_keyboard(ForegroundStdin, MAX_LINE);
+            while let Ok(Some(piece)) = keyboard.next_piece() {
+                let Some(line) = piece.line else { continue };
+                let Ok(()) = typed.send(line) else { return };
             }
         })?;
         Ok(Console { lines, screen, shows_chat })

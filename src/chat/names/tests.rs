@@ -7,13 +7,13 @@ use std::net::Ipv4Addr;
 #[derive(Default)]
 struct Stage {
     names: Names,
-    now: Duration,
+    now: Now,
     called: BTreeMap<u64, Nickname>,
 }
 
 impl Stage {
     fn at(&mut self, seconds: f32) {
-        self.now = Duration::from_secs_f32(seconds);
+        self.now.uptime = Duration::from_secs_f32(seconds);
     }
 
     /// Client `id` asks for a name, and comes in first if it is not here yet.
@@ -136,7 +136,7 @@ fn many_addresses_do_not_fill_the_memory() {
     for n in 0..3_000_u32 {
         let (id, name) = (ClientId(n.into()), Nickname::parse(&format!("a-{n}-b")).unwrap());
         names.add(id, name.clone(), Ipv4Addr::from(n).into());
-        names.remove(&name, Duration::ZERO);
+        names.remove(&name, Now::default());
     }
     assert_eq!(names.kept.len(), KEPT_FOR_ALL);
     assert!(names.holders.is_empty() && names.look_alikes.is_empty());

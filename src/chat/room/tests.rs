@@ -1,12 +1,15 @@
 use super::*;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// A room in which alice, bob and carol sit, and a way to type lines into it.
 struct Stage {
     room: Room,
     ids: [ClientId; 3],
+    now: Now,
 }
 
+const NOW: Now = Now { local: DateTime::ZERO, uptime: Duration::ZERO };
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ALICE: usize = 0;
 const BOB: usize = 1;
@@ -15,9 +18,9 @@ const CAROL: usize = 2;
 impl Stage {
     fn set() -> Stage {
         let ids = [1, 2, 3].map(ClientId);
-        let mut stage = Stage { room: Room::new(20, 10_000), ids };
+        let mut stage = Stage { room: Room::new(20, 10_000), ids, now: NOW };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
-            stage.room.join(ids[who], HOME);
+            stage.room.join(ids[who], HOME, NOW);
             stage.room.announce(ids[who]);
             stage.types(who, &format!("/nick {name}"));
         }
@@ -26,7 +29,9 @@ impl Stage {
 
     fn types(&mut self, who: usize, line: &str) -> Vec<(Recipients, String)> {
         let Some(Ok(request)) = COMMANDS.parse(line) else { panic!("{line}") };
-        self.room.act(self.ids[who], request).unwrap_or_else(|why| vec![problem(self.ids[who], &why)])
+        self.room
+            .act(self.ids[who], request, self.now)
+            .unwrap_or_else(|why| vec![problem(self.ids[who], &why)])
     }
 }
 
@@ -34,7 +39,7 @@ impl Stage {
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave, HOME);
+    let deliveries = stage.room.join(dave, HOME, NOW);
     let welcome = "*** Welcome to chat-server! You are guest4.\n\
                    *** Type to talk. /nick NAME names you, /help lists commands, /quit leaves.\n\
                    *** 4 here: alice, bob, carol, guest4";
@@ -48,7 +53,7 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
 #[test]
 fn a_newcomer_to_a_full_room_sees_a_line_of_names_and_the_exact_count() {
     let mut room = Room::new(20, 10_000);
-    let last = (1..=50).map(|n| room.join(ClientId(n), HOME)).last().unwrap();
+    let last = (1..=50).map(|n| room.join(ClientId(n), HOME, NOW)).last().unwrap();
     let welcome = &last[0].1;
     assert!(welcome.contains("*** 50 here: guest1, guest10, guest11"), "{welcome}");
     let last = welcome.lines().last().unwrap();
@@ -60,16 +65,16 @@ fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     let mut room = Room::new(20, 10_000);
     let ids: Vec<_> = (1..=203).map(ClientId).collect();
     let mut join = |id: &ClientId| {
-        room.join(*id, HOME);
+        room.join(*id, HOME, NOW);
         room.announce(*id).is_some()
     };
     let announced = ids.iter().filter(|id| join(id)).count();
     assert_eq!(announced, 200);
-    let goodbye = room.leave(ids[7], Some("bye".into()), true).unwrap().1.unwrap();
+    let goodbye = room.leave(ids[7], Farewell::Everyone(Some("bye".into())), NOW).unwrap().1.unwrap();
     assert_eq!(goodbye, (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
-    assert_eq!(room.leave(ids[8], None, false).unwrap().1, None);
-    assert_eq!(room.leave(ids[9], None, false).unwrap().1, None);
-    let told = room.leave(ids[10], None, false).unwrap().1.unwrap();
+    assert_eq!(room.leave(ids[8], Farewell::Others(None), NOW).unwrap().1, None);
+    assert_eq!(room.leave(ids[9], Farewell::Others(None), NOW).unwrap().1, None);
+    let told = room.leave(ids[10], Farewell::Others(None), NOW).unwrap().1.unwrap();
     assert_eq!(told, (EveryoneBut(ids[10]), "*** guest11 left".to_owned()));
 }
 
@@ -107,14 +112,14 @@ fn newcomers_are_told_what_was_said_last() {
     let expected = "*** The last 2 lines:\n[00:00] * alice two\n[00:00] <alice> three";
     assert_eq!(stage.types(BOB, "/history"), [(AskerForHistory(stage.ids[BOB]), expected.to_owned())]);
     let dave = ClientId(4);
-    let deliveries = stage.room.join(dave, HOME);
+    let deliveries = stage.room.join(dave, HOME, NOW);
     assert_eq!(deliveries[0], (AskerForHistory(dave), expected.to_owned()));
     assert!(deliveries[1].1.starts_with("*** Welcome"), "the welcome comes last");
 
     let mut forgetful = Room::new(0, 10_000);
-    forgetful.join(dave, HOME);
-    forgetful.act(dave, Request::Say("hi".into())).unwrap();
-    let recalled = forgetful.act(dave, Request::History).unwrap();
+    forgetful.join(dave, HOME, NOW);
+    forgetful.act(dave, Request::Say("hi".into()), NOW).unwrap();
+    let recalled = forgetful.act(dave, Request::History, NOW).unwrap();
     assert_eq!(recalled[0].1, "*** Nothing has been said yet.");
 }
 
@@ -122,16 +127,16 @@ fn newcomers_are_told_what_was_said_last() {
 fn what_is_remembered_is_bounded_in_bytes_too() {
     let mut room = Room::new(1_000, 10_000);
     let alice = ClientId(1);
-    room.join(alice, HOME);
+    room.join(alice, HOME, NOW);
     for n in 0..100 {
-        room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into())).unwrap();
+        room.act(alice, Request::Say(format!("{n} {}", "x".repeat(1_000)).into()), NOW).unwrap();
     }
-    let recalled = room.act(alice, Request::History).unwrap().remove(0).1;
+    let recalled = room.act(alice, Request::History, NOW).unwrap().remove(0).1;
     assert!((8..10).contains(&recalled.matches("<guest1> ").count()) && recalled.len() <= 10_000);
     assert!(recalled.lines().last().unwrap().starts_with("[00:00] <guest1> 99 "), "{recalled}");
     // One that is larger than all that may be kept is not kept at all.
-    room.act(alice, Request::Say("y".repeat(20_000).into())).unwrap();
-    let recalled = room.act(alice, Request::History).unwrap();
+    room.act(alice, Request::Say("y".repeat(20_000).into()), NOW).unwrap();
+    let recalled = room.act(alice, Request::History, NOW).unwrap();
     assert_eq!(recalled[0].1, "*** Nothing has been said yet.");
 }
 
@@ -152,7 +157,7 @@ fn whispering_to_nobody_is_a_problem() {
     assert!(stage.types(ALICE, "/r hi")[0].1.starts_with("!!! Nobody has written to you"));
     stage.types(CAROL, "/nick dave");
     stage.types(CAROL, "/msg alice hi");
-    stage.room.leave(stage.ids[CAROL], None, false);
+    stage.room.leave(stage.ids[CAROL], Farewell::Others(None), NOW);
     assert!(stage.types(ALICE, "/r hi").iter().all(heard));
 }
 
@@ -162,7 +167,7 @@ fn a_reply_goes_to_the_author_and_not_to_a_namesake_or_to_oneself() {
     stage.types(BOB, "/msg alice hi");
     stage.types(ALICE, "/msg alice remember the milk");
     assert_eq!(stage.types(ALICE, "/r hello")[0].0, Only(stage.ids[BOB]));
-    stage.room.leave(stage.ids[BOB], None, false);
+    stage.room.leave(stage.ids[BOB], Farewell::Others(None), NOW);
     stage.types(CAROL, "/nick bob");
     let gone = "!!! The bob who wrote to you has left. To write to the bob who is here: /msg bob TEXT";
     assert_eq!(stage.types(ALICE, "/r secret"), [(Asker(stage.ids[ALICE]), gone.to_owned())]);
@@ -199,22 +204,22 @@ fn a_word_that_was_meant_as_a_command_is_said_and_answered() {
 fn a_client_that_was_never_announced_leaves_silently() {
     let mut stage = Stage::set();
     let dave = ClientId(4);
-    stage.room.join(dave, HOME);
+    stage.room.join(dave, HOME, NOW);
     assert_eq!(
         stage.types(ALICE, "/list")[0].1,
         "*** 4 here: alice, bob, carol, guest4",
         "it is here at once"
     );
-    assert_eq!(stage.room.leave(dave, None, false).unwrap().1, None);
+    assert_eq!(stage.room.leave(dave, Farewell::Others(None), NOW).unwrap().1, None);
 }
 
 #[test]
 fn a_line_of_another_day_has_its_date() {
     let mut stage = Stage::set();
-    stage.room.now = "2026-11-20T16:05:59".parse().unwrap();
+    stage.now.local = "2026-11-20T16:05:59".parse().unwrap();
     stage.types(ALICE, "see you");
     assert!(stage.types(BOB, "/history")[0].1.ends_with("\n[16:05] <alice> see you"));
-    stage.room.now = "2026-11-23T09:00".parse().unwrap();
+    stage.now.local = "2026-11-23T09:00".parse().unwrap();
     stage.types(BOB, "hello");
     let expected = "*** The last 2 lines:\n[2026-11-20 16:05] <alice> see you\n[09:00] <bob> hello";
     assert_eq!(stage.types(BOB, "/history")[0].1, expected);
@@ -228,7 +233,7 @@ fn a_name_belongs_to_one() {
     assert!(stage.types(BOB, "/nick bob")[0].1.starts_with("!!! You are bob already"));
     assert_eq!(stage.types(BOB, "/nick Bob"), [(Everyone, "*** bob is now Bob".to_owned())]);
     assert_eq!(stage.types(BOB, "/nick guest2"), [(Everyone, "*** Bob is now guest2".to_owned())]);
-    stage.room.leave(stage.ids[ALICE], None, false);
+    stage.room.leave(stage.ids[ALICE], Farewell::Others(None), NOW);
     assert_eq!(stage.types(BOB, "/nick alice"), [(Everyone, "*** guest2 is now alice".to_owned())]);
     assert_eq!(stage.types(CAROL, "/list")[0].1, "*** 2 here: alice, carol");
 }
@@ -241,7 +246,7 @@ fn a_name_and_its_look_alikes_belong_to_one() {
         assert!(stage.types(ALICE, &format!("/nick {taken}"))[0].1.contains(" is now "), "{taken}");
     }
     assert!(stage.types(BOB, "/msg alice hi")[0].1.starts_with("!!! No one here is called \"alice\""));
-    stage.room.leave(stage.ids[ALICE], None, false);
+    stage.room.leave(stage.ids[ALICE], Farewell::Others(None), NOW);
     assert!(stage.types(BOB, "/nick a1ice")[0].1.contains(" is now "));
 }
 
@@ -249,8 +254,8 @@ fn a_name_and_its_look_alikes_belong_to_one() {
 fn the_departed_do_not_speak() {
     let mut stage = Stage::set();
     stage.types(CAROL, "hi");
-    let (departed, _) = stage.room.leave(stage.ids[CAROL], None, false).unwrap();
+    let (departed, _) = stage.room.leave(stage.ids[CAROL], Farewell::Others(None), NOW).unwrap();
     assert_eq!((departed.name.to_string().as_str(), departed.lines), ("carol", 1));
     assert_eq!(stage.types(CAROL, "boo"), []);
-    assert_eq!(stage.room.leave(stage.ids[CAROL], None, false), None);
+    assert_eq!(stage.room.leave(stage.ids[CAROL], Farewell::Others(None), NOW), None);
 }

@@ -1,0 +1,207 @@
+//! How a connection ends, once: the kinds of endings, and for each of them what happens.
+//!
+//! | ending | the log says | the others see | the client still gets | who closes first | a reset |
+//! |---|---|---|---|---|---|
+//! | [`Quit`](Ending::Quit) | it quit | `*** alice left ("bye")`; she too, as a receipt | all that waits for it, `Press Enter …` | we | yes |
+//! | [`Closed`](Ending::Closed), end of file | it closed the connection | `*** alice left` | all that waits for it | the client | no |
+//! | [`Failed`](Ending::Failed), a reset or a dead network | the connection broke | `*** alice left`, or `(connection lost)` | nothing can reach it | – | – |
+//! | [`TooSlow`](Ending::TooSlow) | it was too slow | `*** alice left (too slow: …)` | nothing more | we | at once |
+//! | [`Kicked`](Ending::Kicked) | it was kicked | `*** alice left (sent away: "why")` | all that waits for it, a sentence, `Press Enter …` | we | yes |
+//! | [`Foreign`](Ending::Foreign) | it speaks HTTP | `*** guest7 left`, if they knew of it | all that waits for it, a sentence | we | yes |
+//! | [`Refused`](Ending::Refused), never let in | refused, and why | nothing | a sentence | we | no |
+//! | [`Shutdown`](Ending::Shutdown) | the server stops | the goodbye | all that waits for it, `Press Enter …` | we | yes |
+//! | [`Panicked`](Ending::Panicked) | a bug ended its thread | `*** alice left (an error in the server)` | all that waits for it | we | yes |
+//!
+//! "We close first" means: after its last line our half is closed, and its own a little later. The order matters. A byte
+//! that arrives for a socket that does not read any more, or that is closed, makes the kernel answer with a reset, and with it
+//! everything goes that the client has not got yet (RFC 9293, 3.10.7; RFC 1122, 4.2.2.13). So nobody ends a client's
+//! input before its last line [has arrived](has_arrived), or [`PATIENCE`] is over.
+//!
+//! "A reset: yes" means: the thread gives the client a second to hang up, and then resets the connection, if all has been
+//! acknowledged. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the server closes its half: it waits
+//! for its user to press Enter. It does end at a reset.
+
+use crate::chat::{Problem, room::Farewell};
+use crate::credit::{Credit, Done};
+use crate::guard::{admission::Refusal, foreign::Foreign, sock_diag::has_acknowledged_everything};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_linger;
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a client may take to get its last lines. The dispatcher counts that.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection whose half we have closed stays half open after that, so that its client can close the other
+/// half. A LAN needs a few milliseconds of it.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+
+/// How often a thread whose reading was ended looks whether the client has closed its half. No event tells of it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How many bytes of a last word, or of the operator's reason, the others see.
+const MAX_LAST_WORDS: usize = 200;
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The client said so, perhaps with last words.
+    Quit(Option<Arc<str>>),
+    /// The client closed its half: end of file.
+    Closed,
+    /// The connection broke.
+    Failed(io::Error),
+    /// It is no chat client at all.
+    Foreign(Foreign),
+    /// So many bytes waited for it, or there was no memory for them.
+    TooSlow(usize),
+    /// The operator sent it away, perhaps with a reason.
+    Kicked(Option<Arc<str>>),
+    /// It was not let in. The log may know more than the client is told.
+    Refused { told: Refusal, cause: String },
+    /// The server stops.
+    Shutdown,
+    /// A bug in its thread, which must not harm the others.
+    Panicked,
+}
+
+/// What happens at one kind of ending: a row of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The reason in the log.
+    pub(crate) log: String,
+    pub(crate) farewell: Farewell,
+    /// A problem that the client is told about last.
+    pub(crate) problem: Option<Problem>,
+    pub(crate) close: Close,
+}
+
+/// How our side closes the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// When the last lines have been sent.
+    AfterLastLines,
+    /// The same, and the very last line says how to get the prompt back.
+    AfterHint,
+    /// Now, and with a reset.
+    AtOnce,
+}
+
+impl Ending {
+    /// What happens.
+    pub(crate) fn row(self) -> Row {
+        use Close::{AfterHint, AfterLastLines, AtOnce};
+        let others = |reason: &str| Farewell::Others(Some(reason.to_owned()));
+        let row = |log: &str, farewell, close| Row { log: log.to_owned(), farewell, problem: None, close };
+        match self {
+            Ending::Quit(None) => row("it quit", Farewell::Everyone(None), AfterHint),
+            Ending::Quit(Some(words)) => {
+                row(&format!("it quit ({words})"), Farewell::Everyone(Some(quoted(&words))), AfterHint)
+            }
+            Ending::Closed => row("it closed the connection", Farewell::Others(None), AfterLastLines),
+            Ending::Failed(error) => {
+                // A reset comes from a program that ended before it had read all; another error, from the network.
+                let is_reset = matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
+                );
+                let farewell = if is_reset { Farewell::Others(None) } else { others("connection lost") };
+                row(&format!("the connection broke ({error})"), farewell, AtOnce)
+            }
+            Ending::Foreign(foreign) => Row {
+                problem: Some(foreign.sentence()),
+                ..row(&format!("it speaks {foreign}"), Farewell::Others(None), AfterLastLines)
+            },
+            Ending::TooSlow(backlog) => row(
+                &format!("it was too slow, {backlog} bytes were waiting for it"),
+                others("too slow: too much was waiting to be read"),
+                AtOnce,
+            ),
+            Ending::Kicked(None) => Row {
+                problem: Some("You have been sent away by the operator.".to_owned()),
+                ..row("it was kicked", others("sent away"), AfterHint)
+            },
+            Ending::Kicked(Some(why)) => Row {
+                problem: Some(format!("You have been sent away by the operator: {why}")),
+                ..row(
+                    &format!("it was kicked ({why})"),
+                    others(&format!("sent away: {}", quoted(&why))),
+                    AfterHint,
+                )
+            },
+            Ending::Refused { told, cause } => Row {
+                problem: Some(format!("Sorry, {told}.")),
+                ..row(&cause, Farewell::Nobody, AfterLastLines)
+            },
+            Ending::Shutdown => row("the server stops", Farewell::Nobody, AfterHint),
+            Ending::Panicked => {
+                row("a bug ended its thread", others("an error in the server"), AfterLastLines)
+            }
+        }
+    }
+}
+
+/// A person's own words, in quotation marks and cut: last words must not pass for a reason of the server's.
+fn quoted(words: &str) -> String {
+    let end = (0..=MAX_LAST_WORDS).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+    format!("\"{}\"", words.get(..end).unwrap_or(words).trim_end().replace('"', "'"))
+}
+
+impl From<io::Error> for Ending {
+    fn from(error: io::Error) -> Ending {
+        error.downcast().map_or_else(Ending::Failed, Ending::Foreign)
+    }
+}
+
+/// The dispatcher is done with the client already, for a reason of its own, so nobody reads this one.
+impl From<Done> for Ending {
+    fn from(Done: Done) -> Ending {
+        Ending::Shutdown
+    }
+}
+
+/// The end of a client's thread: waits until the dispatcher is done with the client, and then a little for the client to
+/// hang up. Then ends the connection.
+///
+/// Meanwhile the rest of the client's input is thrown away, because to close a socket with unread input resets the
+/// connection at once.
+#[inline(never)] // Its buffer would lie in the frame of a thread that only waits.
+pub(crate) fn linger(mut socket: &TcpStream, credit: Credit) {
+    credit.wait_until_done();
+    let _ = socket.set_read_timeout(Some(LINGER));
+    let until = Instant::now() + LINGER;
+    let mut thrown_away = [0; 1024];
+    while Instant::now() < until && !is_over(socket) {
+        if !matches!(socket.read(&mut thrown_away), Ok(1..)) {
+            thread::sleep(LOOK);
+        }
+    }
+    if has_acknowledged_everything(socket) {
+        let _ = set_socket_linger(socket, Some(Duration::ZERO)); // To close it now sends a reset.
+    }
+    let _ = socket.shutdown(Shutdown::Both);
+}
+
+/// Whether nothing is left that could be lost: after our half was closed, the client's kernel has acknowledged all bytes
+/// and our end of file, or there is no connection any more. Where the system cannot tell, nothing has arrived.
+pub(crate) fn has_arrived(socket: &TcpStream) -> bool {
+    has_acknowledged_everything(socket) || is_over(socket)
+}
+
+/// Whether the connection is closed on both sides, or broken: then it has no peer any more (getpeername(2)).
+pub(crate) fn is_over(socket: &TcpStream) -> bool {
+    socket.peer_addr().is_err()
+}
+
+/// Whether the client has ended its input, as far as the kernel knows.
+pub(crate) fn has_ended_its_input(socket: &TcpStream) -> bool {
+    #[cfg(target_os = "linux")]
+    const ENDED: PollFlags = PollFlags::RDHUP;
+    #[cfg(not(target_os = "linux"))]
+    const ENDED: PollFlags = PollFlags::HUP;
+    let mut sockets = [PollFd::new(socket, ENDED)];
+    poll(&mut sockets, Some(&Timespec::default())).is_ok() && !sockets[0].revents().is_empty()
+}
