@@ -163,6 +163,7 @@ mod tests {
     use crate::guard::admission::Admission;
     use crate::operator::stopper::Stopper;
     use crossbeam_channel::bounded;
+    use rustix::net::sockopt::set_socket_linger;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
 
@@ -203,6 +204,22 @@ mod tests {
         sees(&mut alice, "*** The server is shutting down. Goodbye!");
         drop((alice, events));
         dispatcher.join().unwrap();
+    }
+
+    #[test]
+    fn half_a_line_before_a_reset_is_no_line_whoever_heard_of_the_reset_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        far.write_all(b"hello\nhalf a li").unwrap();
+        set_socket_linger(&far, Some(Duration::ZERO)).unwrap();
+        drop(far);
+        while near.take_error().unwrap().is_none() {
+            thread::yield_now();
+        }
+        let mut reader = LineReader::new(Input(&near), 100);
+        assert_eq!(reader.next_piece().unwrap().unwrap().line, Some(Ok("hello".to_owned())));
+        assert!(reader.next_piece().is_err());
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use chat_test_support::{
     DEADLINE, PRESS_ENTER, Person, ServerProcess, chat_server, lines_of, program, pseudo_terminal,
+    stalled_reader,
 };
 use rustix::process::Signal;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
@@ -98,6 +99,30 @@ fn the_operator_lists_who_is_here_with_all_there_is_to_know() {
         matches!(&words[..], ["***", "1", "alice", peer, stay, "1", "0"] if peer.starts_with("127.0.0.1:") && stay.starts_with("0:00:")),
         "{row}"
     );
+}
+
+/// Had his input ended before that, his key would be answered with a reset, which destroys what he has not got yet.
+#[test]
+fn a_kicked_person_who_is_behind_and_types_on_gets_all_lines_and_the_reason() {
+    let mut operator = Operator::starts(&["--rate=0", "--max-backlog=100000000"]);
+    let (mut alice, mut bob) = (operator.person("alice"), stalled_reader(operator.address));
+    alice.sees("*** guest2 joined");
+    for line in 0..100 {
+        alice.says(&format!("{line} {}", "x".repeat(4000)));
+        alice.next_line();
+    }
+    operator.types("/kick guest2");
+    alice.sees("*** guest2 left (sent away)");
+    let (mut seen, mut piece) = (Vec::new(), [0; 1000]);
+    while let Ok(length @ 1..) = bob.read(&mut piece) {
+        seen.extend_from_slice(&piece[..length]);
+        let _ = bob.write(b"why?\n");
+    }
+    let seen = String::from_utf8(seen).unwrap();
+    assert_eq!(seen.lines().filter(|line| line.starts_with("<alice> ")).count(), 100);
+    let last: Vec<_> = seen.lines().rev().take(2).collect();
+    assert_eq!(last, [PRESS_ENTER, "!!! You have been sent away by the operator."]);
+    assert!(!seen.contains("why?"));
 }
 
 #[test]

@@ -85,6 +85,18 @@ fn the_lines_of_a_paced_client_wait_on_its_own_machine() {
     assert!(taken < 400 * 1024, "{taken} bytes were taken from a client that may send one line a second");
 }
 
+/// Bytes that never become a line, and telnet's, which are no text at all.
+#[test]
+fn bytes_without_a_line_break_are_slowed_like_lines() {
+    let server = TestServer::with(Config { rate: 20, burst: 10, ..test_config() });
+    for beginning in [&b"x"[..], b"hello\n\xff\xfa", b"\x08"] {
+        let mut flooder = server.guest();
+        flooder.sends(beginning);
+        flooder.sends(&b"x".repeat(50_000));
+        flooder.sees_one_that(|line| line.starts_with("*** You send more than 20 lines a second "));
+    }
+}
+
 // Slow readers.
 
 #[test]

@@ -4,6 +4,7 @@ use chat_server::Config;
 use chat_test_support::{DEADLINE, PRESS_ENTER, Person, TestServer, alice_and_bob, test_config};
 use rustix::net::connect_unspec;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -42,6 +43,23 @@ fn a_reset_is_a_leave_like_any_other() {
     alice.sees_next("*** 1 here: alice");
 }
 
+/// Their programs close with the welcome unread, so the server's next write fails.
+#[test]
+fn lines_of_authors_who_are_gone_before_they_are_read_are_heard() {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    for round in 0..100 {
+        let mut script = TcpStream::connect(server.address).unwrap();
+        script.write_all(format!("{round} a\n").as_bytes()).unwrap();
+        script.write_all(format!("{round} b\n").as_bytes()).unwrap();
+        drop(script);
+        for line in ["a", "b"] {
+            alice.sees_one_that(|seen| seen.ends_with(&format!("> {round} {line}")));
+        }
+        alice.sees_one_that(|seen| seen.ends_with(" left"));
+    }
+}
+
 #[test]
 fn lines_after_quit_are_not_said_and_do_not_hurt_the_goodbye() {
     let (_server, mut alice, mut bob) = alice_and_bob();
@@ -59,7 +77,7 @@ fn lines_after_quit_are_not_said_and_do_not_hurt_the_goodbye() {
 fn a_client_that_quits_gets_all_it_is_owed_even_if_it_reads_only_later() {
     let server = TestServer::with(Config { max_clients: 3, max_backlog: 1 << 30, ..test_config() });
     let mut alice = server.person("alice");
-    let mut slow = std::net::TcpStream::connect(server.address).unwrap();
+    let mut slow = TcpStream::connect(server.address).unwrap();
     alice.sees("*** guest2 joined");
     for _ in 0..1_000 {
         alice.says(&"x".repeat(4000));

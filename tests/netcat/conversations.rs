@@ -59,6 +59,20 @@ pub fn speaks_from_a_pipe(program: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The program is gone before it has read anything, and its line is heard all the same, each time.
+pub fn is_heard_though_it_is_gone(program: &Program) -> Result<(), Failed> {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    for round in 0..20 {
+        let mut script = Person::with_program(&mut program.command(&server));
+        script.says(&format!("build {round} is green"));
+        script.ends_input();
+        alice.sees_one_that(|line| line.ends_with(&format!("> build {round} is green")));
+        script.waits_for_the_prompt();
+    }
+    Ok(())
+}
+
 /// The server goes away, and the program does too or at least says so.
 pub fn sees_the_goodbye(program: &Program) -> Result<(), Failed> {
     let server = TestServer::start();

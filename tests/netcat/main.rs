@@ -80,6 +80,8 @@ fn main() {
         let able = programs().into_iter().filter(|program| applies(what, program));
         trials.extend(able.map(|program| of(program, what, test)));
     }
+    let heard = conversations::is_heard_though_it_is_gone;
+    trials.extend(programs::one_way().into_iter().map(|program| of(program, "is_heard", heard)));
     trials.extend(of_one().into_iter().map(|(what, program, test)| of(program, what, test)));
     for (name, test) in RECIPES {
         // The recipes say `nc` and mean the one that knows -N.

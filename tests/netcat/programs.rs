@@ -63,6 +63,16 @@ pub fn programs() -> Vec<Program> {
     ]
 }
 
+/// Programs as a script uses them that only speaks and does not wait for an answer.
+pub fn one_way() -> Vec<Program> {
+    vec![
+        program("bash.redirect", "bash", &["-c", "cat >/dev/tcp/HOST/PORT"]),
+        program("ncat.send_only", "ncat", &["--send-only", "HOST", "PORT"]),
+        program("socat.one_way", "socat", &["-u", "-", "TCP:HOST:PORT"]),
+        program("nc.traditional.at_once", "nc.traditional", &["-q", "0", "HOST", "PORT"]),
+    ]
+}
+
 /// Programs that need a terminal for what they are asked to do here.
 pub fn socat_raw() -> Program {
     program("socat.raw", "socat", &["-,raw,echo=0", "TCP:HOST:PORT"])
