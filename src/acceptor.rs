@@ -2,7 +2,7 @@
 //!
 //! It runs in the thread that calls [`Server::run`](crate::Server::run).
 
-use crate::chat::ClientId;
+use crate::chat::{ClientId, command::AROUND};
 use crate::client::Client;
 use crate::config::Config;
 use crate::ending::{Ending, Row};
@@ -90,6 +90,7 @@ impl Acceptor {
             peer,
             socket: socket.clone(),
             max_line: self.config.max_line,
+            max_shown: (self.config.max_backlog / 2).saturating_sub(AROUND),
             permit,
             waited: Duration::ZERO,
             events: self.events.clone(),

@@ -11,7 +11,7 @@
 //!
 //! The acceptor starts the thread with a [`Permit`], and when it ends, the place is free.
 
-use crate::chat::command::{COMMANDS, Request};
+use crate::chat::command::{COMMANDS, Line, Request, weight};
 use crate::chat::{ClientId, Problem};
 use crate::credit::{self, Credit, Done};
 use crate::ending::{Ending, is_over, linger};
@@ -43,6 +43,8 @@ pub(crate) struct Client {
     /// Shared with the dispatcher: this thread reads, the dispatcher writes.
     pub(crate) socket: Arc<TcpStream>,
     pub(crate) max_line: usize,
+    /// How many bytes one line may take to show: with what stands around it, it fits into half a backlog.
+    pub(crate) max_shown: usize,
     /// Its place in the room, given back when this is dropped, and its pace.
     pub(crate) permit: Permit,
     /// How long the lines of this paste have waited.
@@ -81,32 +83,41 @@ impl Client {
         let (id, socket) = (self.id, self.socket.clone());
         let mut reader = LineReader::new(Input(&socket), self.max_line);
         while let Some(piece) = reader.next_piece()? {
-            let request = piece.line.and_then(understood);
-            self.keep_pace(piece.bytes, request.as_ref(), credit)?;
-            match request {
+            let line = piece.line.and_then(|line| self.understand(line));
+            self.keep_pace(piece.bytes.max(line.as_ref().map_or(0, weight)), credit)?;
+            match line {
                 None => {} // A blank line, or one that has not ended yet.
                 Some(Ok(Request::Quit(last_words))) => return Err(Ending::Quit(last_words)),
-                Some(request) => {
+                Some(line) => {
                     credit.take()?;
                     trace!("client {id}: on its way to the dispatcher");
-                    self.events.send(Event::Line { id, request }).map_err(|_| Done)?;
+                    self.events.send(Event::Line { id, line }).map_err(|_| Done)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Lets the client pay for what was read and for what comes of it, and waits while it is ahead of its pace. When that has
-    /// taken long, the client is told, once for each paste.
+    /// Understands a line; `None` if it is blank. A line grows when its control characters are shown (`\x1b`): one that would
+    /// take up half a backlog could end others who are a little behind.
+    fn understand(&self, line: Result<String, Problem>) -> Option<Line> {
+        let line = line.map_or_else(|too_long| Some(Err(too_long)), |text| COMMANDS.parse(&text))?;
+        let weight = weight(&line);
+        if weight <= self.max_shown {
+            return Some(line);
+        }
+        Some(Err(format!(
+            "That line would take {weight} bytes to show, so nobody got it. Please send it in pieces."
+        )))
+    }
+
+    /// Lets the client pay for so many bytes, which were read or are shown to others, and waits while it is ahead of its
+    /// pace. When that has taken long, the client is told, once for each paste.
     ///
     /// A client that has hung up is not heard any further when it would have to wait.
-    fn keep_pace(&mut self, bytes: usize, request: Option<&Line>, credit: &mut Credit) -> Result<(), Ending> {
-        let price = match request {
-            Some(Ok(request)) => request.cost(),
-            Some(Err(_)) | None => 0,
-        };
+    fn keep_pace(&mut self, bytes: usize, credit: &mut Credit) -> Result<(), Ending> {
         let begun = Instant::now();
-        let pause = self.permit.pace.take(bytes, price, begun);
+        let pause = self.permit.pace.take(bytes, begun);
         if pause.is_zero() {
             self.waited = Duration::ZERO;
             return Ok(());
@@ -125,17 +136,6 @@ impl Client {
             credit.wait(left.min(LOOK))?;
         }
         Ok(())
-    }
-}
-
-/// A request, or the problem that the client is told about.
-type Line = Result<Request, Problem>;
-
-/// A line, understood; `None` if it is blank.
-fn understood(line: Result<String, Problem>) -> Option<Line> {
-    match line {
-        Ok(text) => COMMANDS.parse(&text),
-        Err(too_long) => Some(Err(too_long)),
     }
 }
 
@@ -179,7 +179,16 @@ mod tests {
             let (socket, peer) = listener.accept().unwrap();
             let (id, permit) = (ClientId(id), admission.admit(peer.ip(), std::time::Instant::now()).unwrap());
             let (socket, events) = (Arc::new(socket), events.clone());
-            let client = Client { id, peer, socket, max_line: 4096, permit, waited: Duration::ZERO, events };
+            let client = Client {
+                id,
+                peer,
+                socket,
+                max_line: 4096,
+                max_shown: 4096,
+                permit,
+                waited: Duration::ZERO,
+                events,
+            };
             thread::spawn(move || client.run(listen));
             BufReader::new(far)
         };
@@ -190,7 +199,7 @@ mod tests {
         let mut alice = connect(1, Client::listen);
         sees(&mut alice, "*** 1 here: guest1");
         let mut bob = connect(2, |bob, _| {
-            bob.events.send(Event::Line { id: bob.id, request: Ok(Request::Say("hello".into())) }).unwrap();
+            bob.events.send(Event::Line { id: bob.id, line: Ok(Request::Say("hello".into())) }).unwrap();
             panic!("provoked by a test")
         });
         sees(&mut alice, "<guest2> hello");
@@ -235,7 +244,7 @@ mod tests {
         events.send(Event::Joined { id, peer, socket: Arc::new(socket), creditor }).unwrap();
         for _ in 0..credit::LINES {
             events.send(Event::Slowed { id, how: "Slowly!".to_owned() }).unwrap();
-            events.send(Event::Line { id, request: Ok(Request::List) }).unwrap();
+            events.send(Event::Line { id, line: Ok(Request::List) }).unwrap();
         }
         events.send(Event::Left { id, ending: Ending::Closed }).unwrap();
         let taken = std::iter::from_fn(|| credit.take().ok()).count();

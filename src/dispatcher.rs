@@ -195,15 +195,15 @@ impl Dispatcher {
                     self.part(id, Ending::Kicked(Some(BANNED.into()))); // Banned after it was let in, and before this.
                 }
             }
-            Event::Line { id, request } => {
+            Event::Line { id, line } => {
                 trace!("client {id}: taken");
                 self.audience.give_credit_back(id);
                 self.announce(id);
                 // A matter of the audience; the room only confirms it.
-                if let Ok(Request::Timestamps(on)) = request {
+                if let Ok(Request::Timestamps(on)) = line {
                     self.audience.set_timestamps(id, on.then(|| self.now.local.date()));
                 }
-                let answer = request.and_then(|request| self.room.act(id, request, self.now));
+                let answer = line.and_then(|request| self.room.act(id, request, self.now));
                 self.deliver(answer.unwrap_or_else(|problem| vec![room::problem(id, &problem)]));
             }
             Event::Slowed { id, how } => self.deliver([room::notice(id, &how)]),

@@ -5,7 +5,7 @@
 //! channel for lines and one for leaves, a client's last words could come after its leave. It is bounded, so that a busy
 //! dispatcher makes the clients' threads wait, and through them, by TCP, the clients: back-pressure.
 
-use crate::chat::{ClientId, Problem, command::Request};
+use crate::chat::{ClientId, command::Line};
 use crate::{credit::Creditor, ending::Ending};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) enum Event {
         creditor: Creditor,
     },
     /// A client sent a line: a request, or a problem to tell it about.
-    Line { id: ClientId, request: Result<Request, Problem> },
+    Line { id: ClientId, line: Line },
     /// A client's lines have to wait, and it should be told how long.
     Slowed { id: ClientId, how: String },
     /// A client sends nothing more.

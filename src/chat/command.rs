@@ -25,15 +25,24 @@ pub(crate) enum Request {
     Quit(Option<Arc<str>>),
 }
 
-impl Request {
-    /// The cost of the answer, beyond the line that asks for it, in tokens of the client's pace: by its size and work. A new
-    /// name is dear as well, or a client that the operator wants to send away could change it faster than anyone types.
-    pub(crate) fn cost(&self) -> u32 {
-        match self {
-            Request::List | Request::History => 20,
-            Request::Help | Request::Nick(_) => 8,
-            _ => 0,
-        }
+/// A request, or the problem that the client is told about.
+pub(crate) type Line = Result<Request, Problem>;
+
+/// What may stand around a text, in bytes: a date, a time, two names, marks and line breaks.
+pub(crate) const AROUND: usize =
+    "*** 2026-11-25\n[2026-11-25 14:03] [ -> you] \n".len() + Nickname::MAX_BYTES;
+
+/// What comes of a line: how many bytes are shown to others, or to its author. That is what its author pays for. Not
+/// counted is what stands [`AROUND`] a text. An answer that is a list has one price, by its usual size and work. A new name
+/// is dear as well, or a client that the operator wants to send away could change it faster than anyone types.
+pub(crate) fn weight(line: &Line) -> usize {
+    match line {
+        Ok(Request::Say(text) | Request::Me(text) | Request::Reply(text)) => text.len(),
+        Ok(Request::Msg(name, text)) => name.len() + text.len(),
+        Ok(Request::List | Request::History) => 2560,
+        Ok(Request::Help | Request::Nick(_)) => 1024,
+        Ok(Request::Echo(_) | Request::Timestamps(_) | Request::Quit(_)) => 0,
+        Err(problem) => problem.len(),
     }
 }
 

@@ -48,6 +48,8 @@ struct Forms {
 impl Nickname {
     /// The longest name, in characters of its composed form (NFC).
     pub(crate) const MAX_CHARS: usize = 20;
+    /// And in bytes of UTF-8.
+    pub(crate) const MAX_BYTES: usize = 4 * Nickname::MAX_CHARS;
 
     /// The name that a client has until it picks one.
     pub(crate) fn guest(id: ClientId) -> Nickname {

@@ -74,9 +74,9 @@ impl Pace {
         Arc::new(Mutex::new(Bucket::new(rate, burst)))
     }
 
-    /// So many bytes were read, and an answer costs so many tokens more: how long that must wait.
-    pub(crate) fn take(&mut self, bytes: usize, price: u32, now: Instant) -> Duration {
-        let tokens = u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX).saturating_add(price);
+    /// So many bytes, of a line or of a part of one: how long they must wait.
+    pub(crate) fn take(&mut self, bytes: usize, now: Instant) -> Duration {
+        let tokens = u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX);
         self.own.take(tokens, now).max(self.shared.lock().take(tokens, now))
     }
 }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_burst_is_free_and_the_lines_after_it_keep_to_the_rate() {
         let (mut pace, mut now) = (pace(10, 3), Instant::now());
-        let mut next = |now| pace.take(60, 0, now).as_millis();
+        let mut next = |now| pace.take(60, now).as_millis();
         assert_eq!([(); 5].map(|()| next(now)), [0, 0, 0, 100, 200]);
         now += Duration::from_millis(200);
         assert_eq!(next(now), 100);
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_long_line_costs_several_tokens_and_at_most_the_whole_burst() {
         let (mut pace, now) = (pace(10, 3), Instant::now());
-        let waits = [128, 129, 1, 300, 1 << 20].map(|bytes| pace.take(bytes, 0, now).as_millis());
+        let waits = [128, 129, 1, 300, 1 << 20].map(|bytes| pace.take(bytes, now).as_millis());
         assert_eq!(waits, [0, 0, 100, 400, 700]);
     }
 
@@ -124,7 +124,7 @@ mod tests {
     fn a_rate_or_a_burst_of_zero_is_no_limit() {
         for (rate, burst) in [(0, 1), (20, 0)] {
             let (mut pace, now) = (pace(rate, burst), Instant::now());
-            assert!((0..10_000).all(|_| pace.take(60, 0, now).is_zero()));
+            assert!((0..10_000).all(|_| pace.take(60, now).is_zero()));
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let (shared, now) = (Pace::shared(20, 200), Instant::now());
         let talks = |lines| {
             let mut pace = Pace::new(20, 200, shared.clone());
-            (0..lines).map(|_| pace.take(60, 0, now)).max().unwrap()
+            (0..lines).map(|_| pace.take(60, now)).max().unwrap()
         };
         // A classroom of 30 that pastes 40 lines each is not slowed.
         assert!((0..30).all(|_| talks(40).is_zero()));
@@ -147,9 +147,9 @@ mod tests {
     fn a_debt_is_not_endless() {
         let (shared, now) = (Pace::shared(20, 200), Instant::now());
         for _ in 0..1000 {
-            Pace::new(20, 200, shared.clone()).take(4096, 0, now);
+            Pace::new(20, 200, shared.clone()).take(4096, now);
         }
-        assert_eq!(Pace::new(20, 200, shared).take(1, 0, now), LONGEST_WAIT);
+        assert_eq!(Pace::new(20, 200, shared).take(1, now), LONGEST_WAIT);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         let (mut pace, mut now) = (pace(20, 200), Instant::now());
         let begun = now;
         for _ in 0..1000 {
-            now += pace.take(80, 0, now);
+            now += pace.take(80, now);
         }
         assert_eq!((now - begun).as_secs(), 40);
     }

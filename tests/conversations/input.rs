@@ -1,6 +1,7 @@
 //! Strange input: the others see whole lines of text, each under the name of its author, whatever one client sends.
 
-use chat_test_support::{Person, alice_and_bob};
+use chat_server::Config;
+use chat_test_support::{Person, TestServer, alice_and_bob, test_config};
 
 // The characters in a line.
 
@@ -60,6 +61,23 @@ fn a_hundred_megabytes_without_a_line_break_cost_their_sender_one_error() {
     bob.says("sorry");
     bob.sees("!!! That line was longer than 4096 bytes, so nobody got it. Please send it in pieces.");
     alice.sees_next("<bob> sorry");
+}
+
+#[test]
+fn a_line_that_would_fill_half_a_backlog_when_it_is_shown_reaches_nobody() {
+    let config = Config { max_line: 65_536, max_backlog: 4 * 65_536, ..test_config() };
+    let server = TestServer::with(config);
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    // Control characters, bytes that are no UTF-8, and characters that turn the writing direction.
+    for (growing, shown) in [("\x01", 262_141), ("\u{80}", 131_069), ("\u{202e}", 174_761)] {
+        bob.says(&format!("x{}", growing.repeat(65_535 / growing.len())));
+        bob.sees_next(&format!(
+            "!!! That line would take {shown} bytes to show, so nobody got it. Please send it in pieces."
+        ));
+    }
+    bob.says(&"x".repeat(65_536));
+    alice.sees("*** guest2 is now bob");
+    alice.sees_next(&format!("<bob> {}", "x".repeat(65_536)));
 }
 
 // Names.

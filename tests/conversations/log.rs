@@ -8,11 +8,44 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 fn temporary_file(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = fs::remove_file(&path);
     path
+}
+
+/// The promise that the dispatcher never waits is watched. Here its machine stops, in the middle of a turn sooner or later.
+#[test]
+fn a_turn_that_took_too_long_is_in_the_log() {
+    let server = ServerProcess::start(&["--rate=0", "--log-level=warn"]);
+    let mut alice = server.person("alice");
+    let mut flooder = Person::connect(server.address);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let flood = {
+        let is_over = is_over.clone();
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                flooder.sends("flood\n".repeat(100).as_bytes());
+            }
+        })
+    };
+    let overlong = std::iter::from_fn(|| {
+        alice.sees_one_that(|line| line.ends_with("> flood"));
+        server.signal(Signal::STOP);
+        thread::sleep(Duration::from_millis(150));
+        server.signal(Signal::CONT);
+        Some(server.log.recv_timeout(Duration::from_millis(100)).ok())
+    });
+    let line = overlong.take(50).flatten().find(|line| line.contains(" a turn took "));
+    is_over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+    let line = line.expect("one of so many turns was stopped");
+    assert!(line.contains("[WARN] ") && line.contains(" events") && line.contains(" bytes"), "{line}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::chat::{ClientId, Now, room::Room};
 use proptest::prelude::*;
 
 fn parse(line: &str) -> Option<Result<Request, Problem>> {
@@ -18,6 +19,39 @@ fn understood(line: &str) -> Request {
 
 fn refused(line: &str) -> Problem {
     parse(line).expect("not blank").expect_err("no command")
+}
+
+/// Whatever a person with the longest of names does, what the others get is the text and no more than [`AROUND`] beside it.
+#[test]
+fn what_a_line_weighs_is_what_is_shown_of_it() {
+    let name = "\u{10414}\u{1044c}".repeat(10); // Deseret, four bytes for each letter.
+    let mut room = Room::new(20, 1 << 20);
+    let (author, other) = (ClientId(1), ClientId(2));
+    for (id, name) in [(author, &name), (other, &"b".repeat(20))] {
+        room.join(id, std::net::Ipv4Addr::LOCALHOST.into(), Now::default());
+        room.act(id, Request::Nick(Nickname::parse(name).unwrap()), Now::default()).unwrap();
+    }
+    let growing = ["hello", "\x01", "\u{80}", "\u{202e}", "\u{e0041}", "a\t", "\x1b[2J"]
+        .map(|text| format!("x{}", text.repeat(100)));
+    for text in growing.iter().map(String::as_str).chain(["x"]) {
+        for line in [
+            text.to_owned(),
+            format!("/me {text}"),
+            format!("/msg {name} {text}"),
+            format!("/msg {text}"),
+            format!("/{text}"),
+        ] {
+            let line = parse(&line).unwrap();
+            let weight = weight(&line);
+            let answer = line.and_then(|request| room.act(author, request, Now::default()));
+            let shown = answer.map_or_else(
+                |problem| problem.len(),
+                |lines| lines.iter().map(|(_, line)| line.len()).max().unwrap(),
+            );
+            let with_time = shown + "*** 2026-11-25\n[2026-11-25 14:03] \n".len();
+            assert!(with_time <= weight + AROUND, "{text}: {with_time} bytes for {weight}");
+        }
+    }
 }
 
 #[test]
