@@ -5,6 +5,7 @@
 //! character that may be invisible is no part of a name.
 
 use super::{ClientId, Problem};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
@@ -17,14 +18,28 @@ use unicode_width::UnicodeWidthChar;
 
 /// A name that is made of these words would pass for the server or its operator, or make `[you -> NAME]` ambiguous,
 /// with or without those of [`BESIDE`] and a number. `-`, `_` and accents change nothing about that, nor do digits in the
-/// place of letters: `the_server`, `Chat-Server2`, `y0u`.
+/// place of letters: `the_server`, `Chat-Server2`, `y0u`, `s3rv3r`.
 const RESERVED: &str =
     "administrator admin console everybody everyone moderator operator server sysop system you";
 const BESIDE: &str = "bot chat the";
 
+/// These too, but with a number only where that is written in digits: `Modi` and `Loop` are names, and not `mod1` and `10op`.
+const SHORT: &str = "mod op root staff";
+
+const DIGITS: &str = "0 1 2 3 4 5 6 7 8 9";
+const LIKE_DIGITS: &str = "o l";
+
+/// Digits that stand for a letter in reserved names, though they do not look so much like it that they would elsewhere.
+const FOR_LETTERS: [(char, &str); 5] = [('3', "e"), ('4', "a"), ('5', "s"), ('7', "t"), ('8', "b")];
+
 /// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am, Lao ho no
 /// and ho mo, Armenian yev.
 const LETTERS_IN_USE: [char; 5] = ['\u{e33}', '\u{eb3}', '\u{edc}', '\u{edd}', '\u{587}'];
+
+/// Han, and with them the Kana that look like these, in the shape of a dash or a Latin letter. Unicode's table of
+/// look-alikes does not have them, though names may mix these scripts with Latin.
+const STROKES: [(&str, char); 6] =
+    [("ー", '-'), ("丨亅工", 'l'), ("口", 'O'), ("丁丅", 'T'), ("凵", 'U'), ("丫", 'Y')];
 
 /// Marks that put the next letter below this one, and show nothing where none follows (Myanmar, Khmer, Tai Tham,
 /// Chakma, Meetei Mayek).
@@ -75,9 +90,19 @@ impl Nickname {
         if let Some(bad) = bad.or_else(|| stray_mark(&text)).or_else(|| piled_mark(&text)) {
             return Err(format!("a name cannot contain {} (only letters, digits, - and _).", describe(bad)));
         }
+        // Letters have a script; what scripts share is digits and marks.
+        if !text.chars().any(|c| c.is_numeric() || c.script() != Script::Common) {
+            return Err("a name needs a letter or a digit.".to_owned());
+        }
         // The first of the two knows only scripts in modern use, the second only single ones.
         if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) && !text.is_single_script() {
             return Err("a name cannot mix letters of different scripts.".to_owned());
+        }
+        // The digits of each kind, such as ASCII's or either of Arabic's, are alone in a row of sixteen in Unicode.
+        let kinds: HashSet<u32> =
+            text.chars().filter(|c| c.is_numeric()).map(|c| u32::from(c) / 16).collect();
+        if kinds.len() > 1 {
+            return Err("a name cannot mix digits of different kinds.".to_owned());
         }
         if is_reserved(&text) {
             return Err("that name is reserved. Please pick another.".to_owned());
@@ -102,18 +127,18 @@ impl Nickname {
 
     /// Whether this name is `guestN` or looks like it. Such a name belongs to client N alone.
     pub(crate) fn is_a_guests(&self) -> bool {
-        let forms = letters(&self.0.shown);
-        let mut numbers = forms.iter().filter_map(|form| form.strip_prefix("guest"));
-        numbers.any(|number| !number.is_empty() && is_number(number))
+        let name = &self.0.shown;
+        reads_as(name, "guest", &[DIGITS, LIKE_DIGITS].join(" ")) && !reads_as(name, "guest", "")
     }
 }
 
 /// Three keys of a name, each made from its skeleton (UTS 39, 4), which has one character in the place of all that
 /// look like it: that of `a1ice` is `alice`.
 ///
-/// Capital I looks like l, and l is no i: so look-alikes must be found before and after folding the case. The third
-/// key is of capitals, for T looks like the Cyrillic Т, and t does not look like т. It is not folded, so that Ali
-/// and All stay two names, and the blank keeps it from meeting the others.
+/// Capital I looks like l, and l is no i: so look-alikes must be found before and after folding the case; in the second
+/// key both, for Þ looks like p as a small letter only, and `ÞauI` is `paul`. The third key is of capitals, for T looks
+/// like the Cyrillic Т, and t does not look like т. It is not folded, so that Ali and All stay two names, and the blank
+/// keeps it from meeting the others.
 fn keys(name: &str) -> [Arc<str>; 3] {
     // The points of Arabic, Hebrew and Syriac one may write or leave out: محمد and مُحَمَّد are one name.
     let scripts = [Script::Arabic, Script::Hebrew, Script::Syriac];
@@ -121,12 +146,14 @@ fn keys(name: &str) -> [Arc<str>; 3] {
         |c: char| is_combining_mark(c) && scripts.iter().any(|s| c.script_extension().contains_script(*s));
     let name: String = name.chars().filter(|c| !is_point(*c)).collect();
     let capitals = format!(" {}", look(&name.to_uppercase()));
-    [fold(&look(&fold(&name))), fold(&look(&name)), capitals].map(Arc::from)
+    let [first, second] = [&name, &look(&name)].map(|name| fold(&look(&fold(name))));
+    [first, second, capitals].map(Arc::from)
 }
 
-/// The skeleton, with the marks on each letter in one order: many terminals show them alike in any.
+/// The skeleton, with [`STROKES`], and with the marks on each letter in one order: many terminals show them alike in any.
 fn look(text: &str) -> String {
-    let mut chars: Vec<char> = skeleton(text).collect();
+    let as_latin = |c| STROKES.iter().find(|(strokes, _)| strokes.contains(c)).map_or(c, |(_, latin)| *latin);
+    let mut chars: Vec<char> = skeleton(text).map(as_latin).collect();
     chars.chunk_by_mut(|_, next| is_combining_mark(*next)).for_each(|letter| letter[1..].sort_unstable());
     chars.into_iter().collect()
 }
@@ -210,30 +237,50 @@ fn describe(c: char) -> String {
     format!("{kind} (U+{:04X})", u32::from(c))
 }
 
-/// Whether the name consists of [`RESERVED`] words, those [`BESIDE`] them, and a number.
+/// Whether the name can be read as reserved words, those [`BESIDE`] them, and numbers; and not without the first.
 fn is_reserved(name: &str) -> bool {
-    let without = |form: &str, words: &str| {
-        words.replace('i', "l").split(' ').fold(form.to_owned(), |rest, word| rest.replace(word, ""))
-    };
-    letters(name).iter().any(|form| {
-        let rest = without(form, RESERVED);
-        rest != *form && is_number(&without(&rest, BESIDE))
-    })
+    let is_made_of = |words: &[&str]| reads_as(name, "", &words.join(" "));
+    let with_a_long_one = is_made_of(&[RESERVED, SHORT, BESIDE, DIGITS, LIKE_DIGITS])
+        && !is_made_of(&[SHORT, BESIDE, DIGITS, LIKE_DIGITS]);
+    with_a_long_one || (is_made_of(&[SHORT, BESIDE, DIGITS]) && !is_made_of(&[BESIDE, DIGITS]))
 }
 
-/// The letters and digits of the name as they look, as typed and in capitals: without marks, in small letters, and with an
-/// l for each i. In a plain English word nothing but that last changes.
-fn letters(name: &str) -> [String; 2] {
-    [name.to_owned(), name.to_uppercase()].map(|name| {
-        let is_kept = |c: &char| c.is_alphanumeric() && !is_combining_mark(*c);
-        let letters: String = look(&name).chars().filter(is_kept).collect();
-        letters.to_lowercase().replace("rn", "m").replace('i', "l") // The skeleton of m is rn.
-    })
+/// Whether the name can be read as `begun`, then any of `words`, and nothing else.
+///
+/// Each character may be read in several ways, and a word in any mixture of them. So this follows all of them at once,
+/// letter by letter, as a regular expression is matched.
+fn reads_as(name: &str, begun: &str, words: &str) -> bool {
+    // As the readings have them: i looks like l when it is a capital, and m looks like rn.
+    let words = words.replace('i', "l").replace('m', "rn");
+    let words: Vec<&str> = words.split(' ').collect();
+    // What is still to come of the word that has begun, for each way to read the name so far.
+    let mut ways = HashSet::from([begun]);
+    for c in name.chars() {
+        let read_on = |ways: HashSet<_>, letter: char| {
+            let begin = words.iter().filter(|_| ways.contains(""));
+            ways.iter().chain(begin).filter_map(|rest| rest.strip_prefix(letter)).collect()
+        };
+        ways = readings(c).iter().flat_map(|reading| reading.chars().fold(ways.clone(), read_on)).collect();
+    }
+    ways.contains("")
 }
 
-/// Whether [`letters`] may all be digits. 0 and 1 are the letters there that they look like.
-fn is_number(letters: &str) -> bool {
-    letters.chars().all(|c| matches!(c, 'o' | 'l' | '2'..='9'))
+/// All that a character may be taken for, in small ASCII letters and digits, with an l for each i: what it looks like in
+/// any case, what that looks like in any case, and so on. Marks, `-` and `_` are read as nothing.
+fn readings(c: char) -> HashSet<String> {
+    let mut forms = HashSet::from([c.to_string()]);
+    let mut known = 0;
+    while known < forms.len() {
+        known = forms.len();
+        let spelled = |form: &str| {
+            FOR_LETTERS.iter().fold(form.to_owned(), |form, (digit, letter)| form.replace(*digit, letter))
+        };
+        let more = |form: &String| [look(form), form.to_uppercase(), form.to_lowercase(), spelled(form)];
+        forms.extend(forms.iter().flat_map(more).collect::<Vec<_>>());
+    }
+    let is_kept = |c: &char| c.is_alphanumeric() && !is_combining_mark(*c);
+    let letters = forms.iter().map(|form| form.chars().filter(is_kept).collect::<String>().replace('i', "l"));
+    letters.filter(|form| form.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9'))).collect()
 }
 
 impl fmt::Display for Nickname {
