@@ -18,10 +18,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder, iter::ParallelIterator, slice::Parall
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeSet;
-use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, LazyLock};
+use std::num::NonZero;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 /// A client with a backlog counts as reading if its backlog has become smaller within this time. It may be slow, or its
 /// machine busy; one that has stopped is not waited for.
@@ -37,6 +38,7 @@ const FLUSH_STACK: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
     max_backlog: usize,
+    cores: usize,
     /// In the order of their ids.
     connections: Vec<Connection>,
     /// The lines for everyone of this turn.
@@ -95,7 +97,9 @@ pub(crate) struct Flushed {
 impl Audience {
     /// Nobody yet. A client for which more than `max_backlog` bytes wait is lost.
     pub(crate) fn new(max_backlog: usize) -> Audience {
-        Audience { max_backlog, ..Audience::default() }
+        // std reads files to know this, and the thread that flushes must not.
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Audience { max_backlog, cores, ..Audience::default() }
     }
 
     /// Adds a client. It gets the lines that are said from now on.
@@ -256,10 +260,10 @@ impl Audience {
                     flushed = serve(flushed, &mut self.connections[at]);
                 }
             }
-        } else if let Some(cores) = (self.connections.len() >= LARGE_ROOM).then(cores).flatten() {
+        } else if let Some(threads) = self.flush_threads() {
             let chunks = self.connections.par_chunks_mut(CHUNK);
             let served = chunks.map(|chunk| chunk.iter_mut().fold(Flushed::default(), serve));
-            flushed = cores.install(|| served.reduce(Flushed::default, Flushed::and));
+            flushed = threads.install(|| served.reduce(Flushed::default, Flushed::and));
         } else {
             flushed = self.connections.iter_mut().fold(flushed, serve);
         }
@@ -271,16 +275,21 @@ impl Audience {
         }
         flushed
     }
-}
 
-/// The threads that flush a large room, if the system lets them start. They exist from the first such flush on, and sleep
-/// between two of them.
-fn cores() -> Option<&'static ThreadPool> {
-    static CORES: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
-        check_headroom().ok()?;
-        ThreadPoolBuilder::new().thread_name(|n| format!("flush-{n}")).stack_size(FLUSH_STACK).build().ok()
-    });
-    CORES.as_ref()
+    /// The threads that flush a large room, if the system lets them start. They exist from the first such flush on, and
+    /// sleep between two of them.
+    fn flush_threads(&self) -> Option<&'static ThreadPool> {
+        static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
+        if self.connections.len() < LARGE_ROOM {
+            return None;
+        }
+        let start = || {
+            check_headroom().ok()?;
+            let threads = ThreadPoolBuilder::new().num_threads(self.cores).stack_size(FLUSH_STACK);
+            threads.thread_name(|n| format!("flush-{n}")).build().ok()
+        };
+        THREADS.get_or_init(start).as_ref()
+    }
 }
 
 impl Flushed {

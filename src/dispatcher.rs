@@ -23,14 +23,14 @@ use crate::config::Config;
 use crate::ending::{Close, Ending, Row, has_ended_its_input};
 use crate::event::Event;
 use crate::guard::{admission::Admission, listener::SEND_BUFFER};
+use crate::operator::clock;
 use crate::operator::console::{Console, Typed};
 use crate::operator::orders::{BANNED, Effect, Orders};
 use crate::operator::stopper::Stopper;
 use crossbeam_channel::{Receiver, after, at, never, select};
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use log::{info, trace, warn};
 use std::io::ErrorKind::NotConnected;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use std::{collections::VecDeque, thread};
 
 /// A turn ends with the event that brings it to so many bytes. A client that keeps up has an empty kernel buffer, and a
@@ -129,7 +129,7 @@ impl Dispatcher {
         while !self.is_stopping {
             let happening = self.wait(events);
             let begun = Instant::now();
-            self.now = Now { local: local_time(), uptime: self.started.elapsed() };
+            self.now = Now { local: clock::now().datetime(), uptime: begun.duration_since(self.started) };
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(Some(line)) => self.obey(line),
@@ -309,11 +309,4 @@ impl Dispatcher {
             }
         }
     }
-}
-
-/// The time of day where the server is, in its time zone and with its daylight saving time. A clock that shows a year beyond
-/// 9999 is wrong, and must not cost a panic.
-fn local_time() -> DateTime {
-    let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX);
-    now.to_zoned_datetime(TimeZone::system()).datetime()
 }

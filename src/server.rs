@@ -13,7 +13,7 @@
 
 use crate::acceptor::Acceptor;
 use crate::guard::{admission::Admission, listener, turned_away::TurnedAway};
-use crate::operator::{console::Console, stopper::Stopper};
+use crate::operator::{clock, console::Console, stopper::Stopper};
 use crate::{config::Config, dispatcher::Dispatcher, event};
 use crossbeam_channel::bounded;
 use std::net::{SocketAddr, TcpListener};
@@ -86,6 +86,7 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         let (events, inbox) = bounded(event::CAPACITY);
         let admission = Admission::new(&self.config);
+        clock::look_up_time_zone(); // The dispatcher must not read files.
         let dispatcher = Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper);
         let builder = thread::Builder::new().name("dispatcher".to_owned());
         let dispatcher_thread = builder.spawn(move || dispatcher.run(&inbox))?;

@@ -2,11 +2,13 @@
 
 use jiff::civil::DateTime;
 use std::collections::VecDeque;
-use textwrap::{Options, WordSplitter, fill};
 use unicode_width::UnicodeWidthStr;
 
 /// The usual width of a terminal.
-const COLUMNS: usize = 80;
+pub(crate) const COLUMNS: usize = 80;
+
+/// How the further lines of a list begin.
+pub(crate) const INDENT: &str = "***   ";
 
 /// How the time of a line is written in front of it: `[14:03]`. A line of another day has its date too.
 pub(crate) const TIME: &str = "[%H:%M]";
@@ -14,23 +16,44 @@ const DATE_AND_TIME: &str = "[%F %H:%M]";
 
 /// How many are here, and as many of their names as fit one line.
 pub(super) fn names_in_one_line(count: usize, names: &[String]) -> String {
-    let mut lines = (1..=names.len()).rev().map(|named| here(count, &names[..named], " "));
+    let mut lines = (1..=names.len()).rev().map(|named| {
+        let names = &names[..named];
+        here(count, names) + &more(" ", count, names)
+    });
     lines.find(|line| line.width() <= COLUMNS).unwrap_or_default()
 }
 
 /// How many are here, and the names, in lines that fit.
 pub(super) fn names_in_lines(count: usize, names: &[String]) -> String {
-    let options = Options::new(COLUMNS).subsequent_indent("***   ");
-    fill(&here(count, names, "\n"), options.word_splitter(WordSplitter::NoHyphenation))
+    wrapped(&here(count, names), COLUMNS, INDENT) + &more(&format!("\n{INDENT}"), count, names)
 }
 
-/// The names of some, and how many more there are.
-fn here(count: usize, names: &[String], before_more: &str) -> String {
-    let more = match count - names.len() {
+fn here(count: usize, names: &[String]) -> String {
+    format!("*** {count} here: {}", names.join(", "))
+}
+
+/// How many there are besides those named.
+fn more(before: &str, count: usize, names: &[String]) -> String {
+    match count - names.len() {
         0 => String::new(),
-        more => format!("{before_more}… and {more} more"),
-    };
-    format!("*** {count} here: {}{more}", names.join(", "))
+        more => format!("{before}… and {more} more"),
+    }
+}
+
+/// A text, broken at blanks into lines of at most `width` columns; a wider word has a line of its own. All lines but
+/// the first begin with `indent`.
+pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let (mut lines, mut column) = (String::new(), 0);
+    for word in text.split_inclusive(' ') {
+        if column + word.trim_end().width() > width {
+            lines.pop(); // The blank before it.
+            lines += &format!("\n{indent}");
+            column = indent.width();
+        }
+        lines += word;
+        column += word.width();
+    }
+    lines
 }
 
 /// The last lines of talk, each with its time.

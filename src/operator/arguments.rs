@@ -1,5 +1,6 @@
 //! The program's arguments, and one clear sentence when they make no sense.
 
+use crate::chat::reply::COLUMNS;
 use crate::config::Config;
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use log::LevelFilter;
@@ -18,7 +19,7 @@ overrides it, and an empty variable counts as unset.";
 
 /// A chat server for a LAN that needs only netcat: start it, and everybody else types `nc HOST 12345`.
 #[derive(Debug, Parser)]
-#[command(name = "chat-server", version, after_help = EXAMPLES, max_term_width = super::COLUMNS)]
+#[command(name = "chat-server", version, after_help = EXAMPLES, max_term_width = COLUMNS)]
 pub struct Arguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would take a comment for the text of the help")]

@@ -2,7 +2,7 @@
 //!
 //! A command that this server would refuse is not among them. Its address is named with the `--allow` that it needs.
 
-use super::{COLUMNS, wrapped};
+use crate::chat::reply::{COLUMNS, wrapped};
 use crate::config::{Allow, interfaces};
 use crate::guard::listener::takes_ipv4_too;
 use ipnet::IpNet;
@@ -23,7 +23,7 @@ pub fn lines(listening: &[SocketAddr], allow: &[Allow]) -> Vec<String> {
     let mut lines = commands(listening, &interfaces, allow);
     if listening.iter().any(|socket| !socket.ip().is_loopback()) {
         let who: Vec<_> = allow.iter().map(|allow| allow.name.as_str()).collect();
-        let who = wrapped(&format!("Who may connect: {}", who.join(", ")), COLUMNS - STAMP);
+        let who = wrapped(&format!("Who may connect: {}", who.join(", ")), COLUMNS - STAMP, "  ");
         lines.extend(who.lines().map(str::to_owned));
     }
     lines

@@ -1,9 +1,11 @@
 //! The log, which must not stop the chat: a thread that logs formats the line and puts it into the
 //! [queue](super::line_queue) of each destination.
 //!
-//! The logger of simplelog has a lock of its own, which the thread holds while it formats. No thread waits for a disk or a
-//! terminal while it holds that lock, because behind it there are only the queues.
+//! The logger of simplelog has a lock of its own, which a thread holds while it formats. No thread waits for a disk or
+//! a terminal while it holds that lock, because behind it there are only the queues. The one exception is the flush at
+//! the end of the program, which waits up to two seconds for each destination. The dispatcher has ended by then.
 
+use super::clock;
 use super::line_queue::LineQueue;
 use log::{LevelFilter, error, warn};
 use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, WriteLogger};
@@ -12,29 +14,25 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::{mem, panic};
-use time::macros::format_description;
+
+/// How a line begins: `2026-11-24 09:02:12+01:00 `.
+const STAMP: &str = "%F %T%:z ";
 
 /// The mode of a new log file: people's talk is for their operator alone.
 const MODE: u32 = 0o600;
 
 /// Starts logging to stderr, and at the end of `file` too if there is one.
 ///
-/// Must be called before any other thread exists: only then can the time zone be asked for safely.
-///
 /// # Errors
 /// The file cannot be opened, or a thread cannot be started.
 pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     let mut config = ConfigBuilder::new();
     config
-        .set_time_format_custom(format_description!(
-            "[year]-[month]-[day] [hour]:[minute]:[second][offset_hour sign:mandatory]:[offset_minute]"
-        ))
+        .set_time_level(LevelFilter::Off) // `Destination` writes it.
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Trace)
         .set_thread_mode(ThreadLogMode::Names)
         .set_location_level(LevelFilter::Off);
-    // The offset from UTC stays what it is now, and every line has it. Without a known time zone it is +00:00.
-    let _ = config.set_time_offset_to_local();
     let config = config.build();
 
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -47,8 +45,8 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     }
     CombinedLogger::init(loggers).map_err(io::Error::other)?;
 
-    // A panic is reported in the same way, not by a direct write to stderr, which might wait.
-    panic::set_hook(Box::new(|panic| error!("{panic}")));
+    // A panic is reported in the same way, not by a direct write to stderr, which might wait. A report is one line.
+    panic::set_hook(Box::new(|panic| error!("{}", panic.to_string().replace('\n', " "))));
     Ok(())
 }
 
@@ -65,7 +63,7 @@ fn log_file(path: &Path) -> io::Result<LineQueue> {
     })
 }
 
-/// Collects the pieces of a line that simplelog writes.
+/// Collects the pieces of a line that simplelog writes, and puts the time in front.
 struct Destination {
     line: Vec<u8>,
     /// Whether the level is coloured.
@@ -76,6 +74,9 @@ struct Destination {
 impl Write for Destination {
     /// Never waits and never fails. A line goes out when its line break has been written.
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if self.line.is_empty() {
+            self.line = clock::now().strftime(STAMP).to_string().into_bytes();
+        }
         self.line.extend_from_slice(piece);
         if self.line.ends_with(b"\n") {
             let line = mem::take(&mut self.line);

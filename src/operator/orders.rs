@@ -2,9 +2,10 @@
 //!
 //! An order only looks at the room. The dispatcher, which owns it, carries out the [`Effect`]s.
 
-use super::{COLUMNS, console::Typed, wrapped};
+use super::console::Typed;
 use crate::audience::{Audience, Connection};
 use crate::chat::command::{ORDERS, Order};
+use crate::chat::reply::{COLUMNS, INDENT, wrapped};
 use crate::chat::room::{Member, Room};
 use crate::chat::{ClientId, Problem};
 use crate::config::parse_net;
@@ -140,7 +141,7 @@ fn row(id: ClientId, name: &str, peer: &str, numbers: &str) -> String {
 fn counted(what: &str, items: &[impl ToString]) -> String {
     let all: Vec<_> = items.iter().map(ToString::to_string).collect();
     let list = if all.is_empty() { ".".to_owned() } else { format!(": {}", all.join(", ")) };
-    wrapped(&format!("*** {} {what}{list}", all.len()), COLUMNS)
+    wrapped(&format!("*** {} {what}{list}", all.len()), COLUMNS, INDENT)
 }
 
 #[cfg(test)]

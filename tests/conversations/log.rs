@@ -3,6 +3,7 @@
 use chat_test_support::{
     DEADLINE, Person, ServerProcess, chat_server, eventually, lines_of, pseudo_terminal,
 };
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -184,6 +185,27 @@ fn the_log_and_the_chat_have_one_clock() {
     };
     let apart = (minutes(&logged[11..16]) - minutes(&shown[1..6])).rem_euclid(24 * 60);
     assert!(apart <= 1, "{logged} and {shown}"); // The minute may have ended between the two.
+}
+
+#[test]
+fn the_clock_follows_daylight_saving_time() {
+    // A zone in which summer begins in three seconds, and ends in half a year (POSIX.1, 8.3).
+    let begins = (Timestamp::now() + SignedDuration::from_secs(3)).to_zoned_datetime(TimeZone::UTC);
+    let (day, half_a_year) = (begins.day_of_year() - 1, 182);
+    let zone = format!("<+00>0<+01>-1,{day}/{},{}/0", begins.strftime("%T"), (day + half_a_year) % 365);
+    let mut command = chat_server();
+    command.args(["--listen", "127.0.0.1:0", "--rate", "0"]).env("TZ", zone);
+    let server = ServerProcess::spawn(&mut command);
+    assert!(server.first_lines[0][19..].starts_with("+00:00 [INFO] "), "{:?}", server.first_lines);
+    let mut alice = server.person("alice");
+    alice.says("/timestamps on");
+    eventually("summer is here", || {
+        alice.says("now");
+        let shown = alice.sees_one_that(|line| line.ends_with("<alice> now"));
+        let logged = server.logs("alice: now");
+        let is_summer = logged[19..].starts_with("+01:00 [INFO] ");
+        is_summer && logged[11..16] == shown[1..6]
+    });
 }
 
 #[test]

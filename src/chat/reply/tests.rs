@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
@@ -33,4 +34,19 @@ fn a_list_of_hundreds_is_wrapped() {
     let wide = owned(&["愛麗絲愛麗絲愛麗絲愛麗絲", "アリスアリスアリス", "앨리스앨리스앨리스", "愛麗絲"]);
     let list = names_in_lines(4, &wide);
     assert!(list.lines().count() == 2 && list.lines().all(|line| line.width() <= 80), "{list}");
+}
+
+proptest! {
+    #[test]
+    fn a_wrapped_text_keeps_its_words_and_fills_its_lines(words in prop::collection::vec("[a-z漢]{1,10}", 1..60)) {
+        let text = words.join(" ");
+        let wrapped = wrapped(&text, 40, INDENT);
+        prop_assert_eq!(wrapped.replace(&format!("\n{INDENT}"), " "), text);
+        let lines: Vec<_> = wrapped.lines().collect();
+        prop_assert!(lines.iter().all(|line| line.width() <= 40), "{}", wrapped);
+        for pair in lines.windows(2) {
+            let next = pair[1].split_whitespace().nth(1).unwrap();
+            prop_assert!(pair[0].width() + 1 + next.width() > 40, "{}", wrapped);
+        }
+    }
 }
