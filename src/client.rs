@@ -4,20 +4,22 @@
 //! makes its client wait, because its socket fills up meanwhile and TCP slows the sender down: back-pressure. It waits
 //!
 //! 1. for its client, in `read`: for a line, or for 4 KiB without a line break;
-//! 2. for its pace: the bytes that were read and the price of the answer;
-//! 3. for [credit] from the dispatcher;
-//! 4. for space in the event channel;
-//! 5. and at the end for the client to hang up: [`linger`].
+//! 2. for its pace: the bytes that were read, or those that are shown of them and of an answer;
+//! 3. for its turn in the room, if everyone will read the line;
+//! 4. for [credit] from the dispatcher;
+//! 5. for space in the event channel;
+//! 6. and at the end for the client to hang up: [`linger`].
 //!
 //! The acceptor starts the thread with a [`Permit`], and when it ends, the place is free.
 
-use crate::chat::command::{COMMANDS, Line, Request, weight};
+use crate::chat::command::{COMMANDS, Line, Request, is_public, weight};
 use crate::chat::{ClientId, Problem};
 use crate::credit::{self, Credit, Done};
 use crate::ending::{Ending, is_over, linger};
 use crate::event::Event;
 use crate::guard::admission::{Permit, check_headroom};
 use crate::guard::line_reader::LineReader;
+use crate::guard::pace::Turn;
 use crossbeam_channel::Sender;
 use log::trace;
 use std::io::{self, Read};
@@ -63,7 +65,7 @@ impl Client {
     /// The whole life of the client's thread. `listen` is a parameter, so that a test can put a panic in its place.
     fn run(mut self, listen: Listen) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
-        let (creditor, mut credit) = credit::open();
+        let (creditor, mut credit) = credit::open(self.permit.under_way.clone());
         let events = self.events.clone();
         if events.send(Event::Joined { id, peer, socket, creditor }).is_err() {
             return;
@@ -84,14 +86,14 @@ impl Client {
         let mut reader = LineReader::new(Input(&socket), self.max_line);
         while let Some(piece) = reader.next_piece()? {
             let line = piece.line.and_then(|line| self.understand(line));
-            self.keep_pace(piece.bytes.max(line.as_ref().map_or(0, weight)), credit)?;
+            self.keep_pace(piece.bytes, line.as_ref(), credit)?;
             match line {
                 None => {} // A blank line, or one that has not ended yet.
                 Some(Ok(Request::Quit(last_words))) => return Err(Ending::Quit(last_words)),
                 Some(line) => {
-                    credit.take()?;
+                    let place = credit.take()?;
                     trace!("client {id}: on its way to the dispatcher");
-                    self.events.send(Event::Line { id, line }).map_err(|_| Done)?;
+                    self.events.send(Event::Line { id, line, place }).map_err(|_| Done)?;
                 }
             }
         }
@@ -111,24 +113,40 @@ impl Client {
         )))
     }
 
-    /// Lets the client pay for so many bytes, which were read or are shown to others, and waits while it is ahead of its
-    /// pace. When that has taken long, the client is told, once for each paste.
-    ///
-    /// A client that has hung up is not heard any further when it would have to wait.
-    fn keep_pace(&mut self, bytes: usize, credit: &mut Credit) -> Result<(), Ending> {
-        let begun = Instant::now();
-        let pause = self.permit.pace.take(bytes, begun);
-        if pause.is_zero() {
-            self.waited = Duration::ZERO;
-            return Ok(());
+    /// Lets the client pay for the bytes that were read, or for those that others are shown if these are more, and waits
+    /// while it is ahead of its pace; and for the room's, where everyone will read the line.
+    fn keep_pace(&mut self, read: usize, line: Option<&Line>, credit: &mut Credit) -> Result<(), Ending> {
+        let bytes = read.max(line.map_or(0, weight));
+        let waited = self.waited;
+        let pause = self.permit.pace.take(bytes, Instant::now());
+        self.wait(pause, credit)?;
+        let mut is_waiting = line.is_some_and(is_public);
+        while is_waiting {
+            match self.permit.pace.take_turn(bytes, Instant::now()) {
+                Turn::After(pause) => {
+                    self.wait(pause, credit)?;
+                    is_waiting = false;
+                }
+                Turn::AskAgainAfter(pause) => self.wait(pause, credit)?,
+            }
         }
+        if self.waited == waited {
+            self.waited = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Waits. When that takes long, the client is told, once for each paste. A client that has hung up is not heard any
+    /// further when it would have to wait.
+    fn wait(&mut self, pause: Duration, credit: &mut Credit) -> Result<(), Ending> {
+        let begun = Instant::now();
         let was_told = self.waited > LONG_WAIT;
         self.waited += pause;
         if self.waited > LONG_WAIT && !was_told {
             let how = self.permit.pace.to_string();
             let _ = self.events.send(Event::Slowed { id: self.id, how });
         }
-        while let Some(left) = pause.checked_sub(begun.elapsed()) {
+        while let Some(left) = pause.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
             if is_over(&self.socket) {
                 let error = self.socket.take_error()?.unwrap_or(io::ErrorKind::NotConnected.into());
                 return Err(Ending::Failed(error));
@@ -199,7 +217,9 @@ mod tests {
         let mut alice = connect(1, Client::listen);
         sees(&mut alice, "*** 1 here: guest1");
         let mut bob = connect(2, |bob, _| {
-            bob.events.send(Event::Line { id: bob.id, line: Ok(Request::Say("hello".into())) }).unwrap();
+            bob.events
+                .send(Event::Line { id: bob.id, line: Ok(Request::Say("hello".into())), place: None })
+                .unwrap();
             panic!("provoked by a test")
         });
         sees(&mut alice, "<guest2> hello");
@@ -240,11 +260,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = listener.accept().unwrap();
-        let (id, (creditor, mut credit)) = (ClientId(1), credit::open());
+        let (id, (creditor, mut credit)) = (ClientId(1), credit::open(None));
         events.send(Event::Joined { id, peer, socket: Arc::new(socket), creditor }).unwrap();
         for _ in 0..credit::LINES {
             events.send(Event::Slowed { id, how: "Slowly!".to_owned() }).unwrap();
-            events.send(Event::Line { id, line: Ok(Request::List) }).unwrap();
+            events.send(Event::Line { id, line: Ok(Request::List), place: None }).unwrap();
         }
         events.send(Event::Left { id, ending: Ending::Closed }).unwrap();
         let taken = std::iter::from_fn(|| credit.take().ok()).count();

@@ -1,14 +1,18 @@
-//! Credit: how many lines of one client may be under way to the dispatcher at one time.
+//! Credit: how many lines of one client, and of one address, may be under way to the dispatcher at one time.
 //!
 //! A client's thread starts with some credit, and each line that it sends uses up one. The dispatcher gives credit back
 //! for lines that it has taken, over a small bounded channel. Without this, one flooder could fill the event channel, and
 //! everyone else's lines would wait behind a thousand of its own.
 //!
+//! Where there is a pace, all clients of one address together have a few [places](Place) under way as well. A place
+//! travels with its event, and is free again when the dispatcher has dropped that.
+//!
 //! The end of that channel means "done with you": the dispatcher drops its half, the [`Creditor`], when it has nothing
 //! more to send to the client and listens to it no longer. A thread that waits for credit, for its pace, or for the
 //! goodbye of its client learns that at once.
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crate::guard::admission::UnderWay;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use std::time::Duration;
 
 /// How many lines one client may have under way.
@@ -26,6 +30,8 @@ pub(crate) struct Done;
 pub(crate) struct Credit {
     left: usize,
     returned: Receiver<()>,
+    /// Shared with the other clients of its address.
+    under_way: Option<UnderWay>,
 }
 
 /// The half of the dispatcher.
@@ -35,21 +41,38 @@ pub(crate) struct Creditor {
     returned: Sender<()>,
 }
 
+/// A place for one line of an address on the way to the dispatcher. It is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Receiver<()>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.0.try_recv();
+    }
+}
+
 /// The credit of a new client, and its other half for the dispatcher.
-pub(crate) fn open() -> (Creditor, Credit) {
+pub(crate) fn open(under_way: Option<UnderWay>) -> (Creditor, Credit) {
     let (sender, receiver) = bounded(LINES / LINES_PER_MESSAGE);
-    (Creditor { taken: 0, returned: sender }, Credit { left: LINES, returned: receiver })
+    (Creditor { taken: 0, returned: sender }, Credit { left: LINES, returned: receiver, under_way })
 }
 
 impl Credit {
-    /// Takes credit for one line. Waits while there is none.
-    pub(crate) fn take(&mut self) -> Result<(), Done> {
+    /// Takes credit for one line, and a place if its address needs one. Waits while there is none.
+    pub(crate) fn take(&mut self) -> Result<Option<Place>, Done> {
         while self.left == 0 {
             self.returned.recv().map_err(|_| Done)?;
             self.left += LINES_PER_MESSAGE;
         }
         self.left -= 1;
-        Ok(())
+        let Some((places, taken)) = &self.under_way else { return Ok(None) };
+        loop {
+            select! {
+                send(places, ()) -> _ => return Ok(Some(Place(taken.clone()))), // Both ends are here, so it does not fail.
+                recv(self.returned) -> returned => returned.map_err(|_| Done)?,
+            }
+            self.left += LINES_PER_MESSAGE;
+        }
     }
 
     /// Waits for so long, or a shorter time if credit comes back meanwhile.
@@ -84,9 +107,9 @@ mod tests {
 
     #[test]
     fn credit_comes_back_for_lines_that_were_taken() {
-        let (mut creditor, mut credit) = open();
+        let (mut creditor, mut credit) = open(None);
         for _ in 0..10 * LINES {
-            (0..LINES).for_each(|_| credit.take().unwrap());
+            (0..LINES).for_each(|_| drop(credit.take().unwrap()));
             assert_eq!(credit.left, 0);
             (0..LINES).for_each(|_| creditor.give_back());
         }
@@ -96,12 +119,29 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_learns_that_the_dispatcher_is_done() {
-        let (mut creditor, mut credit) = open();
+        let (mut creditor, mut credit) = open(None);
         (0..LINES_PER_MESSAGE).for_each(|_| creditor.give_back());
         drop(creditor);
         assert!((0..LINES + LINES_PER_MESSAGE).all(|_| credit.take().is_ok()), "what came back counts");
-        assert_eq!(credit.take(), Err(Done));
+        assert!(credit.take().is_err());
         assert_eq!(credit.wait(Duration::from_secs(60)), Err(Done));
         credit.wait_until_done();
+    }
+
+    #[test]
+    fn clients_of_one_address_share_its_places_until_their_lines_are_dropped() {
+        let under_way = bounded(2);
+        let (creditors, mut credits): (Vec<_>, Vec<_>) =
+            (0..3).map(|_| open(Some(under_way.clone()))).unzip();
+        let first = credits[0].take().unwrap();
+        let _second = credits[1].take().unwrap();
+        let mut third = credits.pop().unwrap();
+        let waiting = std::thread::spawn(move || third.take().is_ok());
+        assert!(under_way.0.is_full());
+        drop(first);
+        assert!(waiting.join().unwrap());
+        let _third = credits[0].take().unwrap();
+        drop(creditors);
+        assert!(credits[0].take().is_err(), "it waits no longer when the dispatcher is done");
     }
 }

@@ -188,14 +188,14 @@ impl Dispatcher {
             Event::Joined { id, peer, socket, creditor } => {
                 info!("client {id} connected from {peer}");
                 self.audience.add(id, peer, socket, creditor);
-                let deliveries = self.room.join(id, peer.ip(), self.now);
+                let deliveries = self.room.join(id, self.admission.origin(peer.ip()), self.now);
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
                 if self.admission.is_banned(peer.ip()) {
                     self.part(id, Ending::Kicked(Some(BANNED.into()))); // Banned after it was let in, and before this.
                 }
             }
-            Event::Line { id, line } => {
+            Event::Line { id, line, place: _place } => {
                 trace!("client {id}: taken");
                 self.audience.give_credit_back(id);
                 self.announce(id);
@@ -213,7 +213,7 @@ impl Dispatcher {
     }
 
     fn announce(&mut self, id: ClientId) {
-        let joined = self.room.announce(id);
+        let joined = self.room.announce(id, || self.admission.may_tell(Instant::now()));
         self.deliver(joined);
     }
 
@@ -269,7 +269,8 @@ impl Dispatcher {
             self.announce(id); // It has said something, so the others know of it.
         }
         let Row { log, farewell, problem, close } = ending.row();
-        if let Some((member, line)) = self.room.leave(id, farewell, self.now) {
+        let may_tell = || self.admission.may_tell(Instant::now());
+        if let Some((member, line)) = self.room.leave(id, farewell, may_tell, self.now) {
             let (name, lines) = (member.name, member.lines);
             info!("client {id} ({name}, {peer}) disconnected: {log}, lines said: {lines}, after {stay} s");
             self.deliver(line);
@@ -278,7 +279,11 @@ impl Dispatcher {
         if close == Close::AfterHint && !has_ended_its_input(&socket) {
             self.deliver([room::notice(id, PRESS_ENTER)]);
         }
-        if close == Close::AtOnce { self.audience.cut_off(id) } else { self.audience.dismiss(id) }
+        if close == Close::AtOnce {
+            return self.audience.cut_off(id);
+        }
+        self.audience.dismiss(id);
+        self.pause = SHORTEST_PAUSE; // Its last line arrives soon.
     }
 
     /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not long.

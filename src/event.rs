@@ -6,7 +6,8 @@
 //! dispatcher makes the clients' threads wait, and through them, by TCP, the clients: back-pressure.
 
 use crate::chat::{ClientId, command::Line};
-use crate::{credit::Creditor, ending::Ending};
+use crate::credit::{Creditor, Place};
+use crate::ending::Ending;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(crate) enum Event {
         creditor: Creditor,
     },
     /// A client sent a line: a request, or a problem to tell it about.
-    Line { id: ClientId, line: Line },
+    Line { id: ClientId, line: Line, place: Option<Place> },
     /// A client's lines have to wait, and it should be told how long.
     Slowed { id: ClientId, how: String },
     /// A client sends nothing more.

@@ -46,6 +46,11 @@ pub(crate) fn weight(line: &Line) -> usize {
     }
 }
 
+/// Whether everyone in the room will read it.
+pub(crate) fn is_public(line: &Line) -> bool {
+    matches!(line, Ok(Request::Say(_) | Request::Me(_) | Request::Nick(_)))
+}
+
 /// A line from the operator, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {

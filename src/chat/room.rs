@@ -111,25 +111,28 @@ impl Room {
 
     /// Tells the others that a client has joined, if that has not been said. A client that ends before, without a word, is
     /// never mentioned: most are port scans and health checks.
-    pub(crate) fn announce(&mut self, id: ClientId) -> Option<Delivery> {
+    ///
+    /// Nothing is said while the others are told enough already (`may_tell`); then it may be at a later line.
+    pub(crate) fn announce(&mut self, id: ClientId, may_tell: impl FnOnce() -> bool) -> Option<Delivery> {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.get_mut(&id).filter(|member| !member.announced)?;
-        member.announced = true;
-        is_small.then(|| (EveryoneBut(id), format!("*** {} joined", member.name)))
+        member.announced = !is_small || may_tell();
+        (is_small && member.announced).then(|| (EveryoneBut(id), format!("*** {} joined", member.name)))
     }
 
     /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the line about it; `None` if
-    /// it was not here.
+    /// it was not here. The others are not told while they are told enough already (`may_tell`).
     pub(crate) fn leave(
         &mut self,
         id: ClientId,
         farewell: Farewell,
+        may_tell: impl FnOnce() -> bool,
         now: Now,
     ) -> Option<(Member, Option<Delivery>)> {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.remove(&id)?;
         self.names.remove(&member.name, now);
-        let others_know = is_small && member.announced;
+        let others_know = is_small && member.announced && farewell != Farewell::Nobody && may_tell();
         let (to, reason) = match farewell {
             Farewell::Everyone(reason) => (if others_know { Everyone } else { Only(id) }, reason),
             Farewell::Others(reason) if others_know => (EveryoneBut(id), reason),

@@ -221,7 +221,7 @@ impl Watched {
         let ids: Vec<_> = (1..=people).map(ClientId).collect();
         for id in &ids {
             room.join(*id, std::net::Ipv4Addr::LOCALHOST.into(), Now::default());
-            room.announce(*id);
+            room.announce(*id, || true);
         }
         Watched { room, ids, max_history: (history, bytes) }
     }
@@ -282,7 +282,8 @@ fn whatever_is_typed_the_room_stays_sound(rng: &mut Rng) {
             Ok(None) => {}
             Ok(Some(Ok(Request::Quit(last_word)))) => {
                 let farewell = Ending::Quit(last_word).row().farewell;
-                let (_, farewell) = watched.room.leave(id, farewell, Now::default()).expect("it was here");
+                let (_, farewell) =
+                    watched.room.leave(id, farewell, || true, Now::default()).expect("it was here");
                 farewell.iter().for_each(|(_, text)| assert_safe(text));
                 said.swap_remove(turn);
             }

@@ -4,8 +4,9 @@
 //! whatever happens to its client, the place is counted. The places and the bans are behind a lock, because the acceptor
 //! and the dispatcher share them; it is held for a few instructions.
 
-use super::pace::{Bucket, Pace};
-use crate::config::Config;
+use super::pace::{Bucket, OfAddress, Pace};
+use crate::config::{Config, interfaces};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use ipnet::IpNet;
 use log::warn;
 use memmap2::MmapMut;
@@ -34,6 +35,10 @@ const HEADROOM: usize = 32 * 1024 * 1024;
 /// for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
 
+/// How many lines of one address may be under way to the dispatcher, where there is a pace. From all addresses that a room
+/// holds they fit into the event channel, so that nobody waits in front of it.
+const UNDER_WAY: usize = 8;
+
 /// Why a client is refused: the middle of a sentence.
 pub(crate) type Refusal = &'static str;
 
@@ -44,7 +49,11 @@ pub(crate) const EXHAUSTED: Refusal =
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Config,
+    /// The networks that this machine is on, as far as they are of IPv6.
+    networks: Arc<[IpNet]>,
     book: Arc<Mutex<Book>>,
+    /// The bucket for all that the room is told.
+    room: Arc<Mutex<Bucket>>,
 }
 
 /// Who is here, and who is banned.
@@ -63,8 +72,13 @@ struct Address {
     /// How fast its clients may connect.
     connects: Bucket,
     /// How fast they may talk, all together. The pace of each has a clone of it, so it counts them.
-    lines: Arc<Mutex<Bucket>>,
+    pace: Arc<Mutex<OfAddress>>,
+    /// A place for each line that is under way to the dispatcher.
+    under_way: Option<UnderWay>,
 }
+
+/// The two ends of a channel: a line is under way from when something is put in until it is taken out again.
+pub(crate) type UnderWay = (Sender<()>, Receiver<()>);
 
 /// One taken place.
 #[derive(Debug)]
@@ -72,6 +86,7 @@ pub(crate) struct Permit {
     _place: Arc<()>,
     /// How fast its client may talk.
     pub(crate) pace: Pace,
+    pub(crate) under_way: Option<UnderWay>,
 }
 
 impl Admission {
@@ -84,7 +99,23 @@ impl Admission {
             );
         }
         let config = Config { max_clients: room.min(asked), ..config.clone() };
-        Admission { config, book: Arc::default() }
+        let networks = interfaces().map(|(_, net)| net.trunc()).filter(|net| net.addr().is_ipv6());
+        let room = Arc::new(Mutex::new(Pace::of_room(config.rate, config.burst)));
+        Admission { config, networks: networks.collect(), book: Arc::default(), room }
+    }
+
+    /// What counts as one address. On this machine's own networks each IPv6 address does, because everyone there shares the
+    /// /64; elsewhere the /64 does, because each customer has one (RFC 6177).
+    pub(crate) fn origin(&self, address: IpAddr) -> IpAddr {
+        let is_neighbour = self.networks.iter().any(|net| net.contains(&address));
+        let prefix = if address.is_ipv4() || is_neighbour { 128 } else { 64 };
+        IpNet::new(address, prefix).map_or(address, |net| net.network())
+    }
+
+    /// Whether the room may be told a line of the server's own about a client: a join, a leave. It may not while its bucket
+    /// is empty.
+    pub(crate) fn may_tell(&self, now: Instant) -> bool {
+        self.room.lock().take_now(1, now)
     }
 
     /// Takes a place for a client that comes from `address` `now`, or says why it gets none.
@@ -97,17 +128,21 @@ impl Admission {
             return Err("your address is banned from this server");
         }
         let mut book = self.book.lock();
-        if Arc::strong_count(&book.places) > max_clients {
-            return Err("the server is full; please try again later"); // One of the clones is ours.
+        let free = max_clients.saturating_sub(Arc::strong_count(&book.places) - 1); // One of the clones is ours.
+        if free == 0 {
+            return Err("the server is full; please try again later");
         }
         if book.by_address.len() == book.by_address.capacity() {
             book.forget(now);
         }
-        let from_there = book.by_address.entry(address).or_insert_with(|| Address {
+        let from_there = book.by_address.entry(self.origin(address)).or_insert_with(|| Address {
             connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(max_per_ip).unwrap_or(u32::MAX)),
-            lines: Pace::shared(rate, burst),
+            pace: Arc::new(Mutex::new(OfAddress::new(rate, burst))),
+            under_way: (rate > 0 && burst > 0).then(|| bounded(UNDER_WAY)),
         });
-        if max_per_ip > 0 && Arc::strong_count(&from_there.lines) > max_per_ip && !address.is_loopback() {
+        // While the last quarter of the places fills up, the share of each address gets smaller, so that others find some.
+        let share = max_per_ip.min((max_per_ip * free).div_ceil((max_clients / 4).max(1)));
+        if max_per_ip > 0 && Arc::strong_count(&from_there.pace) > share && !address.is_loopback() {
             return Err("there are too many clients from your address already");
         }
         // One that comes too early is refused and costs nothing, so that the next in time gets in.
@@ -115,8 +150,9 @@ impl Admission {
             return Err("too many clients have come from your address; please try again in a second");
         }
         from_there.connects.take(1, now);
-        let pace = Pace::new(rate, burst, from_there.lines.clone());
-        Ok(Permit { _place: book.places.clone(), pace })
+        let pace = Pace::new(rate, burst, from_there.pace.clone(), self.room.clone());
+        let under_way = from_there.under_way.clone();
+        Ok(Permit { _place: book.places.clone(), pace, under_way })
     }
 
     pub(crate) fn places_taken(&self) -> usize {
@@ -153,8 +189,8 @@ impl Book {
     ///
     /// This is for when the map would have to grow, and it leaves so much space that it is not needed again soon.
     fn forget(&mut self, now: Instant) {
-        self.by_address.retain(|_, Address { connects, lines }| {
-            Arc::strong_count(lines) > 1 || !connects.is_full(now) || !lines.lock().is_full(now)
+        self.by_address.retain(|_, Address { connects, pace, .. }| {
+            Arc::strong_count(pace) > 1 || !connects.is_full(now) || !pace.lock().is_rested(now)
         });
         self.by_address.reserve(self.by_address.len() + 1);
     }

@@ -1,12 +1,14 @@
-//! How fast a client may be, and all clients of one address together: token buckets, in the form of the generic cell rate
-//! algorithm (ITU-T I.371).
+//! How fast a client may be, all clients of one address together, and the whole room: token buckets, in the form of the
+//! generic cell rate algorithm (ITU-T I.371).
 //!
-//! One token is a line, or each 128 bytes of a longer one; a question with a long answer costs more. A client's thread
-//! simply waits as long as it is told, so that its socket fills up and TCP slows the sender down. Nothing is dropped: a
-//! paste of a thousand lines arrives whole, only not at once.
+//! One token is a line, or each 128 bytes of a longer one, as it is shown; a question with a long answer costs more. A
+//! client's thread simply waits as long as it is told, so that its socket fills up and TCP slows the sender down. Nothing is
+//! dropped: a paste of a thousand lines arrives whole, only not at once.
 //!
 //! The bucket of an address is larger, so that a classroom behind one router never meets it. It outlives the connections:
-//! to connect again does not fill it.
+//! to connect again does not fill it. But one machine can have many addresses. So there is a bucket for all that the room
+//! is told, which everyone has to read: it fills up no faster than a slow reader reads. Each address has a small share of it
+//! for which nobody waits, so that people who say a line now and then never notice that bucket.
 
 use parking_lot::Mutex;
 use std::fmt;
@@ -19,9 +21,19 @@ const BYTES_PER_TOKEN: usize = 128;
 /// How many times the rate and the burst of one client all clients of one address have together.
 const CLIENTS_PER_ADDRESS: u32 = 8;
 
-/// The longest wait. Beyond it no debt is written down: otherwise one client that sends and hangs up, again and again,
-/// could silence everyone else at its address for hours.
+/// The same for the talk of the whole room. By default 400 tokens a second: even with the longest names and times around
+/// the text that is less than 100 KiB a second; and at once no more than a backlog and the kernel hold.
+const RATES_PER_ROOM: u32 = 20;
+const BURSTS_PER_ROOM: u32 = 8;
+
+/// The share of each address in the talk of the room for which it never waits: tokens a second, and at once.
+const FREE_RATE: u32 = 2;
+const FREE_BURST: u32 = 8;
+
+/// The longest waits: for the pace of a client or an address, and for the room. Beyond them no debt is written down:
+/// otherwise one client that sends and hangs up, again and again, could silence others for hours.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT_FOR_ROOM: Duration = Duration::from_secs(60);
 
 /// A bucket that fills up with tokens at a rate.
 #[derive(Clone, Debug)]
@@ -30,6 +42,7 @@ pub(crate) struct Bucket {
     interval: Duration,
     /// How long a whole bucket of them takes.
     tolerance: Duration,
+    longest_wait: Duration,
     /// When the bucket will be full again.
     full_at: Option<Instant>,
 }
@@ -39,16 +52,26 @@ impl Bucket {
     pub(crate) fn new(rate: u32, burst: u32) -> Bucket {
         let no_limit = rate == 0 || burst == 0;
         let interval = if no_limit { Duration::ZERO } else { Duration::from_secs(1) / rate };
-        Bucket { interval, tolerance: interval * burst, full_at: None }
+        Bucket { interval, tolerance: interval * burst, longest_wait: LONGEST_WAIT, full_at: None }
     }
 
     /// Takes tokens, at most the whole bucket, and says how long to wait until they are there.
     pub(crate) fn take(&mut self, tokens: u32, now: Instant) -> Duration {
         let price = (self.interval * tokens).min(self.tolerance);
         let full_at = self.full_at.map_or(now, |full_at| full_at.max(now)) + price;
-        let full_at = full_at.min(now + self.tolerance + LONGEST_WAIT.max(self.interval));
+        let full_at = full_at.min(now + self.tolerance + self.longest_wait.max(self.interval));
         self.full_at = Some(full_at);
         full_at.duration_since(now).saturating_sub(self.tolerance)
+    }
+
+    /// Takes tokens if all of them are there now.
+    pub(crate) fn take_now(&mut self, tokens: u32, now: Instant) -> bool {
+        let mut after = self.clone();
+        let is_free = self.interval * tokens <= self.tolerance && after.take(tokens, now).is_zero();
+        if is_free {
+            *self = after;
+        }
+        is_free
     }
 
     pub(crate) fn is_full(&self, now: Instant) -> bool {
@@ -56,39 +79,108 @@ impl Bucket {
     }
 }
 
-/// The pace of one client: its own bucket, and the one that it shares with all clients of its address.
+/// What all clients of one address share.
+#[derive(Debug)]
+pub(crate) struct OfAddress {
+    lines: Bucket,
+    /// The free share in the talk of the room.
+    free_talk: Bucket,
+    /// Until then it waits for the room.
+    waits_until: Option<Instant>,
+}
+
+impl OfAddress {
+    pub(crate) fn new(rate: u32, burst: u32) -> OfAddress {
+        let of_all = |of_one: u32| of_one.saturating_mul(CLIENTS_PER_ADDRESS);
+        OfAddress {
+            lines: Bucket::new(of_all(rate), of_all(burst)),
+            free_talk: Bucket::new(FREE_RATE, FREE_BURST),
+            waits_until: None,
+        }
+    }
+
+    /// Whether it owes nothing any more.
+    pub(crate) fn is_rested(&self, now: Instant) -> bool {
+        self.lines.is_full(now) && self.free_talk.is_full(now)
+    }
+}
+
+/// A wait for the room's bucket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The tokens are taken, and there after this time.
+    After(Duration),
+    /// Another client of this address waits already. Ask again after this time.
+    AskAgainAfter(Duration),
+}
+
+/// The pace of one client.
 #[derive(Debug)]
 pub(crate) struct Pace {
     own: Bucket,
-    shared: Arc<Mutex<Bucket>>,
+    address: Arc<Mutex<OfAddress>>,
+    room: Arc<Mutex<Bucket>>,
 }
 
 impl Pace {
-    pub(crate) fn new(rate: u32, burst: u32, shared: Arc<Mutex<Bucket>>) -> Pace {
-        Pace { own: Bucket::new(rate, burst), shared }
+    pub(crate) fn new(
+        rate: u32,
+        burst: u32,
+        address: Arc<Mutex<OfAddress>>,
+        room: Arc<Mutex<Bucket>>,
+    ) -> Pace {
+        Pace { own: Bucket::new(rate, burst), address, room }
     }
 
-    /// The bucket for one address.
-    pub(crate) fn shared(rate: u32, burst: u32) -> Arc<Mutex<Bucket>> {
-        let [rate, burst] = [rate, burst].map(|of_one| of_one.saturating_mul(CLIENTS_PER_ADDRESS));
-        Arc::new(Mutex::new(Bucket::new(rate, burst)))
+    /// The bucket for the talk of the whole room.
+    pub(crate) fn of_room(rate: u32, burst: u32) -> Bucket {
+        let bucket = Bucket::new(rate.saturating_mul(RATES_PER_ROOM), burst.saturating_mul(BURSTS_PER_ROOM));
+        Bucket { longest_wait: LONGEST_WAIT_FOR_ROOM, ..bucket }
     }
 
     /// So many bytes, of a line or of a part of one: how long they must wait.
     pub(crate) fn take(&mut self, bytes: usize, now: Instant) -> Duration {
-        let tokens = u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX);
-        self.own.take(tokens, now).max(self.shared.lock().take(tokens, now))
+        if self.own.interval.is_zero() {
+            return Duration::ZERO;
+        }
+        self.own.take(tokens(bytes), now).max(self.address.lock().lines.take(tokens(bytes), now))
     }
+
+    /// The same bytes, if all of the room will read them. An address waits with one line at a time, so that it gets no
+    /// more of the room's tokens by having more connections.
+    pub(crate) fn take_turn(&mut self, bytes: usize, now: Instant) -> Turn {
+        if self.own.interval.is_zero() {
+            return Turn::After(Duration::ZERO);
+        }
+        let mut address = self.address.lock();
+        if address.free_talk.take_now(tokens(bytes), now) {
+            self.room.lock().take(tokens(bytes), now);
+            return Turn::After(Duration::ZERO);
+        }
+        if let Some(until) = address.waits_until.filter(|until| *until > now) {
+            return Turn::AskAgainAfter(until - now);
+        }
+        let pause = self.room.lock().take(tokens(bytes), now);
+        address.waits_until = Some(now + pause);
+        Turn::After(pause)
+    }
+}
+
+fn tokens(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX)
 }
 
 /// What a client is told that is ahead of it.
 impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of_one = self.own.interval.as_secs_f64().recip();
+        let [of_address, of_room] =
+            [CLIENTS_PER_ADDRESS, RATES_PER_ROOM].map(|times| of_one * f64::from(times));
         write!(
             f,
-            "You send more than {:.0} lines a second (each {BYTES_PER_TOKEN} bytes of a long line count as one), so the \
-             rest waits its turn. Waiting loses nothing.",
-            self.own.interval.as_secs_f64().recip()
+            "More comes than goes out: {of_one:.0} lines a second from one client, {of_address:.0} from one address, \
+             {of_room:.0} in the whole room (each {BYTES_PER_TOKEN} bytes of a long line count as one). Yours wait their \
+             turn, and waiting loses nothing."
         )
     }
 }
@@ -96,9 +188,21 @@ impl fmt::Display for Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn pace(rate: u32, burst: u32) -> Pace {
-        Pace::new(rate, burst, Pace::shared(rate, burst))
+        pace_at(&address(rate, burst), rate, burst)
+    }
+
+    fn address(rate: u32, burst: u32) -> Arc<Mutex<OfAddress>> {
+        Arc::new(Mutex::new(OfAddress::new(rate, burst)))
+    }
+
+    fn pace_at(address: &Arc<Mutex<OfAddress>>, rate: u32, burst: u32) -> Pace {
+        Pace::new(rate, burst, address.clone(), Arc::new(Mutex::new(Pace::of_room(rate, burst))))
     }
 
     #[test]
@@ -130,26 +234,26 @@ mod tests {
 
     #[test]
     fn the_clients_of_one_address_share_a_bucket_that_a_new_connection_does_not_fill() {
-        let (shared, now) = (Pace::shared(20, 200), Instant::now());
+        let (shared, now) = (address(20, 200), Instant::now());
         let talks = |lines| {
-            let mut pace = Pace::new(20, 200, shared.clone());
+            let mut pace = pace_at(&shared, 20, 200);
             (0..lines).map(|_| pace.take(60, now)).max().unwrap()
         };
         // A classroom of 30 that pastes 40 lines each is not slowed.
         assert!((0..30).all(|_| talks(40).is_zero()));
         assert!((0..2).all(|_| talks(200).is_zero()));
         assert_eq!(talks(1), Duration::from_millis(1000 / 160).max(Duration::from_micros(6250)));
-        assert!(!shared.lock().is_full(now + Duration::from_secs(9)));
-        assert!(shared.lock().is_full(now + Duration::from_secs(11)));
+        assert!(!shared.lock().is_rested(now + Duration::from_secs(9)));
+        assert!(shared.lock().is_rested(now + Duration::from_secs(11)));
     }
 
     #[test]
     fn a_debt_is_not_endless() {
-        let (shared, now) = (Pace::shared(20, 200), Instant::now());
+        let (shared, now) = (address(20, 200), Instant::now());
         for _ in 0..1000 {
-            Pace::new(20, 200, shared.clone()).take(4096, now);
+            pace_at(&shared, 20, 200).take(4096, now);
         }
-        assert_eq!(Pace::new(20, 200, shared).take(1, now), LONGEST_WAIT);
+        assert_eq!(pace_at(&shared, 20, 200).take(1, now), LONGEST_WAIT);
     }
 
     #[test]
@@ -160,5 +264,89 @@ mod tests {
             now += pace.take(80, now);
         }
         assert_eq!((now - begun).as_secs(), 40);
+    }
+
+    /// Everyone sends lines of this size as fast as their waits allow; how many get through in so many seconds.
+    fn talk(people: &mut [Pace], bytes: usize, seconds: u64, begun: Instant) -> u64 {
+        let mut due: BinaryHeap<_> = (0..people.len()).map(|who| Reverse((begun, who))).collect();
+        let mut said = 0;
+        while let Some(Reverse((at, who))) =
+            due.pop().filter(|Reverse((at, _))| (*at - begun).as_secs() < seconds)
+        {
+            let at = at + people[who].take(bytes, at);
+            let pause = match people[who].take_turn(bytes, at) {
+                Turn::After(pause) => {
+                    said += 1;
+                    pause
+                }
+                Turn::AskAgainAfter(pause) => pause,
+            };
+            due.push(Reverse((at + pause, who)));
+        }
+        said
+    }
+
+    /// People at so many addresses, so many at each, in one room.
+    fn people(addresses: usize, at_each: usize, room: &Arc<Mutex<Bucket>>) -> Vec<Pace> {
+        let at_one =
+            |address: Arc<Mutex<OfAddress>>| move |_| Pace::new(20, 200, address.clone(), room.clone());
+        (0..addresses).flat_map(|_| (0..at_each).map(at_one(address(20, 200)))).collect()
+    }
+
+    #[test]
+    fn the_room_is_told_no_more_than_a_slow_reader_reads_from_however_many_addresses() {
+        for (addresses, at_each) in [(1, 64), (8, 8), (64, 8), (200, 1)] {
+            for bytes in [10, 128, 4096] {
+                let room = Arc::new(Mutex::new(Pace::of_room(20, 200)));
+                let mut people = people(addresses, at_each, &room);
+                let begun = Instant::now();
+                let said =
+                    [talk(&mut people, bytes, 10, begun), talk(&mut people, bytes, 20, begun + 10 * SECOND)];
+                let [at_first, later] = said.map(|lines| lines * u64::from(tokens(bytes)));
+                let what =
+                    format!("{bytes} bytes from {addresses}: {at_first} tokens at first, {later} later");
+                let of_each = (8 + 32) * addresses as u64; // Its share, and the one line that it waits with.
+                assert!(at_first <= 1600 + 10 * 400 + of_each && later <= 20 * 400 + of_each, "{what}");
+                assert!(later >= 20 * 150, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_person_who_says_a_line_now_and_then_never_waits_for_the_room() {
+        let (room, begun) = (Arc::new(Mutex::new(Pace::of_room(20, 200))), Instant::now());
+        talk(&mut people(64, 8, &room), 4096, 10, begun);
+        let mut alice = people(1, 1, &room).remove(0);
+        for line in 0..20 {
+            assert_eq!(
+                alice.take_turn(60, begun + 10 * SECOND + line * SECOND / 2),
+                Turn::After(Duration::ZERO)
+            );
+        }
+    }
+
+    #[test]
+    fn a_person_who_says_more_waits_behind_one_line_of_each_address_and_not_of_each_connection() {
+        let (room, begun) = (Arc::new(Mutex::new(Pace::of_room(20, 200))), Instant::now());
+        talk(&mut people(64, 8, &room), 4096, 10, begun);
+        let (mut alice, now) = (people(1, 1, &room).remove(0), begun + 10 * SECOND);
+        let turns: Vec<_> = (0..10).map(|_| alice.take_turn(60, now)).collect();
+        let Turn::After(pause) = turns[8] else { panic!("{turns:?}") };
+        assert!(pause > SECOND && pause <= 64 * 32 * SECOND / 400 + SECOND, "{turns:?}");
+        assert_eq!(turns[9], Turn::AskAgainAfter(pause));
+    }
+
+    #[test]
+    fn an_ordinary_crowd_does_not_meet_the_bucket_of_the_room() {
+        let room = Arc::new(Mutex::new(Pace::of_room(20, 200)));
+        let mut class = people(100, 1, &room);
+        let now = Instant::now();
+        assert!(class.iter_mut().all(|person| person.take_turn(60, now) == Turn::After(Duration::ZERO)));
+        // Ten bots, each as fast as one client may be.
+        let mut bots = people(10, 1, &room);
+        for tick in 0..20 * 60 {
+            let now = now + tick * SECOND / 20;
+            assert!(bots.iter_mut().all(|bot| bot.take_turn(60, now) == Turn::After(Duration::ZERO)));
+        }
     }
 }

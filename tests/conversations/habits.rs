@@ -116,7 +116,7 @@ fn a_paste_that_is_slowed_tells_its_author_once() {
     let mut alice = server.guest();
     alice.sends("one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n".as_bytes());
     let seen = alice.reads_until(|line| line.ends_with("> eight"));
-    let told = "*** You send more than 2 lines a second (each 128 bytes of a long line count as one), so the rest waits \
-                its turn. Waiting loses nothing.";
+    let told = "*** More comes than goes out: 2 lines a second from one client, 16 from one address, 40 in the whole room \
+                (each 128 bytes of a long line count as one). Yours wait their turn, and waiting loses nothing.";
     assert_eq!(seen.iter().filter(|line| *line == told).count(), 1, "{seen:#?}");
 }

@@ -21,7 +21,7 @@ impl Stage {
         let mut stage = Stage { room: Room::new(20, 10_000), ids, now: NOW };
         for (who, name) in ["alice", "bob", "carol"].iter().enumerate() {
             stage.room.join(ids[who], HOME, NOW);
-            stage.room.announce(ids[who]);
+            stage.room.announce(ids[who], || true);
             stage.types(who, &format!("/nick {name}"));
         }
         stage
@@ -45,9 +45,9 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
                    *** 4 here: alice, bob, carol, guest4";
     assert_eq!(deliveries[0], (Asker(dave), welcome.to_owned()));
     assert_eq!(deliveries.len(), 1, "the others are told later");
-    let joined = stage.room.announce(dave).unwrap();
+    let joined = stage.room.announce(dave, || true).unwrap();
     assert_eq!(joined, (EveryoneBut(dave), "*** guest4 joined".to_owned()));
-    assert_eq!(stage.room.announce(dave), None, "once");
+    assert_eq!(stage.room.announce(dave, || true), None, "once");
 }
 
 #[test]
@@ -66,15 +66,16 @@ fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
     let ids: Vec<_> = (1..=203).map(ClientId).collect();
     let mut join = |id: &ClientId| {
         room.join(*id, HOME, NOW);
-        room.announce(*id).is_some()
+        room.announce(*id, || true).is_some()
     };
     let announced = ids.iter().filter(|id| join(id)).count();
     assert_eq!(announced, 200);
-    let goodbye = room.leave(ids[7], Farewell::Everyone(Some("bye".into())), NOW).unwrap().1.unwrap();
+    let goodbye =
+        room.leave(ids[7], Farewell::Everyone(Some("bye".into())), || true, NOW).unwrap().1.unwrap();
     assert_eq!(goodbye, (Only(ids[7]), "*** guest8 left (bye)".to_owned()));
-    assert_eq!(room.leave(ids[8], Farewell::Others(None), NOW).unwrap().1, None);
-    assert_eq!(room.leave(ids[9], Farewell::Others(None), NOW).unwrap().1, None);
-    let told = room.leave(ids[10], Farewell::Others(None), NOW).unwrap().1.unwrap();
+    assert_eq!(room.leave(ids[8], Farewell::Others(None), || true, NOW).unwrap().1, None);
+    assert_eq!(room.leave(ids[9], Farewell::Others(None), || true, NOW).unwrap().1, None);
+    let told = room.leave(ids[10], Farewell::Others(None), || true, NOW).unwrap().1.unwrap();
     assert_eq!(told, (EveryoneBut(ids[10]), "*** guest11 left".to_owned()));
 }
 
@@ -157,7 +158,7 @@ fn whispering_to_nobody_is_a_problem() {
     assert!(stage.types(ALICE, "/r hi")[0].1.starts_with("!!! Nobody has written to you"));
     stage.types(CAROL, "/nick dave");
     stage.types(CAROL, "/msg alice hi");
-    stage.room.leave(stage.ids[CAROL], Farewell::Others(None), NOW);
+    stage.room.leave(stage.ids[CAROL], Farewell::Others(None), || true, NOW);
     assert!(stage.types(ALICE, "/r hi").iter().all(heard));
 }
 
@@ -167,7 +168,7 @@ fn a_reply_goes_to_the_author_and_not_to_a_namesake_or_to_oneself() {
     stage.types(BOB, "/msg alice hi");
     stage.types(ALICE, "/msg alice remember the milk");
     assert_eq!(stage.types(ALICE, "/r hello")[0].0, Only(stage.ids[BOB]));
-    stage.room.leave(stage.ids[BOB], Farewell::Others(None), NOW);
+    stage.room.leave(stage.ids[BOB], Farewell::Others(None), || true, NOW);
     stage.types(CAROL, "/nick bob");
     let gone = "!!! The bob who wrote to you has left. To write to the bob who is here: /msg bob TEXT";
     assert_eq!(stage.types(ALICE, "/r secret"), [(Asker(stage.ids[ALICE]), gone.to_owned())]);
@@ -210,7 +211,7 @@ fn a_client_that_was_never_announced_leaves_silently() {
         "*** 4 here: alice, bob, carol, guest4",
         "it is here at once"
     );
-    assert_eq!(stage.room.leave(dave, Farewell::Others(None), NOW).unwrap().1, None);
+    assert_eq!(stage.room.leave(dave, Farewell::Others(None), || true, NOW).unwrap().1, None);
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn a_name_belongs_to_one() {
     assert!(stage.types(BOB, "/nick bob")[0].1.starts_with("!!! You are bob already"));
     assert_eq!(stage.types(BOB, "/nick Bob"), [(Everyone, "*** bob is now Bob".to_owned())]);
     assert_eq!(stage.types(BOB, "/nick guest2"), [(Everyone, "*** Bob is now guest2".to_owned())]);
-    stage.room.leave(stage.ids[ALICE], Farewell::Others(None), NOW);
+    stage.room.leave(stage.ids[ALICE], Farewell::Others(None), || true, NOW);
     assert_eq!(stage.types(BOB, "/nick alice"), [(Everyone, "*** guest2 is now alice".to_owned())]);
     assert_eq!(stage.types(CAROL, "/list")[0].1, "*** 2 here: alice, carol");
 }
@@ -246,7 +247,7 @@ fn a_name_and_its_look_alikes_belong_to_one() {
         assert!(stage.types(ALICE, &format!("/nick {taken}"))[0].1.contains(" is now "), "{taken}");
     }
     assert!(stage.types(BOB, "/msg alice hi")[0].1.starts_with("!!! No one here is called \"alice\""));
-    stage.room.leave(stage.ids[ALICE], Farewell::Others(None), NOW);
+    stage.room.leave(stage.ids[ALICE], Farewell::Others(None), || true, NOW);
     assert!(stage.types(BOB, "/nick a1ice")[0].1.contains(" is now "));
 }
 
@@ -254,8 +255,8 @@ fn a_name_and_its_look_alikes_belong_to_one() {
 fn the_departed_do_not_speak() {
     let mut stage = Stage::set();
     stage.types(CAROL, "hi");
-    let (departed, _) = stage.room.leave(stage.ids[CAROL], Farewell::Others(None), NOW).unwrap();
+    let (departed, _) = stage.room.leave(stage.ids[CAROL], Farewell::Others(None), || true, NOW).unwrap();
     assert_eq!((departed.name.to_string().as_str(), departed.lines), ("carol", 1));
     assert_eq!(stage.types(CAROL, "boo"), []);
-    assert_eq!(stage.room.leave(stage.ids[CAROL], Farewell::Others(None), NOW), None);
+    assert_eq!(stage.room.leave(stage.ids[CAROL], Farewell::Others(None), || true, NOW), None);
 }
