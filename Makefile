@@ -23,6 +23,15 @@ lint: ## check formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	@# rustfmt leaves comments alone, and they keep to its width all the same. A row of a table cannot be broken.
+	@if LC_ALL=C.UTF-8 grep -rnE --include='*.rs' '^.{111}' src tests | grep -E '^[^:]+:[0-9]+: *//[/!]? [^|]'; \
+	then echo "These comments are wider than 110 columns."; exit 1; fi
+
+msrv: ## check that the oldest Rust that Cargo.toml names builds everything, where it is installed
+	@version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	toolchain=$$(rustup toolchain list 2>/dev/null | grep -om1 "^$$version[-.][^ ]*"); \
+	if [ -n "$$toolchain" ]; then cargo "+$$toolchain" check --locked --workspace --all-targets; \
+	else echo "not run: Rust $$version is not installed"; fi
 
 doc: ## open the tour of the code in a browser
 	cargo doc --locked --no-deps --document-private-items --open
@@ -66,4 +75,4 @@ demo: ## watch three people chat through netcat with a server on a free port
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test test-release test-promises docs-check lint doc bench bench-smoke fuzz siege siege-smoke promises soak size demo install
+.PHONY: help run test test-release test-promises docs-check lint msrv doc bench bench-smoke fuzz siege siege-smoke promises soak size demo install

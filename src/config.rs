@@ -1,5 +1,6 @@
-//! Every choice there is, described once: a program that embeds the server writes a [`Config`], and on the command line
-//! clap fills it. The comment on a field is its text in `--help`, its attribute has the default and the range.
+//! Every choice there is, described once: a program that embeds the server writes a [`Config`], and on
+//! the command line clap fills it. The comment on a field is its text in `--help`, its attribute has
+//! the default and the range.
 
 use clap::{Args, FromArgMatches};
 use if_addrs::{IfAddr, get_if_addrs};
@@ -17,14 +18,16 @@ const MAX_LINE: usize = 4096;
 const MAX_BACKLOG: usize = 256 * 1024;
 const _: () = assert!(LINES_IN_BACKLOG * MAX_LINE <= MAX_BACKLOG);
 
-/// A backlog must hold several lines of the greatest length. Otherwise one line would disconnect everyone whose kernel
-/// buffer happens to be full.
+/// A backlog must hold several lines of the greatest length. Otherwise one line would disconnect everyone
+/// whose kernel buffer happens to be full.
 const LINES_IN_BACKLOG: usize = 4;
 
-/// How one server behaves. `Config::default()` is what the program does without any flag and without any variable.
+/// How one server behaves. `Config::default()` is what the program does without any flag
+/// and without any variable.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// Where to listen; can be given several times, and port 0 picks a free port [default: all addresses, port 12345]
+    /// Where to listen; can be given several times, and port 0 picks a free port [default:
+    /// all addresses, port 12345]
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub listen: Vec<Listen>,
 
@@ -36,12 +39,13 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = number(0_usize..=1_000_000))]
     pub max_per_ip: usize,
 
-    /// Who may connect: networks, "local" for this machine and local networks, "any" for everyone; can be given several
-    /// times
+    /// Who may connect: networks, "local" for this machine and local networks, "any" for everyone;
+    /// can be given several times
     #[arg(long, value_name = "NET", value_delimiter = ',', default_value = "local")]
     pub allow: Vec<Allow>,
 
-    /// How many lines a second one client may send for long, 0 for any number; a faster one is slowed, not cut
+    /// How many lines a second one client may send for long, 0 for any number; a
+    /// faster one is slowed, not cut
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = number(0_u32..=1_000_000_000))]
     pub rate: u32,
 
@@ -102,7 +106,8 @@ impl Config {
     }
 }
 
-/// The network interfaces of this machine: the name of each, with its address and the length of its network's prefix.
+/// The network interfaces of this machine: the name of each, with its address and the length
+/// of its network's prefix.
 pub(crate) fn interfaces() -> impl Iterator<Item = (String, IpNet)> {
     get_if_addrs().unwrap_or_default().into_iter().map(|interface| {
         let prefix = match &interface.addr {
@@ -114,7 +119,8 @@ pub(crate) fn interfaces() -> impl Iterator<Item = (String, IpNet)> {
     })
 }
 
-/// Where to listen: an address and a port, or all the addresses that a name stands for. `localhost:12345` is often two.
+/// Where to listen: an address and a port, or all the addresses that a name stands for.
+/// `localhost:12345` is often two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Never empty.
@@ -140,8 +146,8 @@ impl FromStr for Listen {
     }
 }
 
-/// From where clients may connect: a network or an address (`192.168.1.0/24`, `192.168.1.7`), `local` for this machine
-/// and its local networks, or `any` for everyone.
+/// From where clients may connect: a network or an address (`192.168.1.0/24`, `192.168.1.7`), `local` for
+/// this machine and its local networks, or `any` for everyone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     /// What the operator is told.
@@ -150,11 +156,12 @@ pub struct Allow {
 }
 
 impl Allow {
-    /// The networks of a LAN: loopback (RFC 1122, RFC 4291), private (RFC 1918), link-local (RFC 3927, RFC 4291),
-    /// unique-local (RFC 4193) and carrier-grade or overlay ones (RFC 6598).
+    /// The networks of a LAN: loopback (RFC 1122, RFC 4291), private (RFC 1918), link-local (RFC 3927, RFC
+    /// 4291), unique-local (RFC 4193) and carrier-grade or overlay ones (RFC 6598).
     const LOCAL: &str = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fe80::/10,fc00::/7,100.64.0.0/10";
 
-    /// Those, and the IPv6 networks that this machine is on and that are of one LAN: there even a LAN has public addresses.
+    /// Those, and the IPv6 networks that this machine is on and that are of one LAN: there even a
+    /// LAN has public addresses.
     pub(crate) fn local() -> Allow {
         let always = Allow::LOCAL.split(',').map(|net| net.parse().expect("this is a network"));
         let mut local = Allow { name: "this machine, local networks".to_owned(), nets: always.collect() };
@@ -191,7 +198,8 @@ impl FromStr for Allow {
 
 /// A network, or one address as the smallest of networks, without host bits; `None` if the text is neither.
 ///
-/// A network of IPv4 addresses in IPv6 form (RFC 4291, 2.5.5.2) is an IPv4 network, as the addresses of clients are.
+/// A network of IPv4 addresses in IPv6 form (RFC 4291, 2.5.5.2) is an IPv4 network, as the
+/// addresses of clients are.
 pub(crate) fn parse_net(text: &str) -> Option<IpNet> {
     let text = text.trim();
     let net: IpNet = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into())).ok()?;

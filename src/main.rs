@@ -39,7 +39,8 @@ fn serve(arguments: Arguments) -> io::Result<()> {
     for line in listening.chain(invitation::lines(server.addresses(), &allow)) {
         announce(&line);
     }
-    // A terminal may be in use by another program for now: a server in the background can come to the foreground later.
+    // A terminal may be in use by another program for now: a server in the background can come
+    // to the foreground later.
     if arguments.console || stdin().is_terminal() {
         let chat_is_in_the_log = stderr().is_terminal() && log_enabled!(Level::Info);
         server.attach(Console::open(!chat_is_in_the_log)?);
@@ -50,8 +51,8 @@ fn serve(arguments: Arguments) -> io::Result<()> {
     Ok(())
 }
 
-/// The first signal stops the server politely, and another at once. A closing terminal sends two together, one from the
-/// shell and one from the kernel, so that a signal soon after the first does not count.
+/// The first signal stops the server politely, and another at once. A closing terminal sends two together,
+/// one from the shell and one from the kernel, so that a signal soon after the first does not count.
 fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
     let mut first = None;
     let handler = move || match first {

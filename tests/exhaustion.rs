@@ -1,7 +1,7 @@
 //! When the system has nothing left, newcomers are refused, and the others chat on.
 //!
-//! Run these in a release build too (`make test-release`): the optimiser changes which memory the code asks the
-//! system for, and in which order.
+//! Run these in a release build too (`make test-release`): the optimiser changes which memory the code asks
+//! the system for, and in which order.
 
 #![cfg(target_os = "linux")] // Limits and the use of the machine are looked up in /proc.
 
@@ -13,8 +13,9 @@ use std::time::Duration;
 /// How many limits of memory are tried. In a debug build a handful, because each takes a while there.
 const LIMITS: usize = if cfg!(debug_assertions) { 5 } else { 40 };
 
-/// From the lowest limit that the server starts with, the limits go up to this much more, in KiB. That is more than
-/// the acceptor wants to see free before it starts a thread, so that with a part of them hundreds of people come in.
+/// From the lowest limit that the server starts with, the limits go up to this much more, in KiB. That is
+/// more than the acceptor wants to see free before it starts a thread, so that with a part of them
+/// hundreds of people come in.
 const RANGE: usize = 85_000;
 
 #[test]
@@ -43,7 +44,8 @@ fn without_memory_for_threads_newcomers_are_refused_and_the_others_chat_on() {
             bob.takes_name("bob");
             let crowd = fills_up(&server, &mut alice, &mut bob);
             crowds.push(crowd.len());
-            // The stacks of a few that leave stay with the C library, for later threads: that is no memory that is free.
+            // The stacks of a few that leave stay with the C library, for later threads: that
+            // is no memory that is free.
             if crowd.len() > 20 {
                 finds_room_again(&server, crowd, &mut alice, &mut bob);
             }
@@ -52,9 +54,9 @@ fn without_memory_for_threads_newcomers_are_refused_and_the_others_chat_on() {
     has_seen_crowds(lowest, &crowds);
 }
 
-/// By default the allocator of glibc asks for 64 MiB of address space for each of several arenas, and gives none back.
-/// So the server may not find memory for its own threads when it starts, and does not find room again afterwards. But
-/// once the first one is in, nothing ends it.
+/// By default the allocator of glibc asks for 64 MiB of address space for each of several arenas, and gives
+/// none back. So the server may not find memory for its own threads when it starts, and does not find room
+/// again afterwards. But once the first one is in, nothing ends it.
 #[test]
 fn without_memory_for_arenas_newcomers_are_refused_and_the_others_chat_on() {
     let allocator = Allocator { arenas: "8" };
@@ -84,8 +86,8 @@ impl Allocator {
         ServerProcess::try_spawn(limited(&format!("-v {kib}")).env("MALLOC_ARENA_MAX", self.arenas))
     }
 
-    /// About the lowest limit, in KiB, with which a server has all its own threads and answers. A little less, and
-    /// it ends when it starts, before anyone can be in the room.
+    /// About the lowest limit, in KiB, with which a server has all its own threads and answers. A little
+    /// less, and it ends when it starts, before anyone can be in the room.
     fn lowest_limit(&self) -> usize {
         let (mut too_low, mut enough) = (1_000, 200_000);
         while enough - too_low > 100 {

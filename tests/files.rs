@@ -1,4 +1,5 @@
-//! The dispatcher waits for no disk: strace(1) shows that its thread never names a file, whatever is asked of it.
+//! The dispatcher waits for no disk: strace(1) shows that its thread never names a file,
+//! whatever is asked of it.
 //!
 //! Where strace is not installed or may not trace, the test is ignored, with that as the reason.
 
@@ -11,7 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// strace, up to where the command to trace follows. It notes each call that names a file, and the end of each thread.
+/// strace, up to where the command to trace follows. It notes each call that names a file,
+/// and the end of each thread.
 fn strace(notes: &Path) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-e", "trace=%file", "-o"]).arg(notes);

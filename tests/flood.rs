@@ -1,7 +1,8 @@
-//! Floods that nothing slows down, and a reader that is slower than they are and does not stop: everything must arrive.
+//! Floods that nothing slows down, and a reader that is slower than they are and does not
+//! stop: everything must arrive.
 //!
-//! How fast that is depends on what else the machine does, so these tests have a program of their own and run one
-//! after the other.
+//! How fast that is depends on what else the machine does, so these tests have a program of their own and
+//! run one after the other.
 
 use chat_server::Config;
 use chat_test_support::{DEADLINE, TestServer, test_config};
@@ -11,17 +12,19 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many bytes may wait for the reader. While more than half of it does, the server takes no lines for up to 20 ms at a time,
-/// and then one turn of 64 KiB. It never stops for longer, because one reader must not stop the room. So a reader that
-/// the machine does not let run at all is cut off in the end; with this much room, after 48 such turns, about a second.
+/// How many bytes may wait for the reader. While more than half of it does, the server takes no lines for up
+/// to 20 ms at a time, and then one turn of 64 KiB. It never stops for longer, because one reader must not
+/// stop the room. So a reader that the machine does not let run at all is cut off in the end; with this much
+/// room, after 48 such turns, about a second.
 const BACKLOG: usize = 6 * 1024 * 1024;
 
-/// How much is said: more than could wait anywhere, the kernel's buffers included. A server that does not hold the
-/// flood up has to cut the reader off.
+/// How much is said: more than could wait anywhere, the kernel's buffers included. A server that does not
+/// hold the flood up has to cut the reader off.
 const FLOOD: usize = 5 * BACKLOG;
 
-/// How many bytes the reader takes in a second. A debug build on two idle cores floods about twice as fast, and while it
-/// is held up a fifth as fast (64 KiB in 20 ms). So on a busy machine the reader may get slower by that much.
+/// How many bytes the reader takes in a second. A debug build on two idle cores floods about twice as
+/// fast, and while it is held up a fifth as fast (64 KiB in 20 ms). So on a busy machine the reader may
+/// get slower by that much.
 const READS_PER_SECOND: f64 = 16e6;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -1,6 +1,6 @@
-//! What the server says at the start, on a machine with real interfaces: two network namespaces with a cable between
-//! them. A neighbour types every command that the server hands out, and tries every address that it says is refused.
-//! The addresses are those for documentation (RFC 3849, RFC 5737) and lead nowhere else.
+//! What the server says at the start, on a machine with real interfaces: two network namespaces with a cable
+//! between them. A neighbour types every command that the server hands out, and tries every address that it
+//! says is refused. The addresses are those for documentation (RFC 3849, RFC 5737) and lead nowhere else.
 //!
 //! This needs root, ip(8) and OpenBSD's nc; elsewhere the tests are ignored, with that as the reason.
 
@@ -153,8 +153,8 @@ fn each_address_takes_what_was_asked_for() -> Result<(), Failed> {
     Ok(())
 }
 
-/// OpenBSD's `nc` ends at the server's reset, which comes only where the state of the connection can be asked for. A
-/// link-local address is the hard one: it stands for nothing without its interface.
+/// OpenBSD's `nc` ends at the server's reset, which comes only where the state of the connection can be asked
+/// for. A link-local address is the hard one: it stands for nothing without its interface.
 fn the_prompt_comes_back_at_every_address() -> Result<(), Failed> {
     let neighbours = Neighbours::plug_in("z", &NETWORKS)?;
     let (_server, _) = neighbours.server(&["--listen", "[::]:4711"]);

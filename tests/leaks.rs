@@ -1,5 +1,5 @@
-//! Many servers and many clients, one after the other, in one process: threads and descriptors must not pile up.
-//! There is one test in this file, because it counts the threads and descriptors of the whole process.
+//! Many servers and many clients, one after the other, in one process: threads and descriptors must not pile
+//! up. There is one test in this file, because it counts the threads and descriptors of the whole process.
 
 #![cfg(target_os = "linux")] // It counts in /proc.
 

@@ -1,8 +1,10 @@
 //! The name of a person in the room. Every [`Nickname`] that exists is valid.
 //!
-//! A name may be in any script, and no name may pass for another. The rules are those of Unicode's security mechanisms
-//! ([UTS 39](https://www.unicode.org/reports/tr39/)), and stricter where a terminal shows less than a browser: a
-//! character that may be invisible is no part of a name.
+//! A name may be in any script, and no name may pass for another. The rules are those of Unicode's security
+//! mechanisms ([UTS 39](https://www.unicode.org/reports/tr39/)), and stricter where a terminal shows less
+//! than a browser: a character that may be invisible is no part of a name.
+
+mod reserved;
 
 use super::{ClientId, Problem};
 use std::collections::HashSet;
@@ -16,39 +18,23 @@ use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
 use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
 use unicode_width::UnicodeWidthChar;
 
-/// A name that is made of these words would pass for the server or its operator, or make `[you -> NAME]` ambiguous,
-/// with or without those of [`BESIDE`] and a number. `-`, `_` and accents change nothing about that, nor do digits in the
-/// place of letters: `the_server`, `Chat-Server2`, `y0u`, `s3rv3r`.
-const RESERVED: &str =
-    "administrator admin console everybody everyone moderator operator server sysop system you";
-const BESIDE: &str = "bot chat the";
-
-/// These too, but with a number only where that is written in digits: `Modi` and `Loop` are names, and not `mod1` and `10op`.
-const SHORT: &str = "mod op root staff";
-
-const DIGITS: &str = "0 1 2 3 4 5 6 7 8 9";
-const LIKE_DIGITS: &str = "o l";
-
-/// Digits that stand for a letter in reserved names, though they do not look so much like it that they would elsewhere.
-const FOR_LETTERS: [(char, &str); 5] = [('3', "e"), ('4', "a"), ('5', "s"), ('7', "t"), ('8', "b")];
-
-/// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am, Lao ho no
-/// and ho mo, Armenian yev.
+/// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am,
+/// Lao ho no and ho mo, Armenian yev.
 const LETTERS_IN_USE: [char; 5] = ['\u{e33}', '\u{eb3}', '\u{edc}', '\u{edd}', '\u{587}'];
 
-/// Han, and with them the Kana that look like these, in the shape of a dash or a Latin letter. Unicode's table of
-/// look-alikes does not have them, though names may mix these scripts with Latin.
+/// Han, and with them the Kana that look like these, in the shape of a dash or a Latin letter. Unicode's
+/// table of look-alikes does not have them, though names may mix these scripts with Latin.
 const STROKES: [(&str, char); 6] =
     [("ー", '-'), ("丨亅工", 'l'), ("口", 'O'), ("丁丅", 'T'), ("凵", 'U'), ("丫", 'Y')];
 
-/// Marks that put the next letter below this one, and show nothing where none follows (Myanmar, Khmer, Tai Tham,
-/// Chakma, Meetei Mayek).
+/// Marks that put the next letter below this one, and show nothing where none follows (Myanmar, Khmer, Tai
+/// Tham, Chakma, Meetei Mayek).
 const STACKERS: [char; 5] = ['\u{1039}', '\u{17d2}', '\u{1a60}', '\u{11133}', '\u{aaf6}'];
 
 /// A valid name: 1 to 20 letters, digits and marks of one script, `-` and `_`; at most 80 bytes.
 ///
-/// It keeps the case in which it was typed and is compared without it. Cloning one is cheap (a reference count),
-/// because every line that is said carries its speaker's name.
+/// It keeps the case in which it was typed and is compared without it. Cloning one is cheap (a reference
+/// count), because every line that is said carries its speaker's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nickname(Arc<Forms>);
 
@@ -58,6 +44,7 @@ struct Forms {
     shown: String,
     folded: Arc<str>,
     keys: [Arc<str>; 3],
+    is_a_guests: bool,
 }
 
 impl Nickname {
@@ -72,7 +59,8 @@ impl Nickname {
     }
 
     fn new(shown: String) -> Nickname {
-        Nickname(Arc::new(Forms { folded: fold(&shown).into(), keys: keys(&shown), shown }))
+        let is_a_guests = reserved::is_a_guests(&shown);
+        Nickname(Arc::new(Forms { folded: fold(&shown).into(), keys: keys(&shown), is_a_guests, shown }))
     }
 
     /// Takes `text` for a name, or says in one sentence which rule it breaks.
@@ -98,13 +86,13 @@ impl Nickname {
         if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) && !text.is_single_script() {
             return Err("a name cannot mix letters of different scripts.".to_owned());
         }
-        // The digits of each kind, such as ASCII's or either of Arabic's, are alone in a row of sixteen in Unicode.
+        // Digits of one kind, such as ASCII's or either of Arabic's, are alone in a row of sixteen of Unicode.
         let kinds: HashSet<u32> =
             text.chars().filter(|c| c.is_numeric()).map(|c| u32::from(c) / 16).collect();
         if kinds.len() > 1 {
             return Err("a name cannot mix digits of different kinds.".to_owned());
         }
-        if is_reserved(&text) {
+        if reserved::is_reserved(&text) {
             return Err("that name is reserved. Please pick another.".to_owned());
         }
         Ok(Nickname::new(text))
@@ -127,18 +115,17 @@ impl Nickname {
 
     /// Whether this name is `guestN` or looks like it. Such a name belongs to client N alone.
     pub(crate) fn is_a_guests(&self) -> bool {
-        let name = &self.0.shown;
-        reads_as(name, "guest", &[DIGITS, LIKE_DIGITS].join(" ")) && !reads_as(name, "guest", "")
+        self.0.is_a_guests
     }
 }
 
-/// Three keys of a name, each made from its skeleton (UTS 39, 4), which has one character in the place of all that
-/// look like it: that of `a1ice` is `alice`.
+/// Three keys of a name, each made from its skeleton (UTS 39, 4), which has one character in the place of all
+/// that look like it: that of `a1ice` is `alice`.
 ///
-/// Capital I looks like l, and l is no i: so look-alikes must be found before and after folding the case; in the second
-/// key both, for Þ looks like p as a small letter only, and `ÞauI` is `paul`. The third key is of capitals, for T looks
-/// like the Cyrillic Т, and t does not look like т. It is not folded, so that Ali and All stay two names, and the blank
-/// keeps it from meeting the others.
+/// Capital I looks like l, and l is no i: so look-alikes must be found before and after folding the case; in
+/// the second key both, for Þ looks like p as a small letter only, and `ÞauI` is `paul`. The third key is of
+/// capitals, for T looks like the Cyrillic Т, and t does not look like т. It is not folded, so that Ali and
+/// All stay two names, and the blank keeps it from meeting the others.
 fn keys(name: &str) -> [Arc<str>; 3] {
     // The points of Arabic, Hebrew and Syriac one may write or leave out: محمد and مُحَمَّد are one name.
     let scripts = [Script::Arabic, Script::Hebrew, Script::Syriac];
@@ -150,7 +137,8 @@ fn keys(name: &str) -> [Arc<str>; 3] {
     [first, second, capitals].map(Arc::from)
 }
 
-/// The skeleton, with [`STROKES`], and with the marks on each letter in one order: many terminals show them alike in any.
+/// The skeleton, with [`STROKES`], and with the marks on each letter in one order: many terminals show them
+/// alike in any.
 fn look(text: &str) -> String {
     let as_latin = |c| STROKES.iter().find(|(strokes, _)| strokes.contains(c)).map_or(c, |(_, latin)| *latin);
     let mut chars: Vec<char> = skeleton(text).map(as_latin).collect();
@@ -158,8 +146,8 @@ fn look(text: &str) -> String {
     chars.into_iter().collect()
 }
 
-/// Composes a text (NFC) and folds its case. Through the upper case, because some letters have two lower ones (ς and σ,
-/// ſ and s). Turkish writes the lower case of İ as i.
+/// Composes a text (NFC) and folds its case. Through the upper case, because some letters have two lower ones
+/// (ς and σ, ſ and s). Turkish writes the lower case of İ as i.
 pub(super) fn fold(text: &str) -> String {
     let folded: String = text.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     folded.replace("i\u{307}", "i")
@@ -182,7 +170,7 @@ fn stray_mark(name: &str) -> Option<char> {
     let (mut letter, mut previous) = ('_', '_'); // No mark belongs to this one.
     for (c, next) in name.chars().zip(name.chars().skip(1).chain(['_'])) {
         if is_combining_mark(c) {
-            // NFC has composed all that it could. One that is left may compose with the bare letter, as the first.
+            // NFC has composed all that it could. A mark that is left may compose with the bare letter.
             let belongs = is_of_its_script(c, letter) || (previous == letter && composes(c, letter));
             let shows = !STACKERS.contains(&c) || (next.script() == c.script() && !is_combining_mark(next));
             if !belongs || !shows {
@@ -196,16 +184,16 @@ fn stray_mark(name: &str) -> Option<char> {
     None
 }
 
-/// Whether the mark is one of the letter's script. Those that Latin shares are for letters of many scripts, and on
-/// most of these there is little or nothing to see of them.
+/// Whether the mark is one of the letter's script. Those that Latin shares are for letters of many scripts,
+/// and on most of these there is little or nothing to see of them.
 fn is_of_its_script(mark: char, letter: char) -> bool {
     let marks = mark.script_extension();
     let is_of_one = letter.script() != Script::Common && !marks.contains_script(Script::Latin);
     is_of_one && marks.contains_script(letter.script())
 }
 
-/// Whether the mark makes one character with the bare letter, though not with this one, which has a mark in another
-/// place: as in the Yoruba name Ọ̀ṣun.
+/// Whether the mark makes one character with the bare letter, though not with this one, which has a mark in
+/// another place: as in the Yoruba name Ọ̀ṣun.
 fn composes(mark: char, letter: char) -> bool {
     let place = canonical_combining_class(mark);
     let mut parts = letter.nfd();
@@ -213,8 +201,8 @@ fn composes(mark: char, letter: char) -> bool {
         && parts.all(|other| canonical_combining_class(other) != place)
 }
 
-/// The last of more than four marks in a row, or of one twice: they are a picture and no letter (UTS 39, 5.4). A mark that
-/// has a column of its own, such as a vowel that stands beside its letter, piles up with none.
+/// The last of more than four marks in a row, or of one twice: they are a picture, not a letter (UTS 39, 5.4).
+/// A mark that has a column of its own, such as a vowel beside its letter, piles up with none.
 fn piled_mark(name: &str) -> Option<char> {
     let chars: Vec<char> = name.nfd().collect();
     let is_narrow = |c: &char| is_combining_mark(*c) && c.width() == Some(0);
@@ -235,52 +223,6 @@ fn describe(c: char) -> String {
         _ => "an invisible character",
     };
     format!("{kind} (U+{:04X})", u32::from(c))
-}
-
-/// Whether the name can be read as reserved words, those [`BESIDE`] them, and numbers; and not without the first.
-fn is_reserved(name: &str) -> bool {
-    let is_made_of = |words: &[&str]| reads_as(name, "", &words.join(" "));
-    let with_a_long_one = is_made_of(&[RESERVED, SHORT, BESIDE, DIGITS, LIKE_DIGITS])
-        && !is_made_of(&[SHORT, BESIDE, DIGITS, LIKE_DIGITS]);
-    with_a_long_one || (is_made_of(&[SHORT, BESIDE, DIGITS]) && !is_made_of(&[BESIDE, DIGITS]))
-}
-
-/// Whether the name can be read as `begun`, then any of `words`, and nothing else.
-///
-/// Each character may be read in several ways, and a word in any mixture of them. So this follows all of them at once,
-/// letter by letter, as a regular expression is matched.
-fn reads_as(name: &str, begun: &str, words: &str) -> bool {
-    // As the readings have them: i looks like l when it is a capital, and m looks like rn.
-    let words = words.replace('i', "l").replace('m', "rn");
-    let words: Vec<&str> = words.split(' ').collect();
-    // What is still to come of the word that has begun, for each way to read the name so far.
-    let mut ways = HashSet::from([begun]);
-    for c in name.chars() {
-        let read_on = |ways: HashSet<_>, letter: char| {
-            let begin = words.iter().filter(|_| ways.contains(""));
-            ways.iter().chain(begin).filter_map(|rest| rest.strip_prefix(letter)).collect()
-        };
-        ways = readings(c).iter().flat_map(|reading| reading.chars().fold(ways.clone(), read_on)).collect();
-    }
-    ways.contains("")
-}
-
-/// All that a character may be taken for, in small ASCII letters and digits, with an l for each i: what it looks like in
-/// any case, what that looks like in any case, and so on. Marks, `-` and `_` are read as nothing.
-fn readings(c: char) -> HashSet<String> {
-    let mut forms = HashSet::from([c.to_string()]);
-    let mut known = 0;
-    while known < forms.len() {
-        known = forms.len();
-        let spelled = |form: &str| {
-            FOR_LETTERS.iter().fold(form.to_owned(), |form, (digit, letter)| form.replace(*digit, letter))
-        };
-        let more = |form: &String| [look(form), form.to_uppercase(), form.to_lowercase(), spelled(form)];
-        forms.extend(forms.iter().flat_map(more).collect::<Vec<_>>());
-    }
-    let is_kept = |c: &char| c.is_alphanumeric() && !is_combining_mark(*c);
-    let letters = forms.iter().map(|form| form.chars().filter(is_kept).collect::<String>().replace('i', "l"));
-    letters.filter(|form| form.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9'))).collect()
 }
 
 impl fmt::Display for Nickname {

@@ -40,13 +40,13 @@ fn more(before: &str, count: usize, names: &[String]) -> String {
     }
 }
 
-/// A text, broken at blanks into lines of at most `width` columns; a wider word has a line of its own. All lines but
-/// the first begin with `indent`.
+/// A text, broken at blanks into lines of at most `width` columns; a wider word has a line of its own. All
+/// lines but the first begin with `indent`.
 pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let (mut lines, mut column) = (String::new(), 0);
     for word in text.split_inclusive(' ') {
         if column + word.trim_end().width() > width {
-            lines.pop(); // The blank before it.
+            lines.truncate(lines.trim_end().len());
             lines += &format!("\n{indent}");
             column = indent.width();
         }

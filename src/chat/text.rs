@@ -169,6 +169,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::fuzz::properties())]
+
         #[test]
         fn nothing_that_a_terminal_obeys_gets_through(line in ".*") {
             let shown = printable(&line);

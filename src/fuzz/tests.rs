@@ -15,6 +15,7 @@ use crate::guard::admission::Admission;
 use crate::guard::line_reader::LineReader;
 use crate::operator::orders::{Effect, Orders};
 use fastrand::Rng;
+use proptest::test_runner::{Config as Properties, FileFailurePersistence::SourceParallel};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
@@ -26,6 +27,11 @@ use unicode_normalization::UnicodeNormalization;
 
 #[path = "server/tests.rs"]
 mod server;
+
+/// How the properties beside the code are tested. The cases that failed once are kept, and tried first.
+pub(crate) fn properties() -> Properties {
+    Properties::with_failure_persistence(SourceParallel("tests/regressions"))
+}
 
 /// What some rule knows, with `|` between: line breaks, erasing, what ends a stream, telnet's commands, half characters,
 /// foreign protocols;

@@ -132,9 +132,7 @@ impl<R: Read> LineReader<R> {
             b'\n' | 0 if after_cr => {}
             b'\n' | b'\r' => return true,
             BACKSPACE | DELETE => self.erase(),
-            END_OF_TRANSMISSION if self.line.is_empty() => self.ended = true,
-            // The very first byte can also be that of a foreign protocol.
-            END_OF_TEXT if self.line.is_empty() && self.first.len() > 1 => self.ended = true,
+            END_OF_TEXT | END_OF_TRANSMISSION if self.line.is_empty() => self.ended = true,
             SUBSTITUTE if self.line.is_empty() => {}
             byte => self.keep(byte),
         }
@@ -259,6 +257,7 @@ mod tests {
     fn the_keys_that_end_a_conversation_end_it_at_the_beginning_of_a_line_only() {
         expect(b"hi\n\x04too late\n", 20, &["hi"]);
         expect(b"hi\n\x03too late\n", 20, &["hi"]);
+        expect(b"\x03too late\n", 20, &[]);
         expect(b"\x1ahi\n", 20, &["hi"]);
         expect(b"hi\x04\x03\x1a\n", 20, &["hi\x04\x03\x1a"]);
         expect(b"one\nhalf\xff\xf4two\n", 20, &["one"]); // Ctrl-C in telnet
@@ -322,6 +321,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::fuzz::properties())]
+
         #[test]
         fn any_chunking_gives_the_same_lines(
             bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(0), Just(8), any::<u8>()], 0..200),

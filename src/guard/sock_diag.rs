@@ -1,14 +1,16 @@
-//! Whether a client's kernel has acknowledged everything. Our kernel knows that, and tells it on a netlink socket.
+//! Whether a client's kernel has acknowledged everything. Our kernel knows that, and
+//! tells it on a netlink socket.
 //!
-//! The question is 72 bytes: a `struct nlmsghdr` (netlink(7), linux/netlink.h) and a `struct inet_diag_req_v2`
-//! (sock_diag(7), linux/inet_diag.h). The answer is another `nlmsghdr` and a `struct inet_diag_msg`, whose second
-//! byte is the state of the connection. Numbers are in this machine's byte order, ports and addresses in the
-//! network's. `TCP_INFO` (tcp(7)) would tell the same, but no safe call of std, rustix or socket2 asks for it.
+//! The question is 72 bytes: a `struct nlmsghdr` (netlink(7), linux/netlink.h) and a `struct
+//! inet_diag_req_v2` (sock_diag(7), linux/inet_diag.h). The answer is another `nlmsghdr` and a `struct
+//! inet_diag_msg`, whose second byte is the state of the connection. Numbers are in this machine's byte
+//! order, ports and addresses in the network's. `TCP_INFO` (tcp(7)) would tell the same, but no safe call of
+//! std, rustix or socket2 asks for it.
 
 use std::net::TcpStream;
 
-/// Whether the client's kernel has acknowledged all bytes and our end of file: only then TCP is in the state FIN-WAIT-2
-/// (RFC 9293, 3.3.2).
+/// Whether the client's kernel has acknowledged all bytes and our end of file: only then TCP is in the state
+/// FIN-WAIT-2 (RFC 9293, 3.3.2).
 #[cfg(target_os = "linux")]
 pub(crate) fn has_acknowledged_everything(socket: &TcpStream) -> bool {
     const TCP_FIN_WAIT2: u8 = 5;
@@ -38,7 +40,8 @@ mod linux {
     const IPPROTO_TCP: u8 = 6;
     const KERNEL: SocketAddrNetlink = SocketAddrNetlink::new(0, 0);
 
-    /// The state of the connection, as the kernel numbers it (netinet/tcp.h); `None` if it knows no such connection.
+    /// The state of the connection, as the kernel numbers it (netinet/tcp.h); `None` if it
+    /// knows no such connection.
     pub(super) fn state(connection: &TcpStream) -> io::Result<Option<u8>> {
         let question = question(connection.local_addr()?, connection.peer_addr()?);
         let (netlink, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
@@ -56,7 +59,8 @@ mod linux {
         // A link-local address is only complete with its interface.
         let interface = if let SocketAddr::V6(peer) = peer { peer.scope_id() } else { 0 };
         let mut question = Vec::with_capacity(QUESTION as usize);
-        // struct nlmsghdr: length, type, flags; a sequence number and the sender's, which one question does not need.
+        // struct nlmsghdr: length, type, flags; a sequence number and the sender's, which
+        // one question does not need.
         question.extend(QUESTION.to_ne_bytes());
         question.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
         question.extend(NLM_F_REQUEST.to_ne_bytes());
@@ -114,7 +118,8 @@ mod tests {
             near.write_all(b"the last line\n").unwrap();
             assert!(!has_acknowledged_everything(&near), "{listen}: our half is still open");
             near.shutdown(Shutdown::Write).unwrap();
-            // The client's kernel may take its time to acknowledge (RFC 9293, 3.8.6.3), and no event tells of it.
+            // The client's kernel may take its time to acknowledge (RFC 9293, 3.8.6.3),
+            // and no event tells of it.
             sees_it_acknowledged(&near, listen);
         }
     }

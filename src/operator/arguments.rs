@@ -39,7 +39,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Understands the command line and the environment. Prints help or version, and exits, if that is asked for.
+    /// Understands the command line and the environment. Prints help or version, and
+    /// exits, if that is asked for.
     ///
     /// # Errors
     /// A sentence that says what makes no sense ([`ErrorKind::InvalidInput`]).
@@ -55,15 +56,12 @@ impl Arguments {
 /// A sentence about flags, in which each is called as the person set it: `CHAT_LISTEN=[::]:80`.
 #[must_use]
 pub fn blame(sentence: &str) -> String {
-    let mut command = command();
-    command.build(); // Only then a flag can be shown as clap shows it.
     let mut sentence = sentence.to_owned();
-    for flag in command.get_arguments() {
+    for flag in command().get_arguments() {
         let (Some(name), Some(variable)) = (flag.get_long(), flag.get_env()) else { continue };
         let (word, variable) = (format!("--{name}"), variable.to_string_lossy());
         let is_typed = env::args_os().any(|typed| typed.to_string_lossy().starts_with(&word));
         if !is_typed && env::var_os(&*variable).is_some() {
-            sentence = sentence.replace(&format!("'{flag}'"), &variable); // '--listen <ADDR>'
             sentence = sentence.replace(&format!("{word} "), &format!("{variable}="));
             sentence = sentence.replace(&word, &variable);
         }
@@ -71,7 +69,8 @@ pub fn blame(sentence: &str) -> String {
     sentence
 }
 
-/// The flags. Each has a variable too, which counts as unset while it is empty: `CHAT_MAX_LINE` for `--max-line`.
+/// The flags. Each has a variable too, which counts as unset while it is empty:
+/// `CHAT_MAX_LINE` for `--max-line`.
 fn command() -> Command {
     Arguments::command().mut_args(|flag| {
         let numbers_too = flag.get_action().takes_values(); // Each flag has its own sentence about -1.

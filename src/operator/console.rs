@@ -1,7 +1,7 @@
 //! The keyboard and screen of the operator, the person who runs the server.
 //!
-//! A thread of its own waits for lines on stdin and sends them to the dispatcher, on a channel of their own. Lines for
-//! the screen go through a [queue](super::line_queue), because a terminal can be stopped.
+//! A thread of its own waits for lines on stdin and sends them to the dispatcher, on a channel of their own.
+//! Lines for the screen go through a [queue](super::line_queue), because a terminal can be stopped.
 
 use super::line_queue::LineQueue;
 use crate::chat::Problem;
@@ -36,7 +36,8 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console on stdin and stdout. `shows_chat` is false where the log on the same screen shows the chat already.
+    /// A console on stdin and stdout. `shows_chat` is false where the log on the same
+    /// screen shows the chat already.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -70,7 +71,8 @@ impl Console {
     }
 }
 
-/// Stdin, but a terminal only while it is ours: reading from it in the background would stop the whole server (SIGTTIN).
+/// Stdin, but a terminal only while it is ours: reading from it in the background would stop
+/// the whole server (SIGTTIN).
 #[derive(Debug)]
 struct ForegroundStdin;
 

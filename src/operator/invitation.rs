@@ -1,6 +1,7 @@
 //! What the operator is told at the start: how others connect, for each address of this machine, and who may.
 //!
-//! A command that this server would refuse is not among them. Its address is named with the `--allow` that it needs.
+//! A command that this server would refuse is not among them. Its address is named with the
+//! `--allow` that it needs.
 
 use crate::chat::reply::{COLUMNS, wrapped};
 use crate::config::{Allow, interfaces};
@@ -16,8 +17,8 @@ type Interface = (String, IpNet);
 
 /// The lines about a server that listens on `listening` and takes clients from `allow`.
 ///
-/// The unspecified addresses (`0.0.0.0`, `[::]`) stand for all addresses that this machine has at the moment; when
-/// they cannot be found out, for this machine only.
+/// The unspecified addresses (`0.0.0.0`, `[::]`) stand for all addresses that this machine has at the moment;
+/// when they cannot be found out, for this machine only.
 pub fn lines(listening: &[SocketAddr], allow: &[Allow]) -> Vec<String> {
     let interfaces: Vec<_> = interfaces().collect();
     let mut lines = commands(listening, &interfaces, allow);
@@ -70,8 +71,8 @@ fn invite((name, net): &Interface, port: u16, allowed: &[IpNet], also: &str) -> 
         };
     }
     let here = if name.is_empty() { String::new() } else { format!(" ({name})") };
-    // A link-local address (RFC 4007) is the same on every network, so it needs the name of the interface: of theirs,
-    // which is often called like ours.
+    // A link-local address (RFC 4007) is the same on every network, so it needs the name of the interface: of
+    // theirs, which is often called like ours.
     let host = match address {
         IpAddr::V6(address) if address.is_unicast_link_local() => format!("{address}%{name}"),
         _ => address.to_string(),

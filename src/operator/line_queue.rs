@@ -1,8 +1,8 @@
 //! Writing lines to a place that may block for ever, from a thread that must not wait.
 //!
 //! A terminal stopped with Ctrl-S, a pipe that nobody reads or a disk that hangs makes `write(2)` wait. So a
-//! [`LineQueue`] only takes whole lines, and a thread of its own writes them and may wait as long as it likes. When the
-//! queue is full, lines are lost, and when it moves again a line says how many.
+//! [`LineQueue`] only takes whole lines, and a thread of its own writes them and may wait as long as it
+//! likes. When the queue is full, lines are lost, and when it moves again a line says how many.
 
 use crossbeam_channel::{Sender, bounded};
 use std::io::{self, Write};
@@ -40,8 +40,8 @@ struct Counts {
 }
 
 impl LineQueue {
-    /// A queue to `destination`, and a thread of this name that writes to it. The thread calls `changed` with the error when
-    /// it can write no more, and with none when it can again.
+    /// A queue to `destination`, and a thread of this name that writes to it. The thread calls `changed` with
+    /// the error when it can write no more, and with none when it can again.
     ///
     /// # Errors
     /// The thread cannot be started.

@@ -1,9 +1,10 @@
 //! The log, which must not stop the chat: a thread that logs formats the line and puts it into the
 //! [queue](super::line_queue) of each destination.
 //!
-//! The logger of simplelog has a lock of its own, which a thread holds while it formats. No thread waits for a disk or
-//! a terminal while it holds that lock, because behind it there are only the queues. The one exception is the flush at
-//! the end of the program, which waits up to two seconds for each destination. The dispatcher has ended by then.
+//! The logger of simplelog has a lock of its own, which a thread holds while it formats. No thread waits for
+//! a disk or a terminal while it holds that lock, because behind it there are only the queues. The one
+//! exception is the flush at the end of the program, which waits up to two seconds for each destination. The
+//! dispatcher has ended by then.
 
 use super::clock;
 use super::line_queue::LineQueue;
@@ -45,7 +46,8 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     }
     CombinedLogger::init(loggers).map_err(io::Error::other)?;
 
-    // A panic is reported in the same way, not by a direct write to stderr, which might wait. A report is one line.
+    // A panic is reported in the same way, not by a direct write to stderr, which might
+    // wait. A report is one line.
     panic::set_hook(Box::new(|panic| error!("{}", panic.to_string().replace('\n', " "))));
     Ok(())
 }

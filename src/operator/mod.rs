@@ -1,5 +1,5 @@
-//! Everything for the operator, the person at the server's keyboard: the arguments, the console and its orders, the log,
-//! the commands to hand out, and the handle that stops the server.
+//! Everything for the operator, the person at the server's keyboard: the arguments, the console and its
+//! orders, the log, the commands to hand out, and the handle that stops the server.
 
 pub mod arguments;
 pub(crate) mod clock;

@@ -18,8 +18,7 @@ use unicode_width::UnicodeWidthStr;
 /// The reason that clients are told when a ban sends them away.
 pub(crate) const BANNED: &str = "banned";
 
-/// The heading of the operator's `/list`. An IPv6 address and a name of wide letters do not fit under it; such a client
-/// has two lines.
+/// The heading of the operator's `/list`.
 const HEADING: &str = "***    id name                 address                    here   lines  backlog";
 const NAME: usize = 20;
 
@@ -82,6 +81,7 @@ impl Orders<'_> {
             let seconds = connection.since.elapsed().as_secs();
             let stay = format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
             let numbers = format!("{stay:>9} {:>7} {:>8}", member.lines, connection.backlog());
+            list += "\n";
             list += &row(connection.id, &member.name.to_string(), &connection.peer.to_string(), &numbers);
         }
         list
@@ -127,14 +127,10 @@ impl Orders<'_> {
     }
 }
 
-/// One client's row, or two where one would be wider than the screen.
+/// One client's row. It has a second line where an IPv6 address or a name of wide letters needs the space.
 fn row(id: ClientId, name: &str, peer: &str, numbers: &str) -> String {
     let blanks = " ".repeat(NAME.saturating_sub(name.width()));
-    let row = format!("\n*** {id:>5} {name}{blanks} {peer:<21} {numbers}");
-    if row.trim_start().width() <= COLUMNS {
-        return row;
-    }
-    format!("\n*** {id:>5} {name}\n*** {peer:>48} {numbers}")
+    wrapped(&format!("*** {id:>5} {name}{blanks} {peer:<21} {numbers}"), COLUMNS, INDENT)
 }
 
 /// How many there are, and all of them.
@@ -152,15 +148,19 @@ mod tests {
     fn a_row_fits_80_columns_and_its_heading() {
         let numbers = format!("{:>9} {:>7} {:>8}", "99:59:59", 1_234_567, 262_144);
         let usual = row(ClientId(1), "alice", "192.168.100.200:65535", &numbers);
-        assert_eq!(usual.lines().count(), 2, "{usual}"); // It begins with a line break.
-        assert_eq!(usual.lines().nth(1).unwrap().width(), HEADING.len());
+        assert_eq!(usual.width(), HEADING.len(), "{usual}");
         for (name, peer) in [
             ("alice", "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"),
             ("漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字", "192.168.100.200:65535"),
             ("漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字", "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"),
         ] {
             let rows = row(ClientId(123_456), name, peer, &numbers);
-            assert_eq!(rows.lines().count(), 3, "{rows}");
+            assert_eq!(rows.lines().count(), 2, "{rows}");
+            assert_eq!(
+                rows.split_whitespace().count(),
+                8,
+                "nothing is torn, and the second line has its stars: {rows}"
+            );
             assert!(rows.lines().all(|line| line.width() <= COLUMNS), "{rows}");
         }
     }

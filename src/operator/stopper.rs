@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub struct Stopper(Arc<UnixStream>);
 
 impl Stopper {
-    /// A stopper, and the end of it that becomes readable when the server is to stop: the acceptor can wait for that
-    /// together with new connections.
+    /// A stopper, and the end of it that becomes readable when the server is to stop: the acceptor can wait
+    /// for that together with new connections.
     ///
     /// # Errors
     /// The system has no descriptors left.

@@ -1,5 +1,5 @@
-//! The judgement after a round of the soak test: the lines that each visitor saw, compared with the deeds of all. No
-//! comparison has any tolerance, and none depends on how fast the machine is.
+//! The judgement after a round of the soak test: the lines that each visitor saw, compared with the deeds of
+//! all. No comparison has any tolerance, and none depends on how fast the machine is.
 
 use crate::soak::{Ending, Visit, Whisper};
 use std::collections::HashMap;
@@ -11,7 +11,8 @@ pub fn is_public(line: &str) -> bool {
     !line.starts_with('[') && !line.starts_with("!!! ")
 }
 
-/// The name of the person whom a line is from or about: `<alice> …`, `* alice …`, `*** alice …`, `[alice -> you] …`.
+/// The name of the person whom a line is from or about: `<alice> …`, `* alice …`, `***
+/// alice …`, `[alice -> you] …`.
 pub fn speaker(line: &str) -> &str {
     let name = line.trim_start_matches(['<', '*', '[', ' ']);
     name.split(['>', ' ']).next().unwrap()
@@ -35,9 +36,9 @@ pub fn judge(sequence: &[String], visits: &[Visit]) {
     judge_private(visits, &who, &complete);
 }
 
-/// All that a visitor said came out whole, once and in order, at these places of the sequence; and the visitor saw its
-/// run from coming to leaving. Returns false if the end of that run may be missing, because the connection was
-/// broken off.
+/// All that a visitor said came out whole, once and in order, at these places of the sequence; and the
+/// visitor saw its run from coming to leaving. Returns false if the end of that run may be missing, because
+/// the connection was broken off.
 fn judge_public(sequence: &[String], visit: &Visit, places: &[usize]) -> bool {
     let name = visit.names.last().unwrap();
     let (Some(&first), Some(&last)) = (places.first(), places.last()) else {
@@ -85,8 +86,8 @@ fn compare(who: &str, did: &str, lines: &[&String], expected: &[String], all: bo
     }
 }
 
-/// Every private line reached its recipient and nobody else, once, and its author has a receipt for it; or it reached
-/// nobody, and the author was told so.
+/// Every private line reached its recipient and nobody else, once, and its author has a receipt for it; or it
+/// reached nobody, and the author was told so.
 fn judge_private(visits: &[Visit], who: &HashMap<&str, usize>, complete: &[bool]) {
     let mut readers = HashMap::new();
     for (reader, visit) in visits.iter().enumerate() {

@@ -1,5 +1,6 @@
-//! Two tests in which people and programs act at random, and the code that both use: seeds that can be replayed, bare
-//! connections, and how much of the machine a process uses. They load the machine, so they have a program of their own.
+//! Two tests in which people and programs act at random, and the code that both use: seeds that can be
+//! replayed, bare connections, and how much of the machine a process uses. They load the machine, so they
+//! have a program of their own.
 
 mod judge;
 mod monkey;
@@ -64,8 +65,8 @@ impl Wire {
         let _ = set_socket_linger(self.socket(), Some(Duration::ZERO));
     }
 
-    /// The next line, without its line break; `None` if it is not there yet. The end of the conversation is an error
-    /// too, `UnexpectedEof`.
+    /// The next line, without its line break; `None` if it is not there yet. The end of the conversation is
+    /// an error too, `UnexpectedEof`.
     pub(crate) fn glance(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.reader.read_until(b'\n', &mut self.line) {
             Ok(_) if self.line.ends_with(b"\n") => {

@@ -1,8 +1,8 @@
-//! Monkeys at the keyboard: thousands of connections send random and structured garbage and hang up in every way
-//! there is. Meanwhile alice and bob chat, and must not miss a line, nor see anything but text.
+//! Monkeys at the keyboard: thousands of connections send random and structured garbage and hang up in every
+//! way there is. Meanwhile alice and bob chat, and must not miss a line, nor see anything but text.
 //!
-//! `MONKEY_SECONDS` makes it longer, and `MONKEY_SEED` repeats it: every monkey does the same again, though threads
-//! and network mix it differently.
+//! `MONKEY_SECONDS` makes it longer, and `MONKEY_SEED` repeats it: every monkey does the same again, though
+//! threads and network mix it differently.
 
 use crate::{Usage, Wire};
 use chat_test_support::{ServerProcess, eventually};
@@ -21,7 +21,8 @@ const MONKEYS: usize = 12;
 /// When to stop, if the time is not over before: each connection may keep a port busy for a minute.
 const MOST_CONNECTIONS: usize = 100_000;
 
-/// The first bytes of strangers that take the port for another: RFC 9112, RFC 8446, RFC 4253, MS-RDPBCGR, MS-SMB2.
+/// The first bytes of strangers that take the port for another: RFC 9112, RFC 8446, RFC
+/// 4253, MS-RDPBCGR, MS-SMB2.
 const HELLOS: [&[u8]; 7] = [
     b"GET / HTTP/1.1\r\nHost: chat:12345\r\n\r\n",
     b"POST / HTTP/1.1\r\nContent-Length: 28\r\n\r\n/nick root\n/msg alice hello\n",
@@ -32,7 +33,8 @@ const HELLOS: [&[u8]; 7] = [
     b"\x00\x00\x00\x45\xffSMB\x72\x00\x00\x00\x00\x18\x53\xc8",
 ];
 
-/// Commands, texts that are nearly commands, attempts to pass for alice or the server, and attacks on terminals.
+/// Commands, texts that are nearly commands, attempts to pass for alice or the server,
+/// and attacks on terminals.
 const LINES: [&str; 36] = [
     "/nick alice",
     "/nick ALICE",
@@ -239,7 +241,8 @@ fn two_people_chat_among_monkeys() {
     }
 }
 
-/// Each says a line with this number, and of all lines from alice or bob, both must see exactly this one next.
+/// Each says a line with this number, and of all lines from alice or bob, both must
+/// see exactly this one next.
 fn exchange(people: &mut [Sentinel; 2], number: usize) {
     for speaker in 0..2 {
         people[speaker].says(&number.to_string());

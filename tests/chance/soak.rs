@@ -1,12 +1,12 @@
-//! Total order, checked. Many people say, whisper, rename themselves, stall, leave and come back at random; then
-//! the lines that each of them saw are compared with the deeds of all, line by line.
+//! Total order, checked. Many people say, whisper, rename themselves, stall, leave and come back at random;
+//! then the lines that each of them saw are compared with the deeds of all, line by line.
 //!
-//! One observer stays all the time. It sees *the* sequence of public lines, and all others must have seen
-//! a contiguous run of it: from their own coming to their own leaving. No comparison has any tolerance, and none
-//! depends on how fast the machine is.
+//! One observer stays all the time. It sees *the* sequence of public lines, and all others must have seen a
+//! contiguous run of it: from their own coming to their own leaving. No comparison has any tolerance, and
+//! none depends on how fast the machine is.
 //!
-//! `SOAK_SECONDS` makes it longer, in rounds of a few seconds, and `SOAK_SEED` repeats a round: all people decide
-//! the same again, though threads and network mix it differently.
+//! `SOAK_SECONDS` makes it longer, in rounds of a few seconds, and `SOAK_SEED` repeats a round: all people
+//! decide the same again, though threads and network mix it differently.
 
 use crate::judge::{is_public, judge, speaker};
 use crate::{Usage, Wire};
@@ -18,20 +18,21 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-/// The server's flags: no pace, no history, and a backlog so small that a few seconds see some readers cut off.
+/// The server's flags: no pace, no history, and a backlog so small that a few seconds
+/// see some readers cut off.
 const FLAGS: [&str; 4] = ["--rate=0", "--max-per-ip=0", "--history=0", "--max-backlog=163840"];
 
 /// How many people there are at once.
 const PEOPLE: usize = 40;
 
-/// How many lines a person sends in one go, and how many bytes one has, at most. Nobody goes on before the observer
-/// has seen the last of them, so no more than 40 * 4 lines are ever on their way to it. That is less than
-/// `--max-backlog`: the observer is never too slow, however busy the machine is.
+/// How many lines a person sends in one go, and how many bytes one has, at most. Nobody goes on before the
+/// observer has seen the last of them, so no more than 40 * 4 lines are ever on their way to it. That is less
+/// than `--max-backlog`: the observer is never too slow, however busy the machine is.
 const BURST: usize = 4;
 const LINE: usize = 900;
 
-/// How long the server at least waits for a client that leaves and has got everything. It may wait longer; then
-/// people who take longer than this to read the rest are judged less strictly than they could be.
+/// How long the server at least waits for a client that leaves and has got everything. It may wait longer;
+/// then people who take longer than this to read the rest are judged less strictly than they could be.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 const ROUND: Duration = Duration::from_secs(3);
@@ -65,7 +66,8 @@ pub enum Ending {
     Stayed,
     Quit,
     HalfClosed,
-    /// Like the last two, but reading the rest took so long that the server was free to hang up before the end.
+    /// Like the last two, but reading the rest took so long that the server was free
+    /// to hang up before the end.
     Dawdled,
     Reset,
     /// The server has broken the connection off.
@@ -96,7 +98,8 @@ struct Visitor<'a> {
     round: &'a Round,
     person: usize,
     rng: &'a mut Rng,
-    /// How many texts they have written, in all their visits. Each carries its number, so that no two are the same.
+    /// How many texts they have written, in all their visits. Each carries its number, so
+    /// that no two are the same.
     count: &'a mut usize,
     wire: Wire,
     visit: Visit,

@@ -309,7 +309,8 @@ fn a_service_reads_the_operators_commands_from_a_fifo() {
 fn a_ban_reaches_those_who_are_on_their_way_in() {
     let mut operator = Operator::starts(&[]);
     let pid = rustix::process::Pid::from_child(&operator.child);
-    // While the server is stopped they connect and the ban is typed; chance decides which of the two it sees first.
+    // While the server is stopped they connect and the ban is typed; chance decides which
+    // of the two it sees first.
     rustix::process::kill_process(pid, Signal::STOP).unwrap();
     let mut crowd: Vec<_> = (0..20).map(|_| Person::connect(operator.address)).collect();
     operator.types("/ban 127.0.0.1");

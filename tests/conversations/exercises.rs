@@ -1,8 +1,9 @@
-//! The tests of the exercises that change the program (src/guide/exercises.md). Each is ignored until its exercise is
-//! solved: `cargo test --test conversations exercise_5 -- --ignored`, and without the `#[ignore]` from then on.
+//! The tests of the exercises that change the program (src/guide/exercises.md). Each is ignored until its
+//! exercise is solved: `cargo test --test conversations exercise_5 -- --ignored`, and without the
+//! `#[ignore]` from then on.
 //!
-//! Those of exercises 2, 3, 6 and 7 start from step 5 and are in `tests/steps/exercises.rs`. Those of exercise 12 are in
-//! `rebuilding.rs`: they pass already, and must still pass after the change.
+//! Those of exercises 2, 3, 6 and 7 start from step 5 and are in `tests/steps/exercises.rs`. Those of
+//! exercise 12 are in `rebuilding.rs`: they pass already, and must still pass after the change.
 
 use chat_test_support::{Person, ServerProcess, TestServer, alice_and_bob, chat_server};
 use rustix::process::Signal;
@@ -262,7 +263,8 @@ fn exercise_9_what_was_said_last_survives_a_restart() {
     newcomer_sees(&server, &["* alice two", "<alice> grüß dich"]);
     stops(server);
 
-    // The power fails in the middle of a line. That line may be lost, the others are not, and the next is not harmed.
+    // The power fails in the middle of a line. That line may be lost, the others are not,
+    // and the next is not harmed.
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(file.metadata().unwrap().len() - 3).unwrap();
     let server = starts("20");

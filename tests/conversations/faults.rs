@@ -116,8 +116,8 @@ fn a_reader_that_stops_is_disconnected_at_the_limit_and_everyone_is_told() {
             break;
         }
         assert_eq!(seen, format!("<alice> {line}"));
-        // The flags promise the limit; the kernel has 256 KiB at most (twice 128, its own bookkeeping), and the
-        // reader's kernel a little. Had the kernel's buffers been left to grow, it would be megabytes.
+        // The flags promise the limit; the kernel has 256 KiB at most (twice 128, its own bookkeeping), and
+        // the reader's kernel a little. Had the kernel's buffers been left to grow, it would be megabytes.
         assert!(said < max_backlog + 512 * 1024, "{said} bytes are waiting somewhere");
     }
     assert!(said > max_backlog, "not before the limit");

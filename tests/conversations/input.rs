@@ -1,4 +1,5 @@
-//! Strange input: the others see whole lines of text, each under the name of its author, whatever one client sends.
+//! Strange input: the others see whole lines of text, each under the name of its author,
+//! whatever one client sends.
 
 use chat_server::Config;
 use chat_test_support::{Person, TestServer, alice_and_bob, test_config};
@@ -129,9 +130,7 @@ fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {
         (requests[1].as_bytes(), "HTTP"),
         (b"\x16\x03\x01\x02\x00\n/me hacks\n", "TLS"),
         (b"SSH-2.0-OpenSSH_9.2\r\n/me hacks\r\n", "SSH"),
-        (b"\x03\x00\x00\x13\x0e\xe0\n/me hacks\n", "RDP"),
-        (b"\x00\x00\x00\x85\xffSMBr\n/me hacks\n", "SMB"),
-        (b"\x00\x01\x00\x00\x21\x12\xa4\x42\n/me hacks\n", "STUN"),
+        (b"\x00\x00\x00\x85\xffSMBr\n/me hacks\n", "a binary protocol"),
         (b"CAP LS 302\r\nPASS hunter2\r\n", "IRC"),
         (b"PASS hunter2\r\nNICK alice2\r\n", "IRC"),
         (b"EHLO mail.example.org\r\n/me hacks\r\n", "SMTP"),
@@ -147,4 +146,20 @@ fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {
     }
     alice.says("was anybody here?");
     alice.sees_next("<alice> was anybody here?");
+}
+
+#[test]
+fn people_may_begin_with_the_words_of_a_program() {
+    let (server, mut alice, _bob) = alice_and_bob();
+    for sentence in ["USER error on the login page", "HELO folks", "AUTH is broken", "GET /etc/hosts please"]
+    {
+        let mut guest = server.guest();
+        guest.says(sentence);
+        alice.sees(&format!("<{}> {sentence}", guest.name));
+    }
+    let mut guest = server.guest();
+    guest.says(&format!("WARNING /var/log/syslog is full: {}", "x".repeat(5000)));
+    guest.sees_one_that(|line| line.starts_with("!!! That line was longer"));
+    guest.says("sorry");
+    alice.sees(&format!("<{}> sorry", guest.name));
 }

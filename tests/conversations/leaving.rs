@@ -36,7 +36,8 @@ fn a_last_line_without_a_line_break_counts() {
 fn a_reset_is_a_leave_like_any_other() {
     let (_server, mut alice, mut bob) = alice_and_bob();
     bob.sends(b"half a li");
-    // Closing would not send a reset yet, because a clone of the socket is being read from; disconnecting does.
+    // Closing would not send a reset yet, because a clone of the socket is being read
+    // from; disconnecting does.
     connect_unspec(bob.socket.as_ref().unwrap()).unwrap();
     alice.sees("*** bob left");
     alice.says("/list");
@@ -85,8 +86,9 @@ fn a_client_that_quits_gets_all_it_is_owed_even_if_it_reads_only_later() {
     }
     slow.write_all(b"/quit\n").unwrap();
     alice.sees("*** guest2 left");
-    // One after the other takes the third place, quits, and does not hang up. The server keeps the place as long as it
-    // ever waits for a client that has got everything. So when the fourth comes in, that time has passed three times.
+    // One after the other takes the third place, quits, and does not hang up. The server keeps the place
+    // as long as it ever waits for a client that has got everything. So when the fourth comes in, that
+    // time has passed three times.
     let mut gone = Vec::new();
     for _ in 0..4 {
         let mut carol = Person::once_there_is_room(server.address);

@@ -1,7 +1,8 @@
-//! The server as its users see it: conversations over TCP, and the program from the view of the person who starts it.
+//! The server as its users see it: conversations over TCP, and the program from the view of
+//! the person who starts it.
 //!
-//! `cargo test --test conversations leaving` runs one subject alone. A test that needs the machine or its process for
-//! itself is a program of its own, next to this directory.
+//! `cargo test --test conversations leaving` runs one subject alone. A test that needs the machine or its
+//! process for itself is a program of its own, next to this directory.
 
 mod console;
 mod exercises;

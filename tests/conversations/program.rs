@@ -90,11 +90,11 @@ fn is_blamed(variables: &[(&str, &str)], arguments: &[&str], code: i32, part: &s
 #[test]
 fn an_error_names_what_was_set() {
     let here = ["--listen", "127.0.0.1:0"];
-    is_blamed(&[("CHAT_LISTEN", "foo")], &[], 2, "'foo' for CHAT_LISTEN: an address");
+    is_blamed(&[("CHAT_LISTEN", "foo")], &[], 2, "'foo' for 'CHAT_LISTEN=<ADDR>': an address");
     is_blamed(&[("CHAT_LISTEN", "foo")], &["--listen", "bar"], 2, "'bar' for '--listen <ADDR>': an address");
     is_blamed(&[("CHAT_LISTEN", "foo")], &["--rate", "x"], 2, "'x' for '--rate <N>': a number");
-    is_blamed(&[("CHAT_CONSOLE", "maybe")], &here, 2, "'maybe' for CHAT_CONSOLE: yes or no is needed");
-    is_blamed(&[("CHAT_MAX_LINE", "0")], &here, 2, "'0' for CHAT_MAX_LINE: a number from 1");
+    is_blamed(&[("CHAT_CONSOLE", "maybe")], &here, 2, "'maybe' for 'CHAT_CONSOLE': yes or no is needed");
+    is_blamed(&[("CHAT_MAX_LINE", "0")], &here, 2, "'0' for 'CHAT_MAX_LINE=<BYTES>': a number from 1");
     is_blamed(
         &[("CHAT_MAX_LINE", "90000")],
         &here,
@@ -229,7 +229,8 @@ fn each_client_costs_one_named_thread_and_one_descriptor_and_no_wake_up() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_crowd_that_connects_at_once_finds_a_long_queue() {
-    // The server is stopped, so that nothing leaves the queue. With the 128 places of std the rest would wait.
+    // The server is stopped, so that nothing leaves the queue. With the 128 places of
+    // std the rest would wait.
     let server = ServerProcess::start(&["--max-per-ip", "0"]);
     server.signal(Signal::STOP);
     let most: usize = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
@@ -279,7 +280,8 @@ fn a_second_signal_stops_it_at_once() {
 
 #[test]
 fn a_closing_terminal_robs_nobody_of_the_goodbye() {
-    // The shell and the kernel send a signal each. A reader who is stuck keeps the server there when the second comes.
+    // The shell and the kernel send a signal each. A reader who is stuck keeps the server
+    // there when the second comes.
     let mut server = ServerProcess::start(&["--max-backlog", "1000000000", "--rate", "0", "--grace", "0.5"]);
     let _stuck = std::net::TcpStream::connect(server.address).unwrap();
     let mut people: Vec<_> = (0..50).map(|_| Person::connect(server.address)).collect();

@@ -49,7 +49,8 @@ fn exercise_12_one_order_for_all_and_nobody_waits_for_who_does_not_read() {
     assert_eq!(hers, expected, "all that carol said comes before her leave");
 }
 
-/// Says all lines, each when the last one has come back, and reads on until everyone is done. Returns all that the talker saw.
+/// Says all lines, each when the last one has come back, and reads on until everyone is done. Returns
+/// all that the talker saw.
 fn talks_to_the_end(talker: &mut Person, text: &str) -> Vec<String> {
     let mut seen = Vec::new();
     for n in 0..LINES {

@@ -1,6 +1,6 @@
-//! The cable is pulled: no FIN, no reset, only silence. The test makes a second host on this machine, a network
-//! namespace, and takes its link down. Its addresses are those for benchmarks (RFC 2544) and
-//! lead nowhere else.
+//! The cable is pulled: no FIN, no reset, only silence. The test makes a second host on this
+//! machine, a network namespace, and takes its link down. Its addresses are those for benchmarks
+//! (RFC 2544) and lead nowhere else.
 
 use chat_server::Config;
 use chat_test_support::{Person, TestServer, test_config};
@@ -62,7 +62,8 @@ fn a_client_whose_cable_is_pulled_is_gone_within_two_minutes() {
         allow: ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap()).to_vec(),
         ..test_config()
     };
-    // In one room nothing is said, so keepalive must find out; in the other the last line is never acknowledged.
+    // In one room nothing is said, so keepalive must find out; in the other the last
+    // line is never acknowledged.
     let (mut quiet, mut busy) = (TestServer::with(everywhere()), TestServer::with(everywhere()));
     for server in [&mut quiet, &mut busy] {
         server.address.set_ip([127, 0, 0, 1].into());

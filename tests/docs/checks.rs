@@ -1,6 +1,7 @@
 //! The documents, held against the code that they speak of: `make docs-check`.
 //!
-//! Each check reads the files as they are when it runs. Most come with a test that the check notices a mistake.
+//! Each check reads the files as they are when it runs. Most come with a test that the
+//! check notices a mistake.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,7 @@ mod measured;
 mod names;
 mod plan;
 mod promises;
+mod rust_version;
 mod size;
 mod trace;
 mod transcripts;

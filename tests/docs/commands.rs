@@ -61,8 +61,8 @@ fn is_shown(line: &str, shown: &str) -> bool {
     if shown == "[HH:MM]" { time().is_some_and(|time| time == "[00:00] ") } else { line == shown }
 }
 
-/// Plays one row of the table: alice types what it says, and it must have the effect that it shows. bob is the other one,
-/// and NAME.
+/// Plays one row of the table: alice types what it says, and it must have the effect that it shows. bob is
+/// the other one, and NAME.
 fn plays(row: &[String]) -> usize {
     let shown = shown_in(&row[1]);
     let server = TestServer::start();

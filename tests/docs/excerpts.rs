@@ -40,8 +40,8 @@ fn excerpts(page: &str) -> Result<Vec<Excerpt<'_>>, String> {
 }
 
 impl Excerpt<'_> {
-    /// Does it occur in `file`, perhaps deeper indented? Its parts, between lines with only an ellipsis, must occur in
-    /// this order.
+    /// Does it occur in `file`, perhaps deeper indented? Its parts, between lines with only an ellipsis,
+    /// must occur in this order.
     fn occurs_in(&self, file: &str) -> bool {
         let file: Vec<&str> = file.lines().collect();
         let parts = self.lines.split(|line| is_ellipsis(line)).filter(|part| !part.is_empty());
@@ -58,8 +58,8 @@ impl Excerpt<'_> {
         })
     }
 
-    /// Is `theirs` the line `ours`, so many columns deeper indented? In Clojure, parentheses that close what is not
-    /// shown may be missing at its end.
+    /// Is `theirs` the line `ours`, so many columns deeper indented? In Clojure, parentheses that close what
+    /// is not shown may be missing at its end.
     fn is_same(&self, theirs: &str, depth: usize, ours: &str) -> bool {
         let (indent, theirs) = theirs.split_at_checked(depth).unwrap_or((theirs, ""));
         let end = if self.path.ends_with(".clj") { ')' } else { '\n' };

@@ -17,7 +17,8 @@ const COLUMNS: [(&str, &str); 8] = [
 /// In place of what was not measured.
 const NOT_MEASURED: &str = "–";
 
-/// A cell of the results, such as `6.66 M (6.29 M–6.77 M)`: its median alone, in millions where it is that large.
+/// A cell of the results, such as `6.66 M (6.29 M–6.77 M)`: its median alone, in
+/// millions where it is that large.
 fn median(cell: &str) -> String {
     let median = cell.split(" (").next().unwrap().to_owned();
     match median.replace(',', "").parse::<f64>() {

@@ -15,8 +15,9 @@ impl Tests {
         Tests { files: paths.into_iter().map(|path| (path.clone(), read(path))).collect() }
     }
 
-    /// Is there a test, or a file, of this name? `…` at its end stands for the end of one name. Those of netcat's tests are
-    /// made while they run, of a program and what is done with it: `nc.openbsd_is_stopped`, or of a recipe.
+    /// Is there a test, or a file, of this name? `…` at its end stands for the end of one name. Those of
+    /// netcat's tests are made while they run, of a program and what is done with it:
+    /// `nc.openbsd_is_stopped`, or of a recipe.
     fn has(&self, name: &str) -> bool {
         if name.ends_with(".rs") {
             return self.files.iter().any(|(path, _)| path.ends_with(name));

@@ -1,9 +1,9 @@
 //! The plan of the house in `src/lib.rs`: a file or folder uses only what is below it.
 //!
-//! The plan is the block of the crate's documentation that has `server` on a line of its own. Each line is a level, the
-//! highest first, with the names of files and folders at the top of `src`. All files in a folder count as the folder,
-//! and so does a file of the same name beside it; within a folder anything goes. `lib.rs` and `main.rs` are above all, and
-//! `guide` has no part of the program.
+//! The plan is the block of the crate's documentation that has `server` on a line of its own. Each line is a
+//! level, the highest first, with the names of files and folders at the top of `src`. All files in a folder
+//! count as the folder, and so does a file of the same name beside it; within a folder anything goes.
+//! `lib.rs` and `main.rs` are above all, and `guide` has no part of the program.
 
 use crate::{blocks_of_the_crate, files, read};
 use std::collections::{BTreeSet, HashMap};

@@ -1,4 +1,5 @@
-//! The pages speak of promises as `make promises` does. That the tables are true, `make promises` checks itself.
+//! The pages speak of promises as `make promises` does. That the tables are true, `make
+//! promises` checks itself.
 
 use crate::{code_in, files, page, read, rows};
 
@@ -65,7 +66,8 @@ fn every_promise_that_side_by_side_names_exists() {
     }
 }
 
-/// The last paragraph of a chapter says which promises its server keeps for the first time, and which it breaks.
+/// The last paragraph of a chapter says which promises its server keeps for the first
+/// time, and which it breaks.
 #[test]
 fn each_step_of_the_lesson_keeps_and_breaks_what_the_lesson_says() {
     let (text, mut checked) = (page("lesson.md"), 0);

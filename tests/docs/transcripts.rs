@@ -10,9 +10,9 @@
 //! | `alice: text` | the next line that she sees |
 //! | `server: text` | the next line of the server's log |
 //!
-//! Nobody sees anything but these lines, and nothing comes after the last one. Dates, times, addresses and ports differ
-//! from run to run, so in the log their shapes are compared. A machine may have any number of addresses, each with a line
-//! about how others reach it; one line stands for all of them.
+//! Nobody sees anything but these lines, and nothing comes after the last one. Dates, times, addresses and
+//! ports differ from run to run, so in the log their shapes are compared. A machine may have any number of
+//! addresses, each with a line about how others reach it; one line stands for all of them.
 
 use crate::{files, read};
 use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server};
@@ -109,8 +109,8 @@ fn ends(mut server: ServerProcess, mut people: HashMap<&str, Person>) -> Result<
     if server.exit_code() == Some(0) { Ok(()) } else { Err("the server did not end well".to_owned()) }
 }
 
-/// Waits until the server has answered all that this person typed: it answers one more command, and nothing comes before
-/// that answer. Nothing is left to wait for where the conversation is over.
+/// Waits until the server has answered all that this person typed: it answers one more command, and nothing
+/// comes before that answer. Nothing is left to wait for where the conversation is over.
 fn answers_all(name: &str, person: &mut Person) -> Result<(), String> {
     if let Some(mut socket) = person.socket.as_ref() {
         let _ = socket.write_all(b"/echo on\n");

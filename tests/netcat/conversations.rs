@@ -84,7 +84,8 @@ pub fn sees_the_goodbye(program: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A terminal stopped with Ctrl-Z or Ctrl-S: nobody else notices until too much is waiting, and then all are told.
+/// A terminal stopped with Ctrl-Z or Ctrl-S: nobody else notices until too much is
+/// waiting, and then all are told.
 pub fn is_stopped(program: &Program) -> Result<(), Failed> {
     let server = TestServer::with(Config { max_backlog: 32 * 1024, ..test_config() });
     let mut alice = server.person("alice");
@@ -119,8 +120,8 @@ pub fn is_interrupted(telnet: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Waits until the program has ended, after this last line. The keyboard is still there, and nobody types, but to two
-/// programs that notice the end only when they cannot send any more: there a person presses Enter.
+/// Waits until the program has ended, after this last line. The keyboard is still there, and nobody types,
+/// but to two programs that notice the end only when they cannot send any more: there a person presses Enter.
 fn has_the_prompt_after(mut bob: Person, last: &str, program: &Program) {
     bob.sees(last);
     if ["ncat", "plink.raw"].contains(&program.name) {
@@ -129,7 +130,8 @@ fn has_the_prompt_after(mut bob: Person, last: &str, program: &Program) {
     bob.waits_for_the_prompt();
 }
 
-/// After /quit the shell has its prompt back: at once, or after a second by a reset (OpenBSD's `nc`), or with Enter.
+/// After /quit the shell has its prompt back: at once, or after a second by a reset
+/// (OpenBSD's `nc`), or with Enter.
 pub fn has_the_prompt_after_quit(program: &Program) -> Result<(), Failed> {
     let server = TestServer::start();
     let mut bob = Person::with_program(&mut program.command(&server));

@@ -1,5 +1,6 @@
-//! Real programs as clients: each netcat that people have, other programs that can take its place, and the recipes of the
-//! pages. A program that is not installed here makes its tests ignored, with that as the reason.
+//! Real programs as clients: each netcat that people have, other programs that can take its place,
+//! and the recipes of the pages. A program that is not installed here makes its tests ignored,
+//! with that as the reason.
 
 #![forbid(unsafe_code)]
 

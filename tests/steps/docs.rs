@@ -1,4 +1,5 @@
-//! What the lesson says, held against the steps: its excerpts, its figures, and its transcripts, which are played.
+//! What the lesson says, held against the steps: its excerpts, its figures, and its
+//! transcripts, which are played.
 
 use crate::people::{DEADLINE, Step};
 use rustix::process::{Pid, Signal, kill_process};
@@ -303,8 +304,8 @@ impl Stage {
 
 /// A client that says 5,000 lines of 3.5 kB.
 ///
-/// It does not go on before these readers have read each line. On a busy machine they would fall behind otherwise, and
-/// step 5 would cut them off.
+/// It does not go on before these readers have read each line. On a busy machine they would fall behind
+/// otherwise, and step 5 would cut them off.
 fn radio(address: SocketAddr, readers: &[Arc<Reader>]) -> io::Result<()> {
     let socket = TcpStream::connect(address)?;
     let words: Vec<_> = (1..=900).map(|number| number.to_string()).collect();

@@ -1,7 +1,7 @@
 //! The tests of the exercises that start from step 5 (src/guide/exercises.md).
 //!
-//! Those of exercises 2 and 3 hold today, and turn red when the step is broken as the exercise says. Those of 6 and 7 are
-//! ignored until the exercise is solved: `cargo test --test steps exercise_6 -- --ignored`.
+//! Those of exercises 2 and 3 hold today, and turn red when the step is broken as the exercise says. Those of
+//! 6 and 7 are ignored until the exercise is solved: `cargo test --test steps exercise_6 -- --ignored`.
 
 use crate::people::{DEADLINE, Step};
 use std::collections::HashSet;
@@ -46,7 +46,8 @@ fn exercise_2_a_flood_waits_at_its_sender_and_not_in_the_server() {
         thread::yield_now();
     }
     radios.into_iter().for_each(|radio| radio.join().unwrap());
-    // They said three times as much. 1,024 lines in the channel are 3.6 MB, and no reader has more than 256 KiB waiting.
+    // They said three times as much. 1,024 lines in the channel are 3.6 MB, and no reader has
+    // more than 256 KiB waiting.
     assert!(most < LINES * LENGTH, "{most} bytes");
     drop(step);
     readers.into_iter().for_each(|reader| drop(reader.join()));

@@ -1,10 +1,11 @@
 //! The steps of the lesson keep and break what the lesson says, each as a process of its own, over TCP.
 //!
-//! Nothing here sleeps: a test waits for a line, up to a deadline. One thing can be seen only by waiting for a line that
-//! does not come: that a room has stopped. `the_room_has_stopped` says how it is made certain all the same.
+//! Nothing here sleeps: a test waits for a line, up to a deadline. One thing can be seen only by
+//! waiting for a line that does not come: that a room has stopped. `the_room_has_stopped` says how it
+//! is made certain all the same.
 //!
-//! The steps are examples, and `cargo test` builds them. `cargo test --test steps` does not: after a change to a step,
-//! run `cargo build --examples` first.
+//! The steps are examples, and `cargo test` builds them. `cargo test --test steps` does not: after a change
+//! to a step, run `cargo build --examples` first.
 
 mod docs;
 mod exercises;
@@ -33,7 +34,8 @@ struct Room {
 
 /// How much alice says at a time.
 const PIECE: usize = 64 * 1024;
-/// More than all buffers of the kernel between her and bob hold: on Linux 4 MiB for sending, and 6 for receiving.
+/// More than all buffers of the kernel between her and bob hold: on Linux 4 MiB for
+/// sending, and 6 for receiving.
 const MUCH: usize = 20 * 1024 * 1024;
 
 impl Room {
@@ -125,8 +127,8 @@ fn step_2_stops_when_one_reader_stalls() {
     assert!(room.carol.skips_to("<guest3> Is anybody there?", DEADLINE).1);
 }
 
-/// On a busy machine a second without a line may be chance. Then the line comes later, and alice goes on. So this ends
-/// only when the room stops, or when more than all buffers can hold has passed.
+/// On a busy machine a second without a line may be chance. Then the line comes later, and alice goes on. So
+/// this ends only when the room stops, or when more than all buffers can hold has passed.
 fn the_room_has_stopped(room: &mut Room) {
     while room.sent < MUCH {
         if room.alice_says_a_piece(SILENCE) {
@@ -225,7 +227,8 @@ fn step_5_cuts_a_stalled_reader_off_and_says_so_and_keeps_no_more_than_its_limit
         let told = reader.news.iter().filter(|line| *line == "*** guest2 left (too slow)").count();
         assert_eq!(told, 1, "{:?}", reader.news);
     }
-    // What bob can still read is less than his backlog's limit and the buffers of the kernel: he was cut off early.
+    // What bob can still read is less than his backlog's limit and the buffers of the
+    // kernel: he was cut off early.
     let mut held = Vec::new();
     let _ = room.bob.socket.read_to_end(&mut held); // It may end with a reset.
     assert!(held.len() < 1024 * 1024, "{} bytes", held.len());

@@ -198,6 +198,8 @@ fn each_help_has_a_line_for_every_command_of_its_own() {
 }
 
 proptest! {
+    #![proptest_config(crate::fuzz::properties())]
+
     #[test]
     fn no_line_is_too_strange_to_parse(line in ".*") {
         let _ = (parse(&line), parse_order(&line));

@@ -143,6 +143,8 @@ fn many_addresses_do_not_fill_the_memory() {
 }
 
 proptest! {
+    #![proptest_config(crate::fuzz::properties())]
+
     /// However people come, rename and go: no two names look alike, none is taken from another address within its
     /// minute, and nothing stays behind when all have left.
     #[test]

@@ -37,6 +37,8 @@ fn a_list_of_hundreds_is_wrapped() {
 }
 
 proptest! {
+    #![proptest_config(crate::fuzz::properties())]
+
     #[test]
     fn a_wrapped_text_keeps_its_words_and_fills_its_lines(words in prop::collection::vec("[a-z漢]{1,10}", 1..60)) {
         let text = words.join(" ");

@@ -13,7 +13,8 @@ use crate::report::{median, number};
 use crate::room::Sample;
 use crate::suite::{BRISK, FLOOD, Results};
 
-/// A page shows at least so many pixels in one column; a viewer may scale the picture down, since it has a view box.
+/// A page shows at least so many pixels in one column; a viewer may scale the picture down,
+/// since it has a view box.
 const SIZE: (u32, u32) = (760, 780);
 const FONT: &str = "sans-serif";
 

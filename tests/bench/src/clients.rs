@@ -1,7 +1,8 @@
 //! The clients: a room full of TCP connections to one server, all driven by the one thread that measures.
 //!
-//! This file connects them, reads and writes their bytes, and knows nothing of loads or time measured; `load.rs`
-//! does. It uses epoll(7) directly, level-triggered: a client that has more to read is simply reported again.
+//! This file connects them, reads and writes their bytes, and knows nothing of loads or time
+//! measured; `load.rs` does. It uses epoll(7) directly, level-triggered: a client that has more to
+//! read is simply reported again.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -18,8 +19,8 @@ use crate::line::{LEN, Marked, scan};
 /// The epoll number of the one descriptor that is not a client; see `load::Alarm`.
 pub const NOT_A_CLIENT: u64 = u64::MAX;
 
-/// How long to wait for the server to let everyone in. Connecting 9,000 clients where every join is announced to
-/// everyone is 40 million lines.
+/// How long to wait for the server to let everyone in. Connecting 9,000 clients where every join is announced
+/// to everyone is 40 million lines.
 const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a server behaves, as far as the generator must know.
@@ -29,8 +30,8 @@ pub struct Manners {
     pub echoes: bool,
     /// A client that joins is told something. Where not, clients in the room speak up until all hear them.
     pub greets: bool,
-    /// How many may connect at once. With more than its listen backlog the kernel forgets some of them: they are tried
-    /// again seconds later, or believe for ever that they are connected.
+    /// How many may connect at once. With more than its listen backlog the kernel forgets some of them: they
+    /// are tried again seconds later, or believe for ever that they are connected.
     pub burst: usize,
     /// How long it may be silent and still have something to say about who has joined.
     pub pause: Duration,
@@ -82,9 +83,9 @@ impl Client {
         Ok(!self.closed)
     }
 
-    /// Acknowledges what has been read now. Left to itself, the kernel makes a client that also sends wait up to 40 ms
-    /// with that, and a server that leaves Nagle's algorithm on holds its next line back for as long. That would
-    /// say more about TCP than about the servers.
+    /// Acknowledges what has been read now. Left to itself, the kernel makes a client that also sends wait up
+    /// to 40 ms with that, and a server that leaves Nagle's algorithm on holds its next line back for as
+    /// long. That would say more about TCP than about the servers.
     pub fn acknowledge(&self) -> Result<()> {
         Ok(sockopt::set_tcp_quickack(&self.socket, true)?)
     }
@@ -94,7 +95,8 @@ impl Client {
         &mut self.unsent
     }
 
-    /// Sends what the kernel takes. The rest waits for the next call: a server that pushes back is not pressed.
+    /// Sends what the kernel takes. The rest waits for the next call: a server that
+    /// pushes back is not pressed.
     pub fn send(&mut self) -> Result<()> {
         if self.unsent.is_empty() || self.closed {
             return Ok(());
@@ -168,7 +170,8 @@ impl Clients {
         Ok(start.elapsed())
     }
 
-    /// Waits until the server has nothing more to say, so that the measurement that follows does not count it.
+    /// Waits until the server has nothing more to say, so that the measurement that
+    /// follows does not count it.
     pub fn settle(&mut self) -> Result<()> {
         let start = Instant::now();
         loop {

@@ -59,8 +59,8 @@ impl Marked {
     }
 }
 
-/// Calls `found` for every marked line in `bytes`, with `None` for one that is damaged. Returns the start of a
-/// line whose end has not come yet, or else the length of `bytes`.
+/// Calls `found` for every marked line in `bytes`, with `None` for one that is damaged. Returns the start of
+/// a line whose end has not come yet, or else the length of `bytes`.
 pub fn scan(bytes: &[u8], mut found: impl FnMut(Option<Marked>)) -> usize {
     let mut at = 0;
     while let Some(skipped) = memchr(MARK, &bytes[at..]) {

@@ -1,10 +1,11 @@
-//! The two loads. Some of the clients say marked lines, every copy that comes back to every client is counted,
-//! checked and timed, and a load ends when all copies have come or no more do.
+//! The two loads. Some of the clients say marked lines, every copy that comes back to every client is
+//! counted, checked and timed, and a load ends when all copies have come or no more do.
 //!
-//! - *Flood* is a closed loop: a sender has a window of lines that it has not seen come back, and sends another for
-//!   each that does. It finds how many deliveries a server can make.
-//! - *Steady* is an open loop: lines are due at fixed times, whether or not the server keeps up, and their latency
-//!   counts from when they were due. A stall therefore shows in all the lines that it delayed, not only in one.
+//! - *Flood* is a closed loop: a sender has a window of lines that it has not seen come back, and sends
+//!   another for each that does. It finds how many deliveries a server can make.
+//! - *Steady* is an open loop: lines are due at fixed times, whether or not the server keeps up, and
+//!   their latency counts from when they were due. A stall therefore shows in all the lines that it
+//!   delayed, not only in one.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -60,7 +61,8 @@ pub struct Outcome {
     pub generator: f64,
 }
 
-/// Wakes the generator when the next line is due. A timeout of epoll_wait(2) is in whole milliseconds, too coarse.
+/// Wakes the generator when the next line is due. A timeout of epoll_wait(2) is in whole
+/// milliseconds, too coarse.
 struct Alarm(OwnedFd);
 
 impl Alarm {
@@ -145,7 +147,8 @@ pub fn run(clients: &mut Clients, load: &Load) -> Result<Outcome> {
     }
     Ok(Outcome {
         deliveries: run.deliveries,
-        // The time spent waiting for copies that never came is not the server's; all the time it was asked to work is.
+        // The time spent waiting for copies that never came is not the server's; all the time
+        // it was asked to work is.
         elapsed: run.latest.max(load.duration.min(elapsed)),
         lost: (run.lines_sent * run.listeners).saturating_sub(run.deliveries),
         wrong: run.wrong,
@@ -244,7 +247,8 @@ impl Run<'_> {
         self.say(sender, window - on_their_way, self.start.elapsed())
     }
 
-    /// The sender whose lines this client counts as come back: its own if the server echoes them, or else its neighbour's.
+    /// The sender whose lines this client counts as come back: its own if the server echoes them,
+    /// or else its neighbour's.
     fn counts_for(&self, index: usize) -> Option<usize> {
         let count = self.clients.all.len();
         let sender = if self.clients.manners.echoes { index } else { (index + count - 1) % count };
@@ -254,7 +258,8 @@ impl Run<'_> {
     /// Says the lines that are due by now, and returns the time until the next.
     fn say_what_is_due(&mut self, lines_per_second: f64) -> Result<Duration> {
         loop {
-            // In the middle of its share of the time, so that a load of any duration has the right number of lines.
+            // In the middle of its share of the time, so that a load of any duration has
+            // the right number of lines.
             let due = Duration::from_secs_f64((self.lines_sent as f64 + 0.5) / lines_per_second);
             let now = self.start.elapsed();
             if due > now {

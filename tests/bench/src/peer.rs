@@ -1,5 +1,5 @@
-//! The servers that are measured: how each is started, what the generator must know of it, and why it cannot run
-//! where its runtime is missing.
+//! The servers that are measured: how each is started, what the generator must know of it, and why it cannot
+//! run where its runtime is missing.
 
 mod floor;
 
@@ -97,8 +97,8 @@ impl Peer {
         Manners { echoes: self != Self::Ncat, greets, burst, pause }
     }
 
-    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails. chat-server has no
-    /// limits then, or the default ones and so many places.
+    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails.
+    /// chat-server has no limits then, or the default ones and so many places.
     pub fn become_server(self, port: u16, ours: &Path, as_shipped: Option<usize>) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let address = format!("127.0.0.1:{port}");
@@ -114,7 +114,8 @@ impl Peer {
             Self::Ours | Self::OursUnbatched => {
                 let mut command = Command::new(ours);
                 command.args(["--listen", &address, "--max-clients", "20000", "--log-level", "warn"]);
-                // Not as arguments, so that a version from before there were these limits can be measured too.
+                // Not as arguments, so that a version from before there were these
+                // limits can be measured too.
                 command.envs([("CHAT_RATE", "0"), ("CHAT_MAX_PER_IP", "0")]);
                 if self == Self::OursUnbatched {
                     command.args(ONE_EVENT_PER_TURN);
@@ -161,7 +162,8 @@ pub fn first_line(command: &mut Command) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Debian puts the libraries of core.async into one directory, as links to files that are named after their versions.
+/// Debian puts the libraries of core.async into one directory, as links to files that are
+/// named after their versions.
 fn clojure_version() -> Result<String> {
     let mut versions = Vec::new();
     for jar in ["clojure", "core.async"] {

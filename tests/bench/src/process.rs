@@ -1,8 +1,8 @@
-//! The server under test: a process of its own, started on loopback, read through /proc (see proc(5)), and killed
-//! when it goes out of scope, in every case.
+//! The server under test: a process of its own, started on loopback, read through /proc (see proc(5)), and
+//! killed when it goes out of scope, in every case.
 //!
-//! A peer is always started as `chat-bench peer …`, which asks the kernel to be killed when the bench dies and then
-//! becomes the server (`peer.rs`). So even a bench that is killed outright leaves nothing running.
+//! A peer is always started as `chat-bench peer …`, which asks the kernel to be killed when the bench dies
+//! and then becomes the server (`peer.rs`). So even a bench that is killed outright leaves nothing running.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -30,8 +30,8 @@ pub struct Server {
 pub struct CpuTimes(HashMap<String, u64>);
 
 impl Server {
-    /// Starts a server without limits on its clients, and waits until it listens. `ours` is the path of chat-server's
-    /// binary.
+    /// Starts a server without limits on its clients, and waits until it listens. `ours` is the path
+    /// of chat-server's binary.
     pub fn start(peer: Peer, ours: &Path) -> Result<Self> {
         Self::start_with(peer, ours, &[])
     }
@@ -71,8 +71,8 @@ impl Server {
         Ok(server)
     }
 
-    /// From schedstat, which counts nanoseconds. The ticks of /proc/PID/stat are ten milliseconds, more than all that
-    /// a good server uses in a second of steady load.
+    /// From schedstat, which counts nanoseconds. The ticks of /proc/PID/stat are ten milliseconds, more than
+    /// all that a good server uses in a second of steady load.
     pub fn cpu(&self) -> Result<CpuTimes> {
         let times = self.for_each_thread("schedstat", |text| text.split(' ').next()?.parse().ok())?;
         Ok(CpuTimes(times))
@@ -140,16 +140,16 @@ impl Drop for Server {
 }
 
 impl CpuTimes {
-    /// The time that all threads used since `earlier`. Threads that ended in between are not seen; servers that start one per
-    /// client end them when the clients leave, and no client leaves during a load.
+    /// The time that all threads used since `earlier`. Threads that ended in between are not seen; servers
+    /// that start one per client end them when the clients leave, and no client leaves during a load.
     pub fn since(&self, earlier: &Self) -> Duration {
         let used = |(thread, now): (&String, &u64)| now.saturating_sub(*earlier.0.get(thread).unwrap_or(&0));
         Duration::from_nanos(self.0.iter().map(used).sum())
     }
 }
 
-/// Looks for a listener in the kernel's table. To try to connect would be simpler, but ncat quits when its first
-/// client leaves at once, and a connection to a port that nobody listens on may get that port itself.
+/// Looks for a listener in the kernel's table. To try to connect would be simpler, but ncat quits when its
+/// first client leaves at once, and a connection to a port that nobody listens on may get that port itself.
 fn is_listening(port: u16) -> Result<bool> {
     const LISTEN: &str = "0A";
     let port = format!(":{port:04X}");

@@ -1,8 +1,9 @@
-//! The siege: attacks of one machine, or of several, on a room full of people who do nothing wrong, and what those people
-//! notice of it. On each server in turn, beside the same room without an attack.
+//! The siege: attacks of one machine, or of several, on a room full of people who do nothing wrong, and what
+//! those people notice of it. On each server in turn, beside the same room without an attack.
 //!
-//! Everything happens on this machine, and the addresses of 127.0.0.0/8 stand for others ([`place`]). So the attackers
-//! take processor time from the server that they attack; the control, which has the same crowd, shows what is left to see.
+//! Everything happens on this machine, and the addresses of 127.0.0.0/8 stand for others ([`place`]). So the
+//! attackers take processor time from the server that they attack; the control, which has the same crowd,
+//! shows what is left to see.
 
 mod arena;
 mod attack;
@@ -39,7 +40,8 @@ pub struct Args {
     /// The servers
     #[arg(long, value_delimiter = ',')]
     peer: Vec<Peer>,
-    /// How many addresses the attackers have, each with as many connections. The others are attacked from one alone
+    /// How many addresses the attackers have, each with as many connections. The others
+    /// are attacked from one alone
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8], value_parser = clap::value_parser!(u16).range(1..=32))]
     machines: Vec<u16>,
 }

@@ -162,7 +162,8 @@ fn stalls(peer: Peer, count: usize) -> bool {
     count == 100 && peer != Peer::OursUnbatched && bears_a_stall(peer)
 }
 
-/// About how long one room of one server takes: its loads, and the time that was seen beside them on two cores.
+/// About how long one room of one server takes: its loads, and the time that was seen
+/// beside them on two cores.
 fn planned(peer: Peer, count: usize) -> Duration {
     let loads: Duration = paces(peer, count).into_iter().map(|pace| duration(pace, count)).sum();
     let stall = if stalls(peer, count) { STALL_TIME } else { Duration::ZERO };
@@ -205,8 +206,8 @@ impl Results {
         peers
     }
 
-    /// One server in one room. A JVM takes seconds to start and to warm up, so it stays in `warm` for the next room and
-    /// the next round. The others start afresh for every room.
+    /// One server in one room. A JVM takes seconds to start and to warm up, so it stays in `warm` for the
+    /// next room and the next round. The others start afresh for every room.
     fn room(&mut self, peer: Peer, count: usize, ours: &Path, warm: &mut BTreeMap<Peer, Room>) -> Result<()> {
         if !peer.warms_up() {
             warm.remove(&peer);
@@ -249,8 +250,8 @@ impl Results {
         Ok(())
     }
 
-    /// All servers at once, since idle ones do not disturb each other: memory at every size of room, and whether
-    /// anything wakes up while the room is silent. Once, not in rounds, because nothing here varies.
+    /// All servers at once, since idle ones do not disturb each other: memory at every size of room, and
+    /// whether anything wakes up while the room is silent. Once, not in rounds, because nothing here varies.
     fn idle_rooms(&mut self, peers: &[Peer], ours: &Path) -> Result<()> {
         let mut rooms = Vec::new();
         for peer in idle_peers(peers) {
@@ -272,7 +273,8 @@ impl Results {
             let (threads, wake_ups) = (room.server.threads()?, after - before);
             self.idle.insert(*peer, Idle { threads, wake_ups });
         }
-        // The larger ones only after the others are gone, and one at a time: there may not be descriptors for more.
+        // The larger ones only after the others are gone, and one at a time: there may not
+        // be descriptors for more.
         rooms.retain(|&(peer, _)| grows(peer));
         for (peer, mut room) in rooms {
             let outcome = self.memory(&mut room, peer, &LARGE_ROOMS);

@@ -58,8 +58,8 @@ struct Options {
     /// Print the table as Markdown
     #[arg(long)]
     markdown: bool,
-    /// Put the table into these pages, between <!-- promises --> and <!-- /promises -->; the first may name the
-    /// servers of its page: <!-- promises: java tokio -->
+    /// Put the table into these pages, between <!-- promises --> and <!-- /promises -->; the first may name
+    /// the servers of its page: <!-- promises: java tokio -->
     #[arg(long, value_name = "FILE", num_args = 1..)]
     write: Vec<PathBuf>,
     /// Fail if the table in these pages says something else; a server that cannot run here is no difference

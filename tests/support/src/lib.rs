@@ -1,7 +1,7 @@
 //! People who talk through a server: the words in which the tests are written.
 //!
-//! alice says, bob sees. Nothing here sleeps where an event can be awaited: each person waits for the line that must
-//! come, up to a deadline.
+//! alice says, bob sees. Nothing here sleeps where an event can be awaited: each person waits for the line
+//! that must come, up to a deadline.
 
 #![forbid(unsafe_code)]
 

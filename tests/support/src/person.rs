@@ -36,7 +36,8 @@ impl Person {
         Person::over(TcpStream::connect(address)?)
     }
 
-    /// Connects from one of this machine's addresses: on Linux, all that begin with 127 stand for other machines.
+    /// Connects from one of this machine's addresses: on Linux, all that begin with 127
+    /// stand for other machines.
     pub fn connect_from(origin: IpAddr, address: SocketAddr) -> Person {
         let family = if origin.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = socket(family, SocketType::STREAM, None).expect("a socket");
@@ -91,8 +92,8 @@ impl Person {
         }
     }
 
-    /// Starts a program at a terminal of its own, as a shell in a window does. The keys go to the terminal, which may
-    /// change or show them before the program gets them.
+    /// Starts a program at a terminal of its own, as a shell in a window does. The keys go to the terminal,
+    /// which may change or show them before the program gets them.
     pub fn at_terminal(program: &Command) -> Person {
         let (controller, terminal) = pseudo_terminal();
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
@@ -225,7 +226,8 @@ impl Person {
         });
     }
 
-    /// Ends the program and all that it started, and waits for it. It must be the leader of a process group of its own.
+    /// Ends the program and all that it started, and waits for it. It must be the leader of a
+    /// process group of its own.
     pub fn kill_group(mut self) {
         self.signal_group(Signal::KILL);
         self.child.take().expect("a program").wait().unwrap();

@@ -13,8 +13,8 @@ pub struct TestServer {
     running: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// A configuration for tests: a free port, and no limit to how fast people type and how many come from this machine.
-/// Everything else is as it is by default.
+/// A configuration for tests: a free port, and no limit to how fast people type and how many come from this
+/// machine. Everything else is as it is by default.
 pub fn test_config() -> Config {
     Config { listen: vec!["127.0.0.1:0".parse().unwrap()], rate: 0, max_per_ip: 0, ..Config::default() }
 }

@@ -1,10 +1,11 @@
 //! The chat as tokio's own documentation would write it: `sibling-tokio ADDR`.
 //!
-//! It follows `examples/chat.rs` of tokio: a task and an unbounded channel for each client, and the channels' senders
-//! in a map under a mutex. A task selects between what its client says and what its client is to see.
+//! It follows `examples/chat.rs` of tokio: a task and an unbounded channel for each client, and the channels'
+//! senders in a map under a mutex. A task selects between what its client says and what its client is to see.
 //!
-//! It keeps the documentation's simplifications too. Nothing bounds what waits for a client that does not read. A line
-//! that the codec refuses ends its client. A failing `accept` ends the server. Escape sequences pass.
+//! It keeps the documentation's simplifications too. Nothing bounds what waits for a client that
+//! does not read. A line that the codec refuses ends its client. A failing `accept` ends the
+//! server. Escape sequences pass.
 
 use std::collections::BTreeMap;
 use std::fmt::Arguments;

@@ -1,12 +1,12 @@
 //! chat-server's own design in async Rust, the hardest peer of the benchmark: `sibling-tokio-design ADDR`.
 //!
-//! One task per client reads lines and sends events into one bounded channel. One task owns the room and the write
-//! half of every socket, so nothing is shared and nothing is locked. That task works in turns: it waits for an event,
-//! takes what else is there, and then offers each client's kernel all of the turn with one `try_write`. It never waits
-//! for a client: the bytes that a kernel does not take stay in that client's backlog until the socket is writable.
+//! One task per client reads lines and sends events into one bounded channel. One task owns the room and the
+//! write half of every socket, so nothing is shared or locked. That task works in turns: it waits for an
+//! event, takes what else is there, and offers each client's kernel all of the turn with one `try_write`. It
+//! never waits for a client: what a kernel does not take is that client's backlog until it is writable.
 //!
-//! It has none of chat-server's guards and no operator: it paces nobody, passes every byte on to every terminal, and
-//! its log waits for the terminal that shows it.
+//! It has none of chat-server's guards and no operator: it paces nobody, passes every byte on to every
+//! terminal, and its log waits for the terminal that shows it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Arguments, Write as _};
@@ -52,8 +52,8 @@ enum Event {
     Left(u64),
 }
 
-/// One thread runs all tasks. On two cores a second one cost more CPU for each delivery under flood: 0.15 and not 0.09 µs
-/// with ten clients, 0.07 and not 0.05 with a hundred (`chat-bench one --peer tokio-design --clients 100`).
+/// One thread runs all tasks. On two cores a second one cost more CPU for each delivery under flood: 0.15
+/// and not 0.09 µs with ten clients, 0.07 and not 0.05 with a hundred (`chat-bench one --peer tokio-design`).
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:12345".to_owned());
@@ -143,14 +143,14 @@ struct Client {
 }
 
 impl Client {
-    /// Takes over what has been said in this turn so far, so that a line for this client alone can come behind it.
+    /// Takes over what this turn has said so far, so that a line for this client alone can come behind it.
     fn catch_up(&mut self, public: &str) -> &mut Vec<u8> {
         self.backlog.extend(&public.as_bytes()[self.heard..]);
         self.heard = public.len();
         &mut self.backlog
     }
 
-    /// Offers the kernel all that this client is owed, and keeps what it does not take. Then `public` starts afresh.
+    /// Offers the kernel all that this client is owed, and keeps the rest. Then `public` starts afresh.
     fn flush(&mut self, public: &str, now: Instant) -> io::Result<()> {
         let news = &public.as_bytes()[mem::take(&mut self.heard)..];
         let taken;
@@ -234,7 +234,7 @@ impl Room {
         .await;
     }
 
-    /// Sends all that this turn has said. Without the short wait an unpaced flood would cut off clients that do read.
+    /// Sends what this turn has said. Without the short wait an unpaced flood would cut off readers.
     async fn send(&mut self) {
         let start = Instant::now();
         while self.flush() && start.elapsed() < CATCHING_UP {

@@ -1,5 +1,6 @@
-//! The floor: a bare relay. One thread, one `recv`, then as many `send`s as there are clients, of the very bytes that
-//! were read. No lines, no names, no limits. A chat server that sends each line as it comes cannot cost less.
+//! The floor: a bare relay. One thread, one `recv`, then as many `send`s as there are clients, of
+//! the very bytes that were read. No lines, no names, no limits. A chat server that sends each line
+//! as it comes cannot cost less.
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -20,7 +21,8 @@ struct Client {
 }
 
 impl Client {
-    /// Sends as much as the kernel accepts and keeps the rest. The next `recv` tells whether the client is still there.
+    /// Sends as much as the kernel accepts and keeps the rest. The next `recv` tells whether
+    /// the client is still there.
     fn relay(&mut self, bytes: &[u8]) {
         if self.unsent.is_empty() {
             let sent = send(&self.socket, bytes, SendFlags::NOSIGNAL).unwrap_or(0);
@@ -61,7 +63,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Sends the rest that this client could not be sent before, and sends everyone the bytes that it has said.
+    /// Sends the rest that this client could not be sent before, and sends everyone
+    /// the bytes that it has said.
     fn serve(&mut self, index: usize) {
         if let Some(client) = &mut self.clients[index] {
             client.flush();

@@ -16,8 +16,8 @@ use super::sentinels::{Sentinels, Watch};
 use crate::peer::Peer;
 use crate::process::Server;
 
-/// The places in the room beside those of crowd and attackers: sentinels, newcomers, and attackers that come again before
-/// the server has let go of them.
+/// The places in the room beside those of crowd and attackers: sentinels, newcomers, and attackers that come
+/// again before the server has let go of them.
 const SPARE_PLACES: usize = 64;
 
 /// chat-server's default.
@@ -65,7 +65,8 @@ impl fmt::Display for Battle {
 impl Battle {
     /// About how long it takes: the attack, and the time that was seen beside it.
     pub fn planned(&self) -> Duration {
-        // A JVM starts slowly, is warmed up, and keeps its threads for longer than anybody waits for their end.
+        // A JVM starts slowly, is warmed up, and keeps its threads for longer than
+        // anybody waits for their end.
         let start = if self.peer.warms_up() { 8.0 } else { 0.4 };
         let per_second = if self.peer.warms_up() { 700.0 } else { 2_500.0 };
         let joins = if self.peer == Peer::Ncat { 1.0 } else { self.crowd as f64 / per_second };

@@ -65,7 +65,8 @@ pub enum Script {
     Stay(Vec<u8>),
     /// Says this, ends its half, waits a moment for the other half's end, and comes again.
     Again(Vec<u8>),
-    /// Asks for lists, and reads so slowly that much is always waiting for it, but never so much that it is cut off.
+    /// Asks for lists, and reads so slowly that much is always waiting for it, but never so
+    /// much that it is cut off.
     Behind,
 }
 
@@ -124,8 +125,9 @@ impl Attack {
         }
     }
 
-    /// Whether the attack makes sense for a server. The siblings have no /history, `ncat` has no commands and takes ten
-    /// seconds to let a thousand in, and thousands of clients are too many threads for a JVM to start in a moment.
+    /// Whether the attack makes sense for a server. The siblings have no /history, `ncat` has no commands
+    /// and takes ten seconds to let a thousand in, and thousands of clients are too many threads for a
+    /// JVM to start in a moment.
     pub fn suits(self, peer: Peer) -> bool {
         match peer {
             Peer::Ours => true,
@@ -155,7 +157,8 @@ impl Attack {
             Self::LastWords => Script::Again(line(3_900, "/quit ")),
             Self::Behind => Script::Behind,
             Self::List | Self::ListFull => Script::Again(b"/list\n".repeat(BURST)),
-            // As long as a name may be, which makes it the most costly to compare. Far more than it will get through.
+            // As long as a name may be, which makes it the most costly to compare. Far more
+            // than it will get through.
             Self::Nobody => Script::Stay(b"/msg nobody-has-this-nam3 x\n".repeat(50 * BURST)),
             // As many as a burst is worth: chat-server counted a line for each KiB.
             Self::Long => Script::Again(line(LONGEST_LINE, "").repeat(BURST / 4)),

@@ -21,9 +21,10 @@ const NEXT_VISIT: Duration = Duration::from_micros(150);
 /// How long an attacker that has said all waits for the end.
 const LAST_WAIT: Duration = Duration::from_millis(250);
 
-/// The attackers that stay behind: how much they want to be waiting for them, in bytes, of which the kernels' buffers hold
-/// a good part; the answers that they ask for at once; the time between two questions; and how fast they read. Of 320,
-/// 384, 448 and 512 KiB, 448 held chat-server up most without being cut off, when its room still waited for them.
+/// The attackers that stay behind: how much they want to be waiting for them, in bytes, of which the kernels'
+/// buffers hold a good part; the answers that they ask for at once; the time between two questions; and how
+/// fast they read. Of 320, 384, 448 and 512 KiB, 448 held chat-server up most without being cut off, when its
+/// room still waited for them.
 const BEHIND: usize = 448 * 1024;
 const AT_ONCE: usize = 199;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);

@@ -1,6 +1,7 @@
 //! The people in the room, who only read: as fast as they can, or as fast as a slow link would let them.
 //!
-//! One thread reads for all of them. It looks every few milliseconds, which costs it little even for thousands.
+//! One thread reads for all of them. It looks every few milliseconds, which costs it
+//! little even for thousands.
 
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -151,7 +152,8 @@ impl Crowd {
 
     fn read_paced(&mut self, pace: f64, elapsed: f64) {
         for reader in self.readers.iter_mut().filter(|reader| !reader.is_gone) {
-            // A link that was idle does not save up: what it may carry at once is a tenth of a second's worth.
+            // A link that was idle does not save up: what it may carry at once is a
+            // tenth of a second's worth.
             reader.allowance = (reader.allowance + pace * elapsed).min(pace / 10.0);
             while reader.allowance >= 1.0 {
                 let most = (reader.allowance as usize).min(self.buffer.len());

@@ -9,8 +9,8 @@ use anyhow::Result;
 
 use super::place;
 
-/// The time between the end of one visit and the next. A visit is short: chat-server announces nobody who says nothing for
-/// a quarter of a second.
+/// The time between the end of one visit and the next. A visit is short: chat-server announces nobody who
+/// says nothing for a quarter of a second.
 const BETWEEN: Duration = Duration::from_millis(200);
 
 /// How long one of them waits beyond the end of the attack.

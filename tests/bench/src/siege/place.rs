@@ -1,7 +1,8 @@
 //! The addresses that stand for machines, and connections from them.
 //!
-//! All of 127.0.0.0/8 is this machine, and a server sees which of these addresses a client has bound. So one machine can
-//! play many. The honest people sit on many addresses, because a server may limit what one address can do.
+//! All of 127.0.0.0/8 is this machine, and a server sees which of these addresses a client has bound.
+//! So one machine can play many. The honest people sit on many addresses, because a server may limit
+//! what one address can do.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -28,13 +29,14 @@ pub fn attacker(machine: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 4, 0, 1).to_bits() + machine as u32)
 }
 
-/// Begins to connect, and does not wait. A slow reader has a small receive buffer, so that what it does not read waits
-/// in the server and not here.
+/// Begins to connect, and does not wait. A slow reader has a small receive buffer, so that what it does not
+/// read waits in the server and not here.
 pub fn connect(from: Ipv4Addr, to: SocketAddr, receive_buffer: Option<usize>) -> Result<TcpStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
-    // Close with a reset: a polite close leaves a local port unusable for a minute, and each address has 28,000.
+    // Close with a reset: a polite close leaves a local port unusable for a minute, and
+    // each address has 28,000.
     sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
     if let Some(size) = receive_buffer {
         sockopt::set_socket_recv_buffer_size(&socket, size)?;

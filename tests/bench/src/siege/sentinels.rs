@@ -1,7 +1,7 @@
 //! Two people who talk to each other all the time: one calls, the other answers, and the round trip is timed.
 //!
-//! The calls are due at fixed times, whether or not the answers come, so a stall shows in all the calls that it delayed.
-//! The second of them also counts what a reader sees of the attack: joins, leaves and bytes.
+//! The calls are due at fixed times, whether or not the answers come, so a stall shows in all the calls that
+//! it delayed. The second of them also counts what a reader sees of the attack: joins, leaves and bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -184,8 +184,9 @@ impl Person {
             match self.socket.read(&mut buffer) {
                 Ok(0) => self.is_gone = true,
                 Ok(count) => {
-                    // Acknowledged at once, or a server that leaves Nagle's algorithm on holds its next line back for 40 ms.
-                    // It fails on a connection that has ended, and the next read finds that out.
+                    // Acknowledged at once, or a server that leaves Nagle's algorithm on holds its
+                    // next line back for 40 ms. It fails on a connection that has ended, and the
+                    // next read finds that out.
                     let _ = sockopt::set_tcp_quickack(&self.socket, true);
                     let mut rest = &buffer[..count];
                     while let Some(end) = memchr(b'\n', rest) {
