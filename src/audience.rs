@@ -20,6 +20,7 @@ use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeSet;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZero;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
@@ -42,9 +43,12 @@ pub(crate) struct Audience {
     /// In the order of their ids.
     connections: Vec<Connection>,
     /// The lines for everyone of this turn.
-    public: Vec<u8>,
-    /// Perhaps some clients want timestamps. Their lines are rendered into each one's own outbox.
-    with_timestamps: bool,
+    plain: Vec<u8>,
+    /// The same with their time in front, while there are clients that want that.
+    stamped: Vec<u8>,
+    want_time: usize,
+    /// The day of the last stamped line.
+    day: Date,
     /// How many bytes were said to single clients in this turn.
     private: usize,
     /// The clients whose outbox has bytes of its own: lines for that client alone, or a backlog.
@@ -60,8 +64,7 @@ pub(crate) struct Connection {
     pub(crate) outbox: Outbox,
     /// When the backlog last began or became smaller.
     shrank: Instant,
-    /// With timestamps on, the day of the last line that it got.
-    last_day: Option<Date>,
+    wants_time: bool,
     stage: Stage,
     /// To the client's thread. It ends with this connection, which tells that thread that all is done.
     creditor: Creditor,
@@ -104,14 +107,14 @@ impl Audience {
 
     /// Adds a client. It gets the lines that are said from now on.
     pub(crate) fn add(&mut self, id: ClientId, peer: SocketAddr, socket: Arc<TcpStream>, creditor: Creditor) {
-        let (outbox, now) = (Outbox::new(socket, &self.public), Instant::now());
+        let (outbox, now) = (Outbox::new(socket, &self.plain), Instant::now());
         let connection = Connection {
             id,
             peer,
             since: now,
             outbox,
             shrank: now,
-            last_day: None,
+            wants_time: false,
             stage: Stage::Present,
             creditor,
             own: 0,
@@ -134,71 +137,87 @@ impl Audience {
         self.connections.binary_search_by_key(&id, |connection| connection.id).ok()
     }
 
-    /// Says one line, or several in one text, to its recipients. Those with timestamps on get the time in front of each
-    /// line.
-    pub(crate) fn say(&mut self, to: Recipients, line: &str, now: DateTime) {
-        use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBut, Only};
+    /// Says one line, or several in one text, to its recipients. Those who want that get the time in front of each line.
+    pub(crate) fn say(&mut self, to: Recipients, lines: &str, now: DateTime) {
+        use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, Only};
+        if self.want_time > 0 && self.day != now.date() {
+            self.day = now.date();
+            self.stamped.extend_from_slice(format!("*** {}\n", self.day).as_bytes());
+        }
         match to {
-            Everyone => self.publish(line, now, None),
+            Everyone => self.publish(lines, now, 0..0),
             EveryoneBut(id) => {
-                // This client takes over what came before the line, and then passes over the line.
-                self.with_outbox(id, |connection, public| connection.outbox.catch_up(public));
-                self.publish(line, now, Some(id));
-                self.with_outbox(id, |connection, public| connection.outbox.skip(public));
+                let at = self.position(id).map_or(0..0, |at| at..at + 1);
+                self.publish(lines, now, at);
+            }
+            EveryoneBefore(id) => {
+                let at = self.connections.partition_point(|connection| connection.id < id);
+                self.publish(lines, now, at..self.connections.len());
             }
             Only(id) | Asker(id) | AskerForHistory(id) => self.with_outbox(id, |connection, public| {
-                let time = (!matches!(to, AskerForHistory(_))).then_some(now);
-                let bytes = connection.write(public, line, time);
-                connection.own += if matches!(to, Only(_)) { 0 } else { bytes };
+                let is_stamped = connection.wants_time && !matches!(to, AskerForHistory(_));
+                let text = if is_stamped { stamped(lines, now) } else { format!("{lines}\n") };
+                connection.outbox.add(public, &text);
+                connection.own += if matches!(to, Only(_)) { 0 } else { text.len() };
             }),
         }
     }
 
-    fn publish(&mut self, line: &str, now: DateTime, but: Option<ClientId>) {
-        self.public.extend_from_slice(line.as_bytes());
-        self.public.push(b'\n');
-        if mem::take(&mut self.with_timestamps) {
-            for connection in self.connections.iter_mut().filter(|connection| connection.last_day.is_some()) {
-                self.with_timestamps = true;
-                if Some(connection.id) != but {
-                    connection.write(b"", line, Some(now));
-                }
-            }
+    /// Says something to everyone but for the clients at these positions. They take over what came before the line, and
+    /// then pass over the line.
+    fn publish(&mut self, line: &str, now: DateTime, but: Range<usize>) {
+        for at in but.clone() {
+            self.with_outbox(self.connections[at].id, |connection, public| {
+                connection.outbox.catch_up(public)
+            });
         }
-        trace!("said to everyone, {} bytes in this turn", self.public.len());
+        self.plain.extend_from_slice(line.as_bytes());
+        self.plain.push(b'\n');
+        if self.want_time > 0 {
+            self.stamped.extend_from_slice(stamped(line, now).as_bytes());
+        }
+        for at in but {
+            self.with_outbox(self.connections[at].id, |connection, public| connection.outbox.skip(public));
+        }
+        trace!("said to everyone, {} bytes in this turn", self.plain.len());
     }
 
     /// Does something with one client's outbox and the public lines as far as they are meant for it, and remembers to
     /// flush it. Does nothing for a client that is leaving, or gone.
-    ///
-    /// No public line is meant for the outbox of a client with timestamps: `publish` has put its own copy there.
     fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Connection, &[u8])) {
         let Some(at) = self.position(id) else { return };
         let connection = &mut self.connections[at];
         if connection.stage == Stage::Present {
             let before = connection.outbox.backlog();
-            act(connection, if connection.last_day.is_some() { &[] } else { &self.public });
+            act(connection, if connection.wants_time { &self.stamped } else { &self.plain });
             self.private += connection.outbox.backlog() - before;
             self.dirty.insert(id);
         }
     }
 
-    /// From now on, a client gets each line with its time in front, or without (`None`). A line of another day
-    /// than `today` comes after its date.
-    pub(crate) fn set_timestamps(&mut self, id: ClientId, today: Option<Date>) {
+    /// From now on, a client gets each line with its time in front, or without. The first line of another day than `today`
+    /// comes after its date.
+    pub(crate) fn set_timestamps(&mut self, id: ClientId, is_on: bool, today: Date) {
+        let mut was_on = is_on;
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
-            connection.last_day = today;
+            was_on = mem::replace(&mut connection.wants_time, is_on);
         });
-        // A second call, because it must go by the new setting.
+        if was_on == is_on {
+            return;
+        }
+        if self.want_time == 0 {
+            self.day = today;
+        }
+        self.want_time = if is_on { self.want_time + 1 } else { self.want_time - 1 };
+        // It goes on in the other of the two texts.
         self.with_outbox(id, |connection, public| connection.outbox.skip(public));
-        self.with_timestamps |= today.is_some();
     }
 
     /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when that has
     /// arrived, or after [`PATIENCE`], the other half.
     pub(crate) fn dismiss(&mut self, id: ClientId) {
-        self.set_timestamps(id, None);
+        self.set_timestamps(id, false, self.day);
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
             connection.stage = Stage::Leaving(Instant::now() + PATIENCE);
@@ -209,6 +228,7 @@ impl Audience {
     pub(crate) fn cut_off(&mut self, id: ClientId) {
         if let Some(at) = self.position(id) {
             let connection = self.connections.remove(at);
+            self.want_time -= usize::from(connection.wants_time);
             let _ = set_socket_linger(connection.outbox.socket(), Some(Duration::ZERO));
             connection.close();
         }
@@ -221,7 +241,7 @@ impl Audience {
 
     /// How many bytes were said in this turn so far, to everyone and to single clients.
     pub(crate) fn said(&self) -> usize {
-        self.public.len() + self.private
+        self.plain.len() + self.private
     }
 
     /// A line of a client has been taken.
@@ -247,14 +267,17 @@ impl Audience {
     /// In a large room the connections are lent to all cores for as long as that takes. Each core gets chunks of its own,
     /// so no two of them ever touch one connection: `par_chunks_mut` would not compile otherwise.
     pub(crate) fn flush(&mut self) -> Flushed {
-        let (public, max_backlog, now) = (&self.public[..], self.max_backlog, Instant::now());
+        let (plain, stamped) = (&self.plain[..], &self.stamped[..]);
+        let max_backlog = self.max_backlog;
+        let now = Instant::now();
         let serve = |mut flushed: Flushed, connection: &mut Connection| {
+            let public = if connection.wants_time { stamped } else { plain };
             connection.flush(public, max_backlog, now, &mut flushed);
             flushed
         };
         let dirty = mem::take(&mut self.dirty);
         let mut flushed = Flushed::default();
-        if public.is_empty() {
+        if plain.is_empty() && stamped.is_empty() {
             for id in dirty {
                 if let Some(at) = self.position(id) {
                     flushed = serve(flushed, &mut self.connections[at]);
@@ -268,7 +291,8 @@ impl Audience {
             flushed = self.connections.iter_mut().fold(flushed, serve);
         }
         self.dirty = flushed.behind.drain(..).collect();
-        self.public.clear();
+        self.plain.clear();
+        self.stamped.clear();
         self.private = 0;
         if flushed.finished {
             self.connections.retain(|connection| connection.stage != Stage::Finished);
@@ -303,32 +327,22 @@ impl Flushed {
     }
 }
 
+/// Lines, each with its time in front.
+fn stamped(lines: &str, now: DateTime) -> String {
+    let time = now.strftime(TIME);
+    lines.lines().map(|line| format!("{time} {line}\n")).collect()
+}
+
 impl Connection {
     /// How many bytes wait for the client.
     pub(crate) fn backlog(&self) -> usize {
         self.outbox.backlog()
     }
 
-    /// Writes lines for this client, which follow all of `public`, with their time where it wants that. The first of a new
-    /// day comes after the date. Returns how many bytes they are.
-    fn write(&mut self, public: &[u8], lines: &str, time: Option<DateTime>) -> usize {
-        let mut text = format!("{lines}\n");
-        if let (Some(day), Some(time)) = (&mut self.last_day, time) {
-            let stamp = time.strftime(TIME);
-            text = lines.lines().map(|line| format!("{stamp} {line}\n")).collect();
-            if mem::replace(day, time.date()) != time.date() {
-                text = format!("*** {}\n{text}", time.date());
-            }
-        }
-        self.outbox.add(public, &text);
-        text.len()
-    }
-
     /// Sends as much as the kernel accepts, and notes the outcome.
     fn flush(&mut self, public: &[u8], max_backlog: usize, now: Instant, flushed: &mut Flushed) {
         let before = self.backlog();
-        let is_for_it = self.stage == Stage::Present && self.last_day.is_none();
-        self.outbox.flush(if is_for_it { public } else { &[] });
+        self.outbox.flush(if self.stage == Stage::Present { public } else { &[] });
         let backlog = self.backlog();
         trace!("client {}: sent, {backlog} bytes are left", self.id);
         if before == 0 || backlog < before {

@@ -200,8 +200,8 @@ impl Dispatcher {
                 self.audience.give_credit_back(id);
                 self.announce(id);
                 // A matter of the audience; the room only confirms it.
-                if let Ok(Request::Timestamps(on)) = line {
-                    self.audience.set_timestamps(id, on.then(|| self.now.local.date()));
+                if let Ok(Request::Timestamps(is_on)) = line {
+                    self.audience.set_timestamps(id, is_on, self.now.local.date());
                 }
                 let answer = line.and_then(|request| self.room.act(id, request, self.now));
                 self.deliver(answer.unwrap_or_else(|problem| vec![room::problem(id, &problem)]));
@@ -244,7 +244,8 @@ impl Dispatcher {
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
         for (to, text) in deliveries {
             self.audience.say(to, &text, self.now.local);
-            let is_public = matches!(to, Recipients::Everyone | Recipients::EveryoneBut(_));
+            let is_public =
+                !matches!(to, Recipients::Only(_) | Recipients::Asker(_) | Recipients::AskerForHistory(_));
             if let Some(console) = self.console.as_ref().filter(|console| is_public && console.shows_chat) {
                 console.show(&text);
             }

@@ -42,10 +42,12 @@ fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
     audience.say(Recipients::Only(bob), "for bob", NOW);
     audience.say(Recipients::EveryoneBut(bob), "not for bob", NOW);
     audience.say(Recipients::Only(alice), "for alice", NOW);
+    audience.say(Recipients::EveryoneBefore(bob), "bob joined", NOW);
+    audience.say(Recipients::EveryoneBefore(alice), "alice joined", NOW);
     audience.say(Recipients::Everyone, "two", NOW);
     audience.flush();
     let heard = |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
-    assert_eq!(heard(&mut people[0].1, 4), ["one", "not for bob", "for alice", "two"]);
+    assert_eq!(heard(&mut people[0].1, 5), ["one", "not for bob", "for alice", "bob joined", "two"]);
     assert_eq!(heard(&mut people[1].1, 3), ["one", "for bob", "two"]);
 }
 
@@ -53,16 +55,16 @@ fn each_hears_what_is_for_it_in_the_order_in_which_it_was_said() {
 fn lines_have_their_time_in_front_for_those_who_want_that() {
     let (mut audience, mut people) = audience(2, 1000);
     let (alice, bob) = (people[0].0, people[1].0);
-    let (now, today) = (NOW, Some(NOW.date()));
+    let (now, today) = (NOW, NOW.date());
     let tomorrow = "0000-01-02T09:00".parse().unwrap();
     audience.say(Recipients::Everyone, "before", now);
-    audience.set_timestamps(bob, today);
+    audience.set_timestamps(bob, true, today);
     audience.say(Recipients::Only(bob), "yours\nboth", now);
     audience.say(Recipients::Everyone, "after", now);
     audience.say(Recipients::EveryoneBut(bob), "not for bob", now);
     audience.say(Recipients::EveryoneBut(alice), "not for alice", now);
     audience.say(Recipients::Everyone, "a new day", tomorrow);
-    audience.set_timestamps(bob, None);
+    audience.set_timestamps(bob, false, today);
     audience.say(Recipients::Everyone, "plain", now);
     audience.flush();
     let heard = |far: &mut BufReader<TcpStream>, n| (0..n).map(|_| next_line(far)).collect::<Vec<_>>();
@@ -84,13 +86,13 @@ fn lines_have_their_time_in_front_for_those_who_want_that() {
 fn a_client_that_leaves_is_not_counted_among_those_who_want_timestamps() {
     let (mut audience, people) = audience(2, 1000);
     for (id, _) in &people {
-        audience.set_timestamps(*id, Some(NOW.date()));
+        audience.set_timestamps(*id, true, NOW.date());
         audience.dismiss(*id);
-        audience.set_timestamps(*id, Some(NOW.date()));
+        audience.set_timestamps(*id, true, NOW.date());
     }
     audience.say(Recipients::Everyone, "too late", NOW);
     sees_them_off(&mut audience);
-    assert!(audience.is_empty() && !audience.with_timestamps);
+    assert!(audience.is_empty() && audience.want_time == 0);
 }
 
 #[test]

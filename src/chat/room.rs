@@ -67,6 +67,8 @@ pub(crate) type Delivery = (Recipients, String);
 pub(crate) enum Recipients {
     Everyone,
     EveryoneBut(ClientId),
+    /// Those who came before this client. Whoever came later has found it here.
+    EveryoneBefore(ClientId),
     Only(ClientId),
     /// The one who asked. The room never waits for a client that is behind with answers to itself.
     Asker(ClientId),
@@ -83,7 +85,7 @@ pub(crate) enum Farewell {
     Everyone(Option<String>),
 }
 
-use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBut, Only};
+use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, Only};
 
 impl Room {
     /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes` long.
@@ -117,7 +119,7 @@ impl Room {
         let is_small = self.members.len() <= LARGEST_ANNOUNCED;
         let member = self.members.get_mut(&id).filter(|member| !member.announced)?;
         member.announced = !is_small || may_tell();
-        (is_small && member.announced).then(|| (EveryoneBut(id), format!("*** {} joined", member.name)))
+        (is_small && member.announced).then(|| (EveryoneBefore(id), format!("*** {} joined", member.name)))
     }
 
     /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the line about it; `None` if
