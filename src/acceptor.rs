@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::guard::admission::{Admission, EXHAUSTED, Refusal};
 use crate::guard::{listener, turned_away::TurnedAway};
 use crossbeam_channel::Sender;
+use log::warn;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -82,7 +83,7 @@ impl Acceptor {
             Err(refusal) => return self.refuse(socket, peer, refusal, refusal.to_owned()),
         };
         if let Err(error) = listener::tune(&socket) {
-            return self.turned_away.log(peer, &error); // It is gone already.
+            return warn!("refused {peer}: {error}"); // It is gone already.
         }
         self.clients += 1;
         let client = Client {
@@ -102,7 +103,7 @@ impl Acceptor {
 
     fn refuse(&mut self, socket: Arc<TcpStream>, peer: SocketAddr, told: Refusal, cause: String) {
         let Row { log, problem, .. } = Ending::Refused { told, cause }.row();
-        self.turned_away.log(peer, &log);
+        warn!("refused {peer}: {log}");
         self.turned_away.refuse(socket, &format!("!!! {}", problem.unwrap_or_default()));
     }
 
@@ -111,7 +112,7 @@ impl Acceptor {
     fn recover(&mut self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, WouldBlock};
         if !matches!(error.kind(), ConnectionAborted | WouldBlock) {
-            self.turned_away.log("a newcomer for the moment", error);
+            warn!("refused a newcomer for the moment: {error}");
             thread::sleep(EXHAUSTED_PAUSE);
         }
     }

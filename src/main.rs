@@ -7,6 +7,7 @@ use log::{Level, info, log_enabled, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, IsTerminal, Write, stderr, stdin};
 use std::process::{ExitCode, exit};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The exit code for arguments that make no sense.
@@ -19,7 +20,9 @@ const INTERRUPTED: i32 = 130;
 const ONE_SIGNAL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let ended = Arguments::read().and_then(serve);
+    let stopper = Arc::new(OnceLock::new());
+    let caught = stop_on_signals(stopper.clone()); // First of all, so that no signal comes too early.
+    let ended = caught.and_then(|()| Arguments::read()).and_then(|arguments| serve(arguments, &stopper));
     log::logger().flush(); // The last lines are written, but that takes a second or two at most.
     let Err(error) = ended else { return ExitCode::SUCCESS };
     let _ = writeln!(stderr(), "chat-server: {}", blame(&error.to_string()));
@@ -27,12 +30,12 @@ fn main() -> ExitCode {
 }
 
 /// Runs the server until a signal ends it.
-fn serve(arguments: Arguments) -> io::Result<()> {
+fn serve(arguments: Arguments, stopper: &OnceLock<Stopper>) -> io::Result<()> {
     logging::start(arguments.log_level, arguments.log_file.as_deref())?;
     raise_descriptor_limit();
     let allow = arguments.config.allow.clone();
     let mut server = Server::bind(arguments.config)?;
-    stop_on_signals(server.stopper())?;
+    stopper.get_or_init(|| server.stopper());
 
     announce("Chat server started...");
     let listening = server.addresses().iter().map(|address| format!("Listening on {address}"));
@@ -52,14 +55,15 @@ fn serve(arguments: Arguments) -> io::Result<()> {
 }
 
 /// The first signal stops the server politely, and another at once. A closing terminal sends two together,
-/// one from the shell and one from the kernel, so that a signal soon after the first does not count.
-fn stop_on_signals(stopper: Stopper) -> io::Result<()> {
+/// one from the shell and one from the kernel, so that a signal soon after the first does not count. Before there is a
+/// server to stop, nobody can be in it, and the program just ends.
+fn stop_on_signals(stopper: Arc<OnceLock<Stopper>>) -> io::Result<()> {
     let mut first = None;
     let handler = move || match first {
         None => {
             first = Some(Instant::now());
             info!("shutting down; another signal, a second from now or later, ends it at once");
-            stopper.stop();
+            stopper.get().map_or_else(|| exit(0), Stopper::stop);
         }
         Some(first) if first.elapsed() >= ONE_SIGNAL => exit(INTERRUPTED),
         Some(_) => {}

@@ -27,6 +27,9 @@ impl fmt::Display for ClientId {
     }
 }
 
+/// The target of log lines that are public talk. All of it is in the log, whatever its pace.
+pub(crate) const TALK: &str = "talk";
+
 /// One sentence for a person: what was wrong with a line, and what to do about it. Written where the problem is found.
 pub(crate) type Problem = String;
 

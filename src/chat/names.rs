@@ -13,8 +13,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 const KEPT_FOR: f64 = 60.0;
 
 /// How many names are kept at most for one address, so that renaming again and again uses up no names, and in all.
-const KEPT_FOR_ONE: usize = 16;
-const KEPT_FOR_ALL: usize = 1024;
+const KEPT_FOR_ONE: usize = 4;
+const KEPT_FOR_ALL: usize = 4096;
 
 /// All names in use, and those that are kept.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@
 
 use super::command::{COMMANDS, Request};
 use super::nickname::{Nickname, fold};
-use super::{ClientId, Now, Problem, names::Names, reply};
+use super::{ClientId, Now, Problem, TALK, names::Names, reply, text::is_blank};
 use jiff::civil::DateTime;
 use log::info;
 use std::collections::{HashMap, VecDeque};
@@ -152,7 +152,8 @@ impl Room {
         let all = if member.echo { Everyone } else { EveryoneBut(id) };
         let text = match request {
             Request::Say(text) => {
-                info!("{me}: {text}");
+                // Without its blanks: behind a time and a name they could reach the next row.
+                info!(target: TALK, "{me}: {}", text.trim_start_matches(is_blank));
                 member.lines += 1;
                 let hint = match text.trim().to_ascii_lowercase().as_str() {
                     "quit" | "exit" => Some("To leave, type /quit."),
@@ -163,7 +164,7 @@ impl Room {
                 return Ok([said].into_iter().chain(hint.map(|hint| notice(id, hint))).collect());
             }
             Request::Me(text) => {
-                info!("* {me} {text}");
+                info!(target: TALK, "* {me} {text}");
                 member.lines += 1;
                 return Ok(vec![self.talk(all, format!("* {me} {text}"), now)]);
             }
@@ -207,7 +208,7 @@ impl Room {
 
     /// The operator says something.
     pub(crate) fn say_as_operator(&mut self, text: &str, now: Now) -> Delivery {
-        info!("[server] {text}");
+        info!(target: TALK, "[server] {text}");
         self.talk(Everyone, format!("*** [server] {text}"), now)
     }
 

@@ -8,9 +8,10 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::GeneralSecurityProfile;
 use unicode_security::general_security_profile::IdentifierType;
 
-/// How many blanks in a row stay inside a line. Dozens of them would push the rest to the start of the next row,
-/// where it could pass for a line of its own.
+/// How many columns of blanks in a row stay inside a line, and in front of it. Dozens of them would push the rest to the
+/// start of the next row, where it could pass for a line of its own. A filler that one sees is left, such as a long word.
 const MOST_BLANKS: usize = 8;
+const MOST_BLANKS_IN_FRONT: usize = 32;
 
 /// How many marks stay on one letter. No language needs as many; piles of them reach into the lines around.
 const MOST_MARKS: usize = 8;
@@ -26,26 +27,32 @@ pub(crate) fn printable(line: &str) -> Cow<'_, str> {
         return Cow::Borrowed(line);
     }
     let mut shown = String::with_capacity(line.len());
-    let (mut blanks, mut marks, mut is_in_flag, mut is_leading) = (0, 0, false, true);
+    let mut blanks = 0;
+    let mut most_blanks = MOST_BLANKS_IN_FRONT;
+    let mut marks = 0;
+    let mut is_in_flag = false;
     for c in line.chars().map(|c| if c == '\t' { ' ' } else { c }) {
         is_in_flag = c == '\u{1f3f4}' || (is_in_flag && is_tag(c));
-        if is_blank(c) {
-            blanks += 1;
-        } else if !is_invisible(c) {
-            blanks = 0;
-        }
-        is_leading &= blanks > 0;
         marks = if is_combining_mark(c) { marks + 1 } else { 0 };
-        if blanks > MOST_BLANKS && !is_leading {
+        if is_obeyed(c) || is_tag(c) && !is_in_flag || marks > MOST_MARKS {
+            let code = u32::from(c);
+            // Writing to a string cannot fail.
+            let _ =
+                if code <= 0xff { write!(shown, "\\x{code:02x}") } else { write!(shown, "\\u{{{code:x}}}") };
+        } else if is_blank(c) {
+            blanks += if c.is_ascii() { 1 } else { 2 }; // Some are two columns wide.
+            if blanks <= most_blanks {
+                shown.push(c);
+            }
             continue;
-        }
-        if !(is_obeyed(c) || is_tag(c) && !is_in_flag || marks > MOST_MARKS) {
-            shown.push(c);
-        } else if u32::from(c) <= 0xff {
-            let _ = write!(shown, "\\x{:02x}", u32::from(c)); // Writing to a string cannot fail.
         } else {
-            let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            shown.push(c);
+            if is_invisible(c) {
+                continue;
+            }
         }
+        blanks = 0;
+        most_blanks = MOST_BLANKS;
     }
     Cow::Owned(shown)
 }
@@ -95,7 +102,7 @@ fn is_tag(c: char) -> bool {
 }
 
 /// White space, and letters that look like it (Hangul fillers, an empty Braille cell).
-fn is_blank(c: char) -> bool {
+pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
@@ -147,8 +154,35 @@ mod tests {
         for run in [" ".repeat(9), " ".repeat(1000), "\t".repeat(20), " \u{200b}".repeat(30)] {
             assert_eq!(printable(&format!("a{run}b")).replace('\u{200b}', ""), blank);
         }
-        assert_eq!(printable(&format!("a{}", "\u{3000}".repeat(30))).chars().count(), 9);
+        assert_eq!(printable(&format!("a{}", "\u{3000}".repeat(30))).chars().count(), 5);
+        assert_eq!(printable(&format!("a{}\x1bb", " ".repeat(9))), r"a        \x1bb");
         assert_eq!(printable(&format!("{mark}\u{301}b")), format!("{mark}\\u{{301}}b"));
+    }
+
+    /// However it begins, its first visible character stands on the first row of 80 columns, behind a usual name.
+    #[test]
+    fn no_blanks_in_front_push_a_line_to_the_next_row() {
+        use unicode_width::UnicodeWidthStr;
+        for blank in [
+            " ",
+            "\t",
+            "\u{3000}",
+            "\u{2800}",
+            "\u{3164}",
+            "\u{a0}",
+            " \u{200b}",
+            "\u{200b} ",
+            "\u{ad}\u{3000}",
+        ] {
+            let line = format!("{}*** [server] the room moves", blank.repeat(80));
+            let shown = printable(&line);
+            let before = shown.split('*').next().unwrap();
+            assert!(
+                before.width() <= 32 && before.chars().filter(|c| is_blank(*c)).count() >= 16,
+                "{shown:?}"
+            );
+            assert!(shown.ends_with("*** [server] the room moves"));
+        }
     }
 
     #[test]

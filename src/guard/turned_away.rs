@@ -4,14 +4,12 @@
 //! input makes the kernel send a reset, and that can overtake the sentence. The log gets at most one line a second about
 //! refusals, so that strangers cannot fill the disk with them.
 
-use log::warn;
 use rustix::event::Timespec;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many refused connections stay half open at once, and for how long.
 const MAX_HALF_OPEN: usize = 8;
@@ -20,8 +18,6 @@ const HALF_OPEN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct TurnedAway {
     half_open: VecDeque<Arc<TcpStream>>,
-    last_line: Option<Instant>,
-    unsaid: u64,
 }
 
 impl TurnedAway {
@@ -40,19 +36,6 @@ impl TurnedAway {
 
     pub(crate) fn hang_up(&mut self) {
         self.half_open.clear();
-    }
-
-    pub(crate) fn log(&mut self, peer: impl Display, why: &dyn Display) {
-        if self.last_line.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
-            self.unsaid += 1;
-            return;
-        }
-        match self.unsaid {
-            0 => warn!("refused {peer}: {why}"),
-            unsaid => warn!("refused {peer}: {why} (and {unsaid} others since the last such line)"),
-        }
-        self.last_line = Some(Instant::now());
-        self.unsaid = 0;
     }
 }
 

@@ -8,16 +8,26 @@
 
 use super::clock;
 use super::line_queue::LineQueue;
-use log::{LevelFilter, error, warn};
+use crate::chat::TALK;
+use crate::guard::pace::Bucket;
+use log::{Level, LevelFilter, Log, Metadata, Record, error, warn};
+use parking_lot::Mutex;
 use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, WriteLogger};
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Instant;
 use std::{mem, panic};
 
 /// How a line begins: `2026-11-24 09:02:12+01:00 `.
 const STAMP: &str = "%F %T%:z ";
+
+/// How many lines of one part of the program may come: a second, and at once. A classroom may come in at once; a warning
+/// that repeats itself says nothing new.
+const INFOS: (u32, u32) = (5, 200);
+const WARNINGS: (u32, u32) = (1, 5);
 
 /// The mode of a new log file: people's talk is for their operator alone.
 const MODE: u32 = 0o600;
@@ -44,12 +54,57 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     if let Some(path) = file {
         loggers.push(logger(log_file(path)?, false));
     }
-    CombinedLogger::init(loggers).map_err(io::Error::other)?;
+    let paced = Paced { logger: CombinedLogger::new(loggers), paces: Mutex::default() };
+    log::set_boxed_logger(Box::new(paced)).map_err(io::Error::other)?;
+    log::set_max_level(level);
 
     // A panic is reported in the same way, not by a direct write to stderr, which might
     // wait. A report is one line.
     panic::set_hook(Box::new(|panic| error!("{}", panic.to_string().replace('\n', " "))));
     Ok(())
+}
+
+/// Lines of each part of the program that come faster than a person reads are counted and not listed, so that strangers
+/// cannot fill a disk by coming and going. Talk is listed whatever its pace, for the room has one.
+struct Paced {
+    logger: Box<CombinedLogger>,
+    /// By the level and the target of a line, which is the part of the program: how fast, and how many lines were left out.
+    paces: Mutex<HashMap<(Level, String), (Bucket, u64)>>,
+}
+
+impl Log for Paced {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        self.logger.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record) {
+        let (rate, burst) = match record.level() {
+            Level::Warn => WARNINGS,
+            Level::Info if record.target() != TALK => INFOS,
+            _ => return self.logger.log(record),
+        };
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let mut paces = self.paces.lock();
+        let part = (record.level(), record.target().to_owned());
+        let (pace, left_out) = paces.entry(part).or_insert_with(|| (Bucket::new(rate, burst), 0));
+        if !pace.take_now(1, Instant::now()) {
+            *left_out += 1;
+            return;
+        }
+        let left_out = mem::take(left_out);
+        drop(paces);
+        if left_out == 0 {
+            return self.logger.log(record);
+        }
+        let args = format_args!("{} ({left_out} other lines like this are left out)", record.args());
+        self.logger.log(&Record::builder().metadata(record.metadata().clone()).args(args).build());
+    }
+
+    fn flush(&self) {
+        self.logger.flush();
+    }
 }
 
 /// A queue to the file. The other log says when the file cannot be written, and when it can again.

@@ -1,7 +1,7 @@
 //! The program from the view of the person who starts it: arguments, exit codes, signals.
 
 use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, eventually, limited, lines_of};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
@@ -252,6 +252,30 @@ fn signals_stop_it_politely() {
         assert_eq!(alice.reads_to_the_end(), ["*** The server is shutting down. Goodbye!"]);
         assert_eq!(server.exit_code(), Some(0));
         server.logs("Chat server stopped.");
+    }
+}
+
+/// Before there is anyone to say goodbye to, a signal ends it in the same polite way: it is caught before anything else.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_signal_comes_too_early_to_be_caught() {
+    for _ in 0..10 {
+        let mut server =
+            chat_server().args(["--listen", "127.0.0.1:0"]).stderr(Stdio::null()).spawn().unwrap();
+        let process = format!("/proc/{}", server.id());
+        let threads = || fs::read_dir(format!("{process}/task")).unwrap().count();
+        while threads() == 1 {
+            std::hint::spin_loop();
+        }
+        // The mask of caught signals, SIGHUP being the lowest bit (proc(5)).
+        let status = fs::read_to_string(format!("{process}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        let caught = u64::from_str_radix(caught, 16).unwrap();
+        for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
+            assert!(caught >> (signal.as_raw() - 1) & 1 == 1, "{signal:?} is not caught yet: {caught:x}");
+        }
+        kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+        assert_eq!(server.wait().unwrap().code(), Some(0));
     }
 }
 

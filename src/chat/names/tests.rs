@@ -133,7 +133,7 @@ fn renaming_in_a_flood_keeps_only_the_last_names() {
 #[test]
 fn many_addresses_do_not_fill_the_memory() {
     let mut names = Names::default();
-    for n in 0..3_000_u32 {
+    for n in 0..5_000_u32 {
         let (id, name) = (ClientId(n.into()), Nickname::parse(&format!("a-{n}-b")).unwrap());
         names.add(id, name.clone(), Ipv4Addr::from(n).into());
         names.remove(&name, Now::default());
