@@ -54,7 +54,7 @@ test-promises: ## show that each of those checks finds the fault that it looks f
 fuzz: ## feed random bytes to all that reads from strangers, for FUZZ_SECONDS (60) each, and count the executions
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked --release --lib fuzz -- --ignored --nocapture
 
-siege: ## attack this server and the siblings from one machine and from eight, and see what two people in the room notice
+siege: ## attack the server from many addresses, and see what people in the room notice, in ten minutes; ARGS=--help has more
 	cargo build --release --locked --package chat-server --package chat-bench
 	$${CARGO_TARGET_DIR:-target}/release/chat-bench siege $(ARGS)
 

@@ -151,7 +151,8 @@ fn programs_that_are_no_chat_clients_are_told_so_and_not_listened_to() {
 #[test]
 fn people_may_begin_with_the_words_of_a_program() {
     let (server, mut alice, _bob) = alice_and_bob();
-    for sentence in ["USER error on the login page", "HELO folks", "AUTH is broken", "GET /etc/hosts please"]
+    for sentence in
+        ["USER error on the login page", "HELO folks", "AUTH is broken again today", "GET /etc/hosts please"]
     {
         let mut guest = server.guest();
         guest.says(sentence);

@@ -13,6 +13,7 @@ mod names;
 mod plan;
 mod promises;
 mod rust_version;
+mod siege;
 mod size;
 mod trace;
 mod transcripts;

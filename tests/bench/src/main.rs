@@ -17,6 +17,7 @@ mod siege;
 mod suite;
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -48,16 +49,16 @@ enum Mode {
     Smoke,
     /// Run one load on one server
     One(One),
-    /// Attack every server, and see what two people in the room notice of it
+    /// Attack a room full of people, and see what they notice of it
     Siege(siege::Args),
     /// Be one of the servers until killed; the bench starts them so
     Peer {
         peer: Peer,
         #[arg(long)]
         port: u16,
-        /// With chat-server's default limits, but for so many places
+        /// With chat-server's default limits, and listening on this address
         #[arg(long)]
-        as_shipped: Option<usize>,
+        as_shipped: Option<IpAddr>,
     },
 }
 

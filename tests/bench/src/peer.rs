@@ -3,6 +3,7 @@
 
 mod floor;
 
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,22 +98,19 @@ impl Peer {
         Manners { echoes: self != Self::Ncat, greets, burst, pause }
     }
 
-    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails.
-    /// chat-server has no limits then, or the default ones and so many places.
-    pub fn become_server(self, port: u16, ours: &Path, as_shipped: Option<usize>) -> Result<()> {
+    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails. chat-server has no
+    /// limits then; or all of its defaults, and listens on this address.
+    pub fn become_server(self, port: u16, ours: &Path, as_shipped: Option<IpAddr>) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let address = format!("127.0.0.1:{port}");
         let mut command = match self {
             Self::Floor => return floor::serve(&address),
-            Self::Ours if as_shipped.is_some() => {
-                let mut command = Command::new(ours);
-                command
-                    .args(["--listen", &address, "--max-clients"])
-                    .args(as_shipped.map(|places| places.to_string()));
-                command
-            }
             Self::Ours | Self::OursUnbatched => {
                 let mut command = Command::new(ours);
+                if let Some(listen) = as_shipped {
+                    command.args(["--listen", &SocketAddr::new(listen, port).to_string()]);
+                    return Err(command.exec()).with_context(|| format!("cannot run {command:?}"));
+                }
                 command.args(["--listen", &address, "--max-clients", "20000", "--log-level", "warn"]);
                 // Not as arguments, so that a version from before there were these
                 // limits can be measured too.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -33,17 +33,17 @@ impl Server {
     /// Starts a server without limits on its clients, and waits until it listens. `ours` is the path
     /// of chat-server's binary.
     pub fn start(peer: Peer, ours: &Path) -> Result<Self> {
-        Self::start_with(peer, ours, &[])
+        Self::start_with(peer, ours, Ipv4Addr::LOCALHOST.into(), &[])
     }
 
-    /// Starts a server as people run it: chat-server with its default flags, but for so many places.
-    pub fn start_as_shipped(peer: Peer, ours: &Path, max_clients: usize) -> Result<Self> {
-        Self::start_with(peer, ours, &["--as-shipped", &max_clients.to_string()])
+    /// Starts a server as people run it: chat-server with its default flags, listening on this address.
+    pub fn start_as_shipped(peer: Peer, ours: &Path, listen: IpAddr) -> Result<Self> {
+        Self::start_with(peer, ours, listen, &["--as-shipped", &listen.to_string()])
     }
 
-    fn start_with(peer: Peer, ours: &Path, flags: &[&str]) -> Result<Self> {
+    fn start_with(peer: Peer, ours: &Path, listen: IpAddr, flags: &[&str]) -> Result<Self> {
         // Not every server can be told to take any free port and say which, so it is found beforehand.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = TcpListener::bind((listen, 0))?.local_addr()?;
         let log = std::env::temp_dir().join(format!("chat-bench-{}.log", address.port()));
         let process = Command::new(std::env::current_exe()?)
             .arg("peer")
@@ -104,6 +104,11 @@ impl Server {
     pub fn peak(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         field(&status, "VmHWM:").context("/proc/PID/status has no VmHWM")
+    }
+
+    /// How many bytes of log it has written.
+    pub fn logged(&self) -> Result<u64> {
+        Ok(fs::metadata(&self.log)?.len())
     }
 
     /// Whether the process still runs.

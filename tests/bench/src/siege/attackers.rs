@@ -1,8 +1,10 @@
-//! The attackers: all their connections, driven by one thread.
+//! The attackers: all their connections, driven by one thread. They wait for nothing but what the server
+//! makes them wait for.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -10,28 +12,17 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use super::attack::{Attack, Script};
-use super::place;
+use super::behind::{BUFFER, Behind};
+use super::place::{Family, Part};
 
 /// How often each connection is looked after at least.
 const TICK: Duration = Duration::from_millis(5);
 
-/// A machine makes at most one connection in this time.
-const NEXT_VISIT: Duration = Duration::from_micros(150);
-
 /// How long an attacker that has said all waits for the end.
 const LAST_WAIT: Duration = Duration::from_millis(250);
 
-/// The attackers that stay behind: how much they want to be waiting for them, in bytes, of which the kernels'
-/// buffers hold a good part; the answers that they ask for at once; the time between two questions; and how
-/// fast they read. Of 320, 384, 448 and 512 KiB, 448 held chat-server up most without being cut off, when its
-/// room still waited for them.
-const BEHIND: usize = 448 * 1024;
-const AT_ONCE: usize = 199;
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
-const BEHIND_PACE: f64 = 50.0 * 1024.0;
-const BEHIND_BUFFER: usize = 4 * 1024;
-/// How long they wait for the first answer, to know how large one is.
-const FIRST_ANSWER: Duration = Duration::from_millis(200);
+/// How often one of them writes before the next one may.
+const WRITES_AT_ONCE: usize = 4;
 
 /// What they did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,61 +35,54 @@ pub struct Done {
 
 /// One connection, made again whenever it ends.
 struct Attacker {
-    place: Ipv4Addr,
+    machine: usize,
+    script: Arc<Script>,
     socket: Option<TcpStream>,
-    /// How much of the script has been said.
+    /// How many bytes of the script have been said.
     said: usize,
-    connected: Instant,
-    /// When it ended its half.
-    ended: Option<Instant>,
     /// Whether it waits for a socket that takes more.
     wants_to_write: bool,
+    /// When it ended its half.
+    ended: Option<Instant>,
     received: usize,
     behind: Behind,
 }
 
-#[derive(Default)]
-struct Behind {
-    asked: usize,
-    asked_at: Option<Instant>,
-    /// What it had received before its first question.
-    welcome: usize,
-    /// How large one answer is, once that is known.
-    answer: usize,
-    allowance: f64,
-}
-
 pub struct Attackers {
     all: Vec<Attacker>,
-    script: Script,
-    /// Each connection is made again at most once in this time.
-    next_visit: Duration,
-    address: SocketAddr,
+    family: Family,
+    server: SocketAddr,
     epoll: OwnedFd,
     done: Done,
     buffer: Vec<u8>,
 }
 
 impl Attackers {
-    pub fn new(attack: Attack, machines: usize, victim: &str, address: SocketAddr) -> Result<Self> {
-        let now = Instant::now();
-        let places = (0..machines).map(place::attacker);
-        let all = places.flat_map(|place| (0..attack.connections()).map(move |_| place));
-        let all = all.map(|place| Attacker {
-            place,
+    pub fn new(
+        attack: Attack,
+        (machines, connections): (usize, usize),
+        victim: &str,
+        family: Family,
+        server: SocketAddr,
+    ) -> Result<Self> {
+        let common = Arc::new(attack.script(victim, 0));
+        let attacker = |number: usize| Attacker {
+            machine: number % machines,
+            script: match attack {
+                Attack::Rename => Arc::new(attack.script(victim, number)),
+                _ => common.clone(),
+            },
             socket: None,
             said: 0,
-            connected: now - Duration::from_secs(1),
+            wants_to_write: true,
             ended: None,
-            wants_to_write: false,
             received: 0,
             behind: Behind::default(),
-        });
+        };
         Ok(Self {
-            all: all.collect(),
-            script: attack.script(victim),
-            next_visit: NEXT_VISIT * attack.connections() as u32,
-            address,
+            all: (0..machines * connections).map(attacker).collect(),
+            family,
+            server,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             done: Done::default(),
             buffer: vec![0; 64 * 1024],
@@ -131,42 +115,41 @@ impl Attackers {
         let Some(socket) = &mut attacker.socket else {
             return self.come_again(index);
         };
-        if self.script == Script::Behind {
-            let before = attacker.received;
-            attacker.received +=
-                attacker.behind.read(socket, elapsed, &mut self.buffer).unwrap_or_else(|()| {
-                    attacker.socket = None;
-                    0
-                });
-            self.done.refused += u64::from(before == 0 && is_refusal(&self.buffer));
-            if let Some(socket) = &mut attacker.socket {
-                self.done.sent += attacker.behind.ask(socket, attacker.received);
+        if *attacker.script == Script::Behind {
+            match attacker.behind.read(socket, elapsed, &mut self.buffer) {
+                Ok(count) => {
+                    self.done.refused +=
+                        u64::from(attacker.received == 0 && is_refusal(&self.buffer[..count]));
+                    attacker.received += count;
+                    self.done.sent += attacker.behind.ask(socket, attacker.received);
+                }
+                Err(()) => attacker.socket = None,
             }
         } else if attacker.ended.is_some_and(|ended| ended.elapsed() > LAST_WAIT) {
-            attacker.socket = None;
+            return self.come_again(index);
         }
         Ok(())
     }
 
-    /// Connects, if it is not too early. The next look finds the others.
     fn come_again(&mut self, index: usize) -> Result<()> {
-        if self.all[index].connected.elapsed() < self.next_visit {
-            return Ok(());
-        }
-        let is_behind = self.script == Script::Behind;
         let attacker = &mut self.all[index];
-        let socket = place::connect(attacker.place, self.address, is_behind.then_some(BEHIND_BUFFER))?;
+        let is_behind = *attacker.script == Script::Behind;
+        // Closed first, or it would have two places.
+        attacker.socket = None;
+        let buffer = is_behind.then_some(BUFFER);
+        let socket = self.family.connect(Part::Attacker, attacker.machine, self.server, buffer)?;
         if !is_behind {
             let both = epoll::EventFlags::IN | epoll::EventFlags::OUT;
             epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(index as u64), both)?;
         }
+        let (machine, script) = (attacker.machine, attacker.script.clone());
         *attacker = Attacker {
-            place: attacker.place,
+            machine,
+            script,
             socket: Some(socket),
             said: 0,
-            connected: Instant::now(),
-            ended: None,
             wants_to_write: true,
+            ended: None,
             received: 0,
             behind: Behind::default(),
         };
@@ -176,88 +159,47 @@ impl Attackers {
 
     /// Says and reads what is possible now.
     fn act(&mut self, index: usize) -> Result<()> {
-        let Self { all, script, epoll, done, buffer, .. } = self;
+        let Self { all, epoll, done, buffer, .. } = self;
         let attacker = &mut all[index];
         let Some(socket) = &mut attacker.socket else { return Ok(()) };
-        let (Script::Stay(bytes) | Script::Again(bytes)) = &*script else { return Ok(()) };
+        let Script::Says { beginning, for_ever, comes_again } = &*attacker.script else { return Ok(()) };
         let before = attacker.said;
-        let said = say(socket, bytes, &mut attacker.said);
+        let said = say(socket, beginning, for_ever, &mut attacker.said);
         done.sent += (attacker.said - before) as u64;
-        let is_first = attacker.received == 0;
         let read = read_once(socket, buffer);
         if let Ok(count) = read {
+            done.refused += u64::from(attacker.received == 0 && is_refusal(&buffer[..count]));
             attacker.received += count;
-            done.refused += u64::from(is_first && is_refusal(&buffer[..count]));
         }
         if said.is_err() || read.is_err() {
-            attacker.socket = None;
             return self.come_again(index);
         }
-        if attacker.said == bytes.len() && attacker.wants_to_write {
+        let has_said_all = for_ever.is_empty() && attacker.said == beginning.len();
+        if has_said_all && attacker.wants_to_write {
             attacker.wants_to_write = false;
             let data = epoll::EventData::new_u64(index as u64);
             epoll::modify(&*epoll, &*socket, data, epoll::EventFlags::IN)?;
-            if matches!(script, Script::Again(_)) {
+            if *comes_again {
                 attacker.ended = Some(Instant::now());
                 // It fails if the server has closed the connection, which the next read finds out.
-                let _ = socket.shutdown(std::net::Shutdown::Write);
+                let _ = socket.shutdown(Shutdown::Write);
             }
         }
         Ok(())
     }
 }
 
-impl Behind {
-    /// Reads as slowly as it wants to. An error is the end.
-    fn read(&mut self, socket: &mut TcpStream, elapsed: Duration, buffer: &mut [u8]) -> Result<usize, ()> {
-        buffer[..REFUSAL.len()].fill(0);
-        // It reads the first answer at once, to know how large they are.
-        let pace = if self.answer == 0 { 1e6 } else { BEHIND_PACE };
-        self.allowance = (self.allowance + pace * elapsed.as_secs_f64()).min(pace / 10.0);
-        let most = (self.allowance as usize).min(buffer.len());
-        let count = if most == 0 { 0 } else { read_once(socket, &mut buffer[..most])? };
-        self.allowance -= count as f64;
-        Ok(count)
-    }
-
-    /// Asks for as many lists as it dares, and says how many bytes that took.
-    fn ask(&mut self, socket: &mut TcpStream, received: usize) -> u64 {
-        const QUESTION: &[u8] = b"/list\n";
-        let since = self.asked_at.map(|at| at.elapsed());
-        let questions = match since {
-            None if received == 0 => 0,
-            None => {
-                self.welcome = received;
-                1
-            }
-            Some(since) if self.answer == 0 => {
-                if since < FIRST_ANSWER || received == self.welcome {
-                    return 0;
-                }
-                self.answer = received - self.welcome;
-                (BEHIND / self.answer).min(AT_ONCE)
-            }
-            Some(since) => {
-                let waiting = (self.asked * self.answer).saturating_sub(received);
-                usize::from(since >= BETWEEN_QUESTIONS && waiting < BEHIND)
-            }
+/// Says as much from byte `said` on as the kernel takes, and no more than is fair to the others.
+fn say(socket: &mut TcpStream, beginning: &[u8], for_ever: &[u8], said: &mut usize) -> Result<(), ()> {
+    for _ in 0..WRITES_AT_ONCE {
+        let rest = match said.checked_sub(beginning.len()) {
+            None => &beginning[*said..],
+            Some(_) if for_ever.is_empty() => return Ok(()),
+            Some(after) => &for_ever[after % for_ever.len()..],
         };
-        if questions == 0 {
-            return 0;
-        }
-        self.asked += questions;
-        self.asked_at = Some(Instant::now());
-        // So few bytes fit into the kernel's buffer; a connection that is gone is noticed by the next read.
-        socket.write(&QUESTION.repeat(questions)).unwrap_or(0) as u64
-    }
-}
-
-/// Says as much of `bytes` from `said` on as the kernel takes.
-fn say(socket: &mut TcpStream, bytes: &[u8], said: &mut usize) -> Result<(), ()> {
-    while *said < bytes.len() {
-        match socket.write(&bytes[*said..]) {
+        match socket.write(rest) {
             Ok(count) => *said += count,
-            Err(error) if is_for_later(&error) => break,
+            Err(error) if is_for_later(&error) => return Ok(()),
             Err(_) => return Err(()),
         }
     }
@@ -265,7 +207,7 @@ fn say(socket: &mut TcpStream, bytes: &[u8], said: &mut usize) -> Result<(), ()>
 }
 
 /// An error is the end of the connection.
-fn read_once(socket: &mut TcpStream, buffer: &mut [u8]) -> Result<usize, ()> {
+pub fn read_once(socket: &mut TcpStream, buffer: &mut [u8]) -> Result<usize, ()> {
     match socket.read(buffer) {
         Ok(0) => Err(()),
         Ok(count) => Ok(count),
@@ -278,10 +220,8 @@ fn is_for_later(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected)
 }
 
-const REFUSAL: &[u8] = b"!!! Sorry";
-
 fn is_refusal(beginning: &[u8]) -> bool {
-    beginning.starts_with(REFUSAL)
+    beginning.starts_with(b"!!! Sorry")
 }
 
 #[cfg(test)]
@@ -291,11 +231,11 @@ mod tests {
     use std::thread;
 
     /// A server that reads all and closes.
-    fn visits(attack: Attack, machines: usize) -> (Done, Vec<usize>) {
+    fn visits(attack: Attack) -> (Done, Vec<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let end = Instant::now() + Duration::from_millis(300);
-        let attackers = Attackers::new(attack, machines, "guest1", address).unwrap();
+        let attackers = Attackers::new(attack, (1, 1), "guest1", Family::Ipv4, address).unwrap();
         let attack = thread::spawn(move || attackers.attack_until(end).unwrap());
         listener.set_nonblocking(true).unwrap();
         let mut heard = Vec::new();
@@ -317,10 +257,23 @@ mod tests {
 
     #[test]
     fn an_attacker_says_all_of_its_script_and_comes_again() {
-        let (done, heard) = visits(Attack::LastWords, 1);
+        let (done, heard) = visits(Attack::LastWords);
         assert!(heard.len() > 5, "{heard:?}");
-        assert!(heard.iter().all(|bytes| *bytes == 3_900), "{heard:?}");
+        assert!(heard.iter().all(|bytes| *bytes == 212), "{heard:?}");
         assert!(done.connections as usize >= heard.len() && done.refused == 0);
-        assert!(done.sent as usize >= 3_900 * heard.len());
+        assert!(done.sent as usize >= 212 * heard.len());
+    }
+
+    #[test]
+    fn what_is_said_for_ever_begins_again_at_its_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut said = 0;
+        say(&mut socket, b"a", b"bcd", &mut said).unwrap();
+        say(&mut socket, b"a", b"bcd", &mut said).unwrap();
+        drop(socket);
+        let mut heard = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "abcdbcdbcdbcdbcdbcdbcd");
     }
 }

@@ -1,10 +1,12 @@
-//! The people in the room, who only read: as fast as they can, or as fast as a slow link would let them.
+//! The people in the room, who only read: twenty of them 100 KiB a second each, twenty 1 MB, as if their
+//! links let through no more, and all others as fast as they can.
 //!
-//! One thread reads for all of them. It looks every few milliseconds, which costs it
-//! little even for thousands.
+//! One thread reads for all of them. It looks every few milliseconds, which costs it little even for
+//! thousands.
 
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use anyhow::{Result, bail};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
-use super::place;
+use super::place::{Family, Part};
 
 /// The time between two looks at everybody.
 const TICK: Duration = Duration::from_millis(10);
@@ -21,17 +23,29 @@ const TICK: Duration = Duration::from_millis(10);
 /// The receive buffer of a person behind a slow link, in bytes.
 const SLOW_BUFFER: usize = 32 * 1024;
 
+/// How many people read so slowly, and how many bytes a second each of them.
+pub const SLOW: [(usize, f64); 2] = [(20, 100.0 * 1024.0), (20, 1e6)];
+
+/// How many people share an address. In a room that is nearly full it may get fewer.
+const PEOPLE_PER_ADDRESS: usize = 60;
+const IN_A_FULL_ROOM: usize = 4;
+
 /// How long the server may take to let everybody in.
 const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many read calls one person gets in one look.
 const READS_PER_LOOK: usize = 4;
 
+/// How many of the first bytes are kept. The welcome with the name comes after the last lines of talk.
+const BEGINNING: usize = 4 * 1024;
+
 struct Reader {
     socket: TcpStream,
     /// The first bytes that it got, with its name in them.
     beginning: Vec<u8>,
     received: u64,
+    /// How many bytes a second its link lets through, if it is slow.
+    pace: Option<f64>,
     /// What a slow link would have let through by now.
     allowance: f64,
     is_gone: bool,
@@ -39,18 +53,16 @@ struct Reader {
 
 pub struct Crowd {
     readers: Vec<Reader>,
-    /// In bytes per second.
-    pace: Option<f64>,
+    family: Family,
     epoll: OwnedFd,
     buffer: Vec<u8>,
 }
 
 impl Crowd {
-    /// `pace` is how many bytes each of them reads in a second, if there is a limit.
-    pub fn new(pace: Option<f64>) -> Result<Self> {
+    pub fn new(family: Family) -> Result<Self> {
         Ok(Self {
             readers: Vec::new(),
-            pace,
+            family,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             buffer: vec![0; 64 * 1024],
         })
@@ -69,7 +81,7 @@ impl Crowd {
             }
             let waiting = self.readers.len() - inside;
             for _ in 0..burst.min(256).saturating_sub(waiting).min(count - self.readers.len()) {
-                self.connect(address)?;
+                self.connect(address, if count > 1_000 { IN_A_FULL_ROOM } else { PEOPLE_PER_ADDRESS })?;
             }
             self.read_ready(TICK)?;
             if let Some(gone) = self.readers.iter().find(|reader| reader.is_gone) {
@@ -91,43 +103,49 @@ impl Crowd {
 
     /// Everybody reads at their pace, for as long as that is wanted.
     pub fn read_while(&mut self, mut is_wanted: impl FnMut() -> bool) -> Result<()> {
+        for reader in self.readers.iter().filter(|reader| reader.pace.is_some() && !reader.is_gone) {
+            // It fails the second time.
+            let _ = epoll::delete(&self.epoll, &reader.socket);
+        }
         let mut before = Instant::now();
         while is_wanted() {
-            match self.pace {
-                None => drop(self.read_ready(Duration::ZERO)?),
-                Some(pace) => {
-                    let elapsed = before.elapsed().as_secs_f64();
-                    before = Instant::now();
-                    self.read_paced(pace, elapsed);
-                }
-            }
+            let elapsed = before.elapsed().as_secs_f64();
+            before = Instant::now();
+            self.read_paced(elapsed);
+            self.read_ready(Duration::ZERO)?;
             thread::sleep(TICK);
         }
         Ok(())
     }
 
-    /// How many the server has disconnected, also those who have not yet read all that came before the end.
-    pub fn cut_off(&self) -> Result<usize> {
+    /// How many of those who read at each of the [`SLOW`] paces, and of all others, the server has
+    /// disconnected; also those who have not yet read all that came before the end.
+    pub fn cut_off(&self) -> Result<[usize; 3]> {
         let sockets = self.readers.iter().map(|reader| reader.socket.as_fd());
         let mut all: Vec<PollFd> =
             sockets.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)).collect();
         poll(&mut all, Some(&Timespec::default()))?;
-        Ok(all.iter().filter(|person| !person.revents().is_empty()).count())
+        let is_gone: Vec<bool> = all.iter().map(|person| !person.revents().is_empty()).collect();
+        let count = |range: Range<usize>| is_gone[range].iter().filter(|is_gone| **is_gone).count();
+        let [first, second] = [SLOW[0].0, SLOW[0].0 + SLOW[1].0].map(|end| end.min(is_gone.len()));
+        Ok([count(0..first), count(first..second), count(second..is_gone.len())])
     }
 
-    /// The name that the server gave the first of them.
-    pub fn first_name(&self) -> Option<String> {
-        let welcome = String::from_utf8_lossy(&self.readers.first()?.beginning).into_owned();
+    /// The name that the server gave this one.
+    pub fn name(&self, person: usize) -> Option<String> {
+        let welcome = String::from_utf8_lossy(&self.readers.get(person)?.beginning).into_owned();
         let (_, rest) = welcome.split_once("You are ")?;
         rest.split(['.', '\r', '\n']).next().map(str::to_owned)
     }
 
-    fn connect(&mut self, address: SocketAddr) -> Result<()> {
+    fn connect(&mut self, server: SocketAddr, people_per_address: usize) -> Result<()> {
         let number = self.readers.len();
-        let socket = place::connect(place::crowd(number), address, self.pace.map(|_| SLOW_BUFFER))?;
+        let pace = pace(number);
+        let (address, buffer) = (number / people_per_address, pace.map(|_| SLOW_BUFFER));
+        let socket = self.family.connect(Part::Crowd, address, server, buffer)?;
         epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
-        let reader = Reader { socket, beginning: Vec::new(), received: 0, allowance: 0.0, is_gone: false };
-        self.readers.push(reader);
+        let (beginning, allowance) = (Vec::new(), 0.0);
+        self.readers.push(Reader { socket, beginning, received: 0, pace, allowance, is_gone: false });
         Ok(())
     }
 
@@ -150,10 +168,11 @@ impl Crowd {
         Ok(ready.len())
     }
 
-    fn read_paced(&mut self, pace: f64, elapsed: f64) {
+    fn read_paced(&mut self, elapsed: f64) {
         for reader in self.readers.iter_mut().filter(|reader| !reader.is_gone) {
-            // A link that was idle does not save up: what it may carry at once is a
-            // tenth of a second's worth.
+            let Some(pace) = reader.pace else { continue };
+            // A link that was idle does not save up: what it may carry at once is a tenth of a second's
+            // worth.
             reader.allowance = (reader.allowance + pace * elapsed).min(pace / 10.0);
             while reader.allowance >= 1.0 {
                 let most = (reader.allowance as usize).min(self.buffer.len());
@@ -164,13 +183,24 @@ impl Crowd {
     }
 }
 
+/// The slow ones come first.
+fn pace(number: usize) -> Option<f64> {
+    let mut end = 0;
+    SLOW.into_iter()
+        .find(|(people, _)| {
+            end += people;
+            number < end
+        })
+        .map(|(_, pace)| pace)
+}
+
 impl Reader {
     /// Reads once. `None` when there is nothing to read now, or never more.
     fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         match self.socket.read(buffer) {
             Ok(0) => self.is_gone = true,
             Ok(count) => {
-                let room = 256_usize.saturating_sub(self.beginning.len());
+                let room = BEGINNING.saturating_sub(self.beginning.len());
                 self.beginning.extend(&buffer[..count.min(room)]);
                 self.received += count as u64;
                 return Some(count);
@@ -188,11 +218,12 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
-    /// A server that writes as much as it can to a crowd of five.
-    fn received(pace: Option<f64>, time: Duration) -> Vec<u64> {
+    /// A server that writes as much as it can to a crowd, with so many in it, and what each of those received
+    /// in a second.
+    fn received(people: usize) -> Vec<u64> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        for _ in 0..5 {
+        for _ in 0..people {
             let accepted = listener.try_clone().unwrap();
             thread::spawn(move || {
                 let (mut socket, _) = accepted.accept().unwrap();
@@ -200,32 +231,30 @@ mod tests {
                 while socket.write_all(&[b'x'; 1024]).is_ok() {}
             });
         }
-        let mut crowd = Crowd::new(pace).unwrap();
-        crowd.join(address, 5, 100).unwrap();
-        assert_eq!(crowd.first_name().as_deref(), Some("guest7"));
+        let mut crowd = Crowd::new(Family::Ipv4).unwrap();
+        crowd.join(address, people, 100).unwrap();
+        assert_eq!(crowd.name(0).as_deref(), Some("guest7"));
         let before: Vec<u64> = crowd.readers.iter().map(|reader| reader.received).collect();
-        let end = Instant::now() + time;
+        let end = Instant::now() + Duration::from_secs(1);
         crowd.read_while(|| Instant::now() < end).unwrap();
-        assert_eq!(crowd.cut_off().unwrap(), 0);
+        assert_eq!(crowd.cut_off().unwrap(), [0; 3]);
         crowd.readers.iter().zip(before).map(|(reader, before)| reader.received - before).collect()
     }
 
     #[test]
     fn slow_readers_read_at_their_pace_and_others_do_not() {
-        for pace in [100e3, 1e6] {
-            for bytes in received(Some(pace), Duration::from_secs(1)) {
-                let part = bytes as f64 / pace;
-                assert!((0.7..1.3).contains(&part), "{bytes} bytes at {pace} per second");
-            }
+        let all = received(42);
+        for (number, bytes) in all.iter().enumerate() {
+            let part = *bytes as f64 / pace(number).unwrap_or(4e6);
+            let is_right = if number < 40 { (0.7..1.3).contains(&part) } else { part > 1.0 };
+            assert!(is_right, "{bytes} bytes for person {number}");
         }
-        let fast = received(None, Duration::from_millis(500));
-        assert!(fast.iter().all(|bytes| *bytes > 2_000_000), "{fast:?}");
     }
 
     #[test]
     fn a_person_who_is_disconnected_counts_as_cut_off() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut crowd = Crowd::new(Some(1e5)).unwrap();
+        let mut crowd = Crowd::new(Family::Ipv4).unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || {
             let mut first = listener.accept().unwrap().0;
@@ -237,7 +266,7 @@ mod tests {
         crowd.join(address, 2, 100).unwrap();
         let (first, second) = server.join().unwrap();
         drop(first);
-        assert_eq!(crowd.cut_off().unwrap(), 1);
+        assert_eq!(crowd.cut_off().unwrap(), [1, 0, 0]);
         drop(second);
     }
 }

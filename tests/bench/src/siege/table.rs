@@ -1,157 +1,157 @@
 //! What the sieges found, as Markdown that also reads well on a terminal.
 
-use std::iter;
 use std::time::Duration;
 
 use super::Results;
 use super::arena::{Battle, Outcome};
-use super::attack::Attack;
-use crate::peer::Peer;
-use crate::report::{Rows, aligned, machine, number, row, thousands};
+use crate::report::{Rows, aligned, machine, number, thousands};
+
+/// The median of others is to be at most so many times that of the control.
+const GOAL: f64 = 3.0;
 
 const NOTES: &str = "\
-Two sentinels, each on an address of its own, talk all the time: the one calls 20 times a second, the other answers. The
-crowd only reads. Newcomers come one after the other. All of it, the attackers too, shares the cores of one machine.
+Four pairs of people talk to each other, two lines a second each. A cell has how long a line and its answer
+took, in milliseconds: the median / the most. Behind it stands what else went wrong:
 
-- *Round trip*: from when a call was due until its answer was there, in ms. A call without an answer counts as long as it
-  was waited for, which is 2 s at most after the end; how many those are stands behind the figures.
-- *× control*: that p50 beside the one in a room like it without attack.
-- *Cut off*: people of the crowd that the server disconnected, though all of them read; and sentinels.
-- *Welcome*: how long newcomers waited for it, in ms, and how many were never welcomed.
-- *News*: lines a second, on a reader's screen, that tell of a join or a leave. Where a server announces everybody at once,
-  newcomers are among them.
-- *Seen*: KB a second that a reader got.
-- *Peak*: memory of the server in MiB, at most.
-- *Threads left*: more than before anybody came, three seconds after all have left. Java and Clojure keep the threads of
-  their pools for a minute.
-- *Attack*: connections a second, those of them that were refused, and KB a second that the attackers could send.
-
-The attacks, each from one address, or from 8 with as many connections each: *a-600*, *a-100*: 4 connections say a burst of 200
-lines of 1 KiB, 40 people read at 600 KB/s each (20 at 100 KiB/s). *b*: 4 send bursts of `/msg` to one who reads at 1 MB/s, and
-reconnect. *c*: 64 ask for `/list`, read slowly, and so stay behind. *d*: bursts of `/list` from 64 that reconnect; *d-3900*: from
-8. *e*: `/msg` from 64 to a name that nobody has. *f*: lines of 4 KiB from 64 that reconnect; *f-history*: with `/history`.
-*g*: 64 connect and disconnect. *h*: one says `/quit` with a last word of 3.9 kB, and reconnects.
-–: the attack makes no sense for this server, or its room is too large for it.
+- *cut 3+1 and 2*: so many of the 20 who read at 100 KiB/s, of the 20 who read at 1 MB/s, and of those who read
+  as fast as they can were disconnected.
+- *unanswered 4*: so many lines had no answer until two seconds after the end; they count as long as they
+  were waited for.
+- *refused 55 of 60*: newcomers, 20 a second, each from an address of its own, who were refused or not
+  welcomed.
+- *kept 2.6 s*: after so long a name went to another than the address that had it; *kept > 6 s*: it was kept
+  to the end.
+- *log 14.8 MB*: the attack added so much to the log, if it was more than 1 MB.
 ";
 
+/// A column of the table: who attacks from where.
+type Column = (super::place::Family, usize);
+
 pub fn markdown(results: &Results, versions: &[String], missing: &[String]) -> String {
-    let mut text =
-        format!("# Under siege\n\n{}\n\n{NOTES}\n{}", machine("one run", versions), aligned(&rows(results)));
+    let machine = machine("one run", versions);
+    let mut text = format!("# Under siege\n\n{machine}\n\n{NOTES}\n{}", aligned(&rows(results)));
     let failed = results.iter().filter_map(|(battle, outcome)| {
         outcome.as_ref().err().map(|error| format!("{battle}: {error:#}").replace('\n', " "))
     });
-    let not_run: Vec<String> = missing.iter().cloned().chain(failed).collect();
-    if !not_run.is_empty() {
-        text += "\n## Not run, or not to its end\n\n";
-        not_run.iter().for_each(|reason| text += &format!("- {reason}\n"));
-    }
+    let not_run = missing.iter().cloned().chain(failed).collect();
+    text += &list("Not run, or not to its end", not_run);
+    let last = results.last().map(|(battle, _)| battle.contestant.clone());
+    let of_last = results.iter().filter(|(battle, _)| Some(&battle.contestant) == last.as_ref());
+    let beyond = of_last.filter_map(|(battle, outcome)| beyond(battle, outcome.as_ref().ok()?, results));
+    text += &list("Beyond what is wanted", beyond.collect());
     text
 }
 
-/// For one line of a terminal.
-pub fn in_short(outcome: &Outcome) -> String {
-    let Outcome { watch, cut_off, welcomes, done, threads_left, .. } = outcome;
-    let [p50, .., max] = quantiles(&watch.round_trips);
-    let lost = cut_off + watch.cut_off;
+fn list(heading: &str, items: Vec<String>) -> String {
+    let items: String = items.iter().map(|item| format!("- {item}\n")).collect();
+    if items.is_empty() { items } else { format!("\n## {heading}\n\n{items}") }
+}
+
+/// For one line of a terminal, with all that the table leaves out.
+pub fn in_short(battle: &Battle, outcome: &Outcome) -> String {
+    let Outcome { watch, welcomes, done, logged, peak, threads_left, .. } = outcome;
+    let per_second = |count: u64| count as f64 / battle.duration.as_secs_f64();
+    let [welcome, .., longest] = quantiles(&welcomes.waits);
     format!(
-        "round trip p50 {p50}, max {max} ms, {} unanswered; {lost} cut off; {} of {} not welcomed; \
-         {threads_left} threads left; the attack made {} connections and sent {} KB",
-        watch.unanswered,
+        "{}; welcome {welcome} / {longest} ms, {} refused; {} of news/s, {} KB/s to each; {:.1} MB of log, \
+         peak {} MiB, {threads_left} threads left; attack: {} connections/s, {} of them refused, {} KB/s",
+        cell(battle, outcome),
         welcomes.unwelcome,
-        welcomes.waits.len(),
-        done.connections,
-        done.sent / 1000
+        thousands(per_second(watch.seen.comings)),
+        number(per_second(watch.seen.bytes) / 1e3),
+        *logged as f64 / 1e6,
+        thousands(*peak as f64 / 1024.0),
+        thousands(per_second(done.connections)),
+        thousands(per_second(done.refused)),
+        thousands(per_second(done.sent) / 1e3)
     )
 }
 
+/// A row for each attack, room and server; a column for each number of addresses of each family.
 fn rows(results: &Results) -> Rows {
-    let head = row([
-        "server",
-        "attack",
-        "addresses",
-        "people",
-        "round trip p50 / p99 / max",
-        "× control",
-        "cut off",
-        "welcome p50 / max",
-        "news/s",
-        "seen KB/s",
-        "peak MiB",
-        "threads left",
-        "attack: connections/s (refused), KB/s",
-    ]);
-    let mut peers: Vec<Peer> = results.iter().map(|(battle, _)| battle.peer).collect();
-    peers.dedup();
-    let mut attacks: Vec<Attack> = results.iter().map(|(battle, _)| battle.attack).collect();
-    attacks.sort_unstable();
-    attacks.dedup();
-    let mut rows = vec![head];
-    for peer in peers {
-        for &attack in &attacks {
-            let fought = results.iter().filter(|(battle, _)| (battle.peer, battle.attack) == (peer, attack));
-            rows.extend(
-                fought.filter_map(|(battle, outcome)| Some(cells(battle, outcome.as_ref().ok()?, results))),
-            );
-            if !attack.suits(peer) {
-                let dashes = iter::repeat_n("–".to_owned(), rows[0].len() - 2);
-                rows.push([peer.to_string(), attack.to_string()].into_iter().chain(dashes).collect());
-            }
+    let attacked = || results.iter().filter(|(battle, _)| !battle.attack.is_control());
+    let mut columns: Vec<Column> = attacked().map(|(battle, _)| (battle.family, battle.machines)).collect();
+    if columns.is_empty() {
+        columns = results.iter().map(|(battle, _)| (battle.family, battle.machines)).collect();
+    }
+    columns.sort_unstable();
+    columns.dedup();
+    let head = columns.iter().map(|(family, machines)| match machines {
+        1 => format!("{family}, 1 address"),
+        _ => format!("{family}, {machines}"),
+    });
+    let mut rows: Rows =
+        vec![["attack", "people", "server"].map(str::to_owned).into_iter().chain(head).collect()];
+    let key = |battle: &Battle| (battle.people, battle.attack, battle.contestant.clone());
+    let mut keys: Vec<_> = Vec::new();
+    for (battle, _) in results {
+        if !keys.contains(&key(battle)) {
+            keys.push(key(battle));
         }
+    }
+    for (people, attack, contestant) in keys {
+        let cells = columns.iter().map(|(family, machines)| {
+            let is_it = |battle: &Battle| {
+                let is_here =
+                    battle.family == *family && (battle.machines == *machines || attack.is_control());
+                is_here && key(battle) == (people, attack, contestant.clone())
+            };
+            let found = results.iter().find(|(battle, _)| is_it(battle));
+            found.map_or("–".to_owned(), |(battle, outcome)| {
+                outcome.as_ref().map_or("failed".to_owned(), |outcome| cell(battle, outcome))
+            })
+        });
+        let names = [attack.what().to_owned(), thousands(people as f64), contestant.name.clone()];
+        rows.push(names.into_iter().chain(cells).collect());
     }
     rows
 }
 
-fn cells(battle: &Battle, outcome: &Outcome, results: &Results) -> Vec<String> {
-    let Battle { peer, attack, machines, crowd, duration } = battle;
-    let Outcome { watch, cut_off, welcomes, done, peak, threads_left } = outcome;
-    let per_second = |count: u64| count as f64 / duration.as_secs_f64();
-    let marked = |text: String, count: usize, what: &str| match count {
-        0 => text,
-        _ => format!("{text}, {count} {what}"),
-    };
-    let round_trip = marked(quantiles(&watch.round_trips).join(" / "), watch.unanswered, "unanswered");
-    let cut_off = if *cut_off == 0 { "0".to_owned() } else { format!("{cut_off} of {crowd}") };
-    let [welcome, _, longest] = quantiles(&welcomes.waits);
-    let welcome = match welcomes.waits.len() {
-        0 => "–".to_owned(),
-        _ => marked(format!("{welcome} / {longest}"), welcomes.unwelcome, "never"),
-    };
-    let attackers = match attack.is_calm() {
-        true => "–".to_owned(),
-        false => format!(
-            "{} ({}), {}",
-            thousands(per_second(done.connections)),
-            thousands(per_second(done.refused)),
-            thousands(per_second(done.sent) / 1e3)
-        ),
-    };
-    vec![
-        peer.to_string(),
-        attack.to_string(),
-        if attack.is_calm() { "–".to_owned() } else { machines.to_string() },
-        thousands(*crowd as f64),
-        round_trip,
-        times_control(battle, outcome, results),
-        marked(cut_off, watch.cut_off, "sentinels"),
-        welcome,
-        thousands(per_second(watch.seen.comings)),
-        number(per_second(watch.seen.bytes) / 1e3),
-        thousands(*peak as f64 / 1024.0),
-        threads_left.to_string(),
-        attackers,
-    ]
+fn cell(battle: &Battle, outcome: &Outcome) -> String {
+    let Outcome { watch, cut_off: [slow, faster, others], welcomes, kept, logged, .. } = outcome;
+    let [p50, .., max] = quantiles(&watch.round_trips);
+    let mut parts = vec![format!("{p50} / {max}")];
+    if watch.unanswered > 0 {
+        parts.push(format!("unanswered {}", watch.unanswered));
+    }
+    match others + watch.cut_off {
+        0 if slow + faster == 0 => {}
+        0 => parts.push(format!("cut {slow}+{faster}")),
+        others => parts.push(format!("cut {slow}+{faster} and {others}")),
+    }
+    if welcomes.unwelcome > 0 {
+        let all = welcomes.waits.len() + welcomes.unwelcome;
+        parts.push(format!("refused {} of {all}", welcomes.unwelcome));
+    }
+    if let Some(kept) = kept {
+        let more = if kept.is_taken { "" } else { "> " };
+        parts.push(format!("kept {more}{} s", number(kept.time.as_secs_f64())));
+    }
+    if *logged > 1_000_000 || battle.attack.fills_the_log() {
+        parts.push(format!("log {:.1} MB", *logged as f64 / 1e6));
+    }
+    parts.join(", ")
 }
 
-/// The median beside that of the run without attack.
-fn times_control(battle: &Battle, outcome: &Outcome, results: &Results) -> String {
-    let is_control = |other: &Battle| other.peer == battle.peer && other.attack == battle.attack.control();
-    let control =
-        results.iter().find(|(other, _)| is_control(other)).and_then(|(_, control)| control.as_ref().ok());
+/// Where others were slowed more than is wanted, or people lost who should not be.
+fn beyond(battle: &Battle, outcome: &Outcome, results: &Results) -> Option<String> {
+    let times = times_control(battle, outcome, results);
+    let is_slow = times.is_some_and(|times| times > GOAL);
+    let is_lost = outcome.cut_off[0] + outcome.welcomes.unwelcome + outcome.watch.cut_off > 0;
+    let is_taken = outcome.kept.is_some_and(|kept| kept.is_taken);
+    let times = times.map_or(String::new(), |times| format!(" ({} times the control)", number(times)));
+    (is_slow || is_lost || is_taken).then(|| format!("{battle}: {}{times}", cell(battle, outcome)))
+}
+
+/// The median beside that of the same room without attack.
+fn times_control(battle: &Battle, outcome: &Outcome, results: &Results) -> Option<f64> {
+    let is_control = |other: &Battle| {
+        let is_same = other.contestant == battle.contestant && other.people == battle.people;
+        is_same && other.family == battle.family && other.attack.is_control()
+    };
+    let (_, control) = results.iter().find(|(other, _)| is_control(other))?;
     let median = |outcome: &Outcome| quantile(&outcome.watch.round_trips, 0.5).map(|time| time.as_secs_f64());
-    match (median(outcome), control.and_then(median)) {
-        (Some(attacked), Some(calm)) if !battle.attack.is_calm() => number(attacked / calm),
-        _ => "–".to_owned(),
-    }
+    Some(median(outcome)? / median(control.as_ref().ok()?)?)
 }
 
 /// p50, p99 and the maximum in milliseconds.
@@ -162,13 +162,14 @@ fn quantiles(sorted: &[Duration]) -> [String; 3] {
 }
 
 /// The least value that so large a share of all does not exceed.
-fn quantile(sorted: &[Duration], share: f64) -> Option<Duration> {
+pub fn quantile(sorted: &[Duration], share: f64) -> Option<Duration> {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::crowd::SLOW;
     use super::*;
 
     #[test]
@@ -177,5 +178,11 @@ mod tests {
         assert_eq!(quantiles(&times), ["100", "198", "200"]);
         assert_eq!(quantiles(&times[..1]), ["1.00", "1.00", "1.00"]);
         assert_eq!(quantiles(&[]), ["–", "–", "–"]);
+    }
+
+    #[test]
+    fn the_notes_say_how_many_read_how_slowly() {
+        assert_eq!(SLOW, [(20, 102_400.0), (20, 1e6)]);
+        assert!(NOTES.contains("the 20 who read at 100 KiB/s, of the 20 who read at 1 MB/s"));
     }
 }
