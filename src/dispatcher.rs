@@ -178,6 +178,7 @@ impl Dispatcher {
             self.handle(event);
             taken += 1;
         }
+        self.admission.room.set_people(self.room.len());
         debug_assert_eq!(self.room.len(), self.audience.present().count(), "one connection for each");
         taken
     }
@@ -213,7 +214,7 @@ impl Dispatcher {
     }
 
     fn announce(&mut self, id: ClientId) {
-        let joined = self.room.announce(id, || self.admission.may_tell(Instant::now()));
+        let joined = self.room.announce(id, || self.admission.room.may_tell(Instant::now()));
         self.deliver(joined);
     }
 
@@ -270,7 +271,7 @@ impl Dispatcher {
             self.announce(id); // It has said something, so the others know of it.
         }
         let Row { log, farewell, problem, close } = ending.row();
-        let may_tell = || self.admission.may_tell(Instant::now());
+        let may_tell = || self.admission.room.may_tell(Instant::now());
         if let Some((member, line)) = self.room.leave(id, farewell, may_tell, self.now) {
             let (name, lines) = (member.name, member.lines);
             info!("client {id} ({name}, {peer}) disconnected: {log}, lines said: {lines}, after {stay} s");

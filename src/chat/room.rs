@@ -28,8 +28,8 @@ const NAMES_IN_LIST: usize = 200;
 /// nobody could read them.
 const LARGEST_ANNOUNCED: usize = 200;
 
-/// How many names are compared with one that nobody has, so that asking for such names cannot keep the dispatcher
-/// busy.
+/// In a larger room a name that nobody has is not compared with all others, so that asking for such names cannot keep the
+/// dispatcher busy.
 const MOST_COMPARED: usize = 50;
 
 /// Everyone who is here, and the last lines of talk.
@@ -266,7 +266,8 @@ impl Room {
         let beginning: String = name.chars().take(2 * Nickname::MAX_CHARS).collect();
         let typed = fold(&beginning);
         let slips = if typed.chars().count() < 4 { 1 } else { 2 };
-        let known = self.names.iter().take(MOST_COMPARED);
+        let compared = if self.len() <= MOST_COMPARED { MOST_COMPARED } else { 0 };
+        let known = self.names.iter().take(compared);
         let near = known.map(|known| (strsim::osa_distance(known.folded(), &typed), known));
         let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
         // A name between marks, such as `bob:`, is surely that one.

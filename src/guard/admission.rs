@@ -4,7 +4,7 @@
 //! whatever happens to its client, the place is counted. The places and the bans are behind a lock, because the acceptor
 //! and the dispatcher share them; it is held for a few instructions.
 
-use super::pace::{Bucket, OfAddress, Pace};
+use super::pace::{Bucket, OfAddress, OfRoom, Pace};
 use crate::config::{Config, interfaces};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ipnet::IpNet;
@@ -52,8 +52,7 @@ pub(crate) struct Admission {
     /// The networks that this machine is on, as far as they are of IPv6.
     networks: Arc<[IpNet]>,
     book: Arc<Mutex<Book>>,
-    /// The bucket for all that the room is told.
-    room: Arc<Mutex<Bucket>>,
+    pub(crate) room: Arc<OfRoom>,
 }
 
 /// Who is here, and who is banned.
@@ -100,7 +99,7 @@ impl Admission {
         }
         let config = Config { max_clients: room.min(asked), ..config.clone() };
         let networks = interfaces().map(|(_, net)| net.trunc()).filter(|net| net.addr().is_ipv6());
-        let room = Arc::new(Mutex::new(Pace::of_room(config.rate, config.burst)));
+        let room = Arc::new(OfRoom::new(config.rate, config.burst));
         Admission { config, networks: networks.collect(), book: Arc::default(), room }
     }
 
@@ -110,12 +109,6 @@ impl Admission {
         let is_neighbour = self.networks.iter().any(|net| net.contains(&address));
         let prefix = if address.is_ipv4() || is_neighbour { 128 } else { 64 };
         IpNet::new(address, prefix).map_or(address, |net| net.network())
-    }
-
-    /// Whether the room may be told a line of the server's own about a client: a join, a leave. It may not while its bucket
-    /// is empty.
-    pub(crate) fn may_tell(&self, now: Instant) -> bool {
-        self.room.lock().take_now(1, now)
     }
 
     /// Takes a place for a client that comes from `address` `now`, or says why it gets none.

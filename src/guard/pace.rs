@@ -13,6 +13,7 @@
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many bytes of a line one token is for.
@@ -25,6 +26,9 @@ const CLIENTS_PER_ADDRESS: u32 = 8;
 /// the text that is less than 100 KiB a second; and at once no more than a backlog and the kernel hold.
 const RATES_PER_ROOM: u32 = 20;
 const BURSTS_PER_ROOM: u32 = 8;
+
+/// For so many people in the room, and for each so many more, a token is taken once.
+const PEOPLE_PER_TOKEN: usize = 500;
 
 /// The share of each address in the talk of the room for which it never waits: tokens a second, and at once.
 const FREE_RATE: u32 = 2;
@@ -105,6 +109,38 @@ impl OfAddress {
     }
 }
 
+/// What everyone shares.
+#[derive(Debug)]
+pub(crate) struct OfRoom {
+    talk: Mutex<Bucket>,
+    people: AtomicUsize,
+}
+
+impl OfRoom {
+    pub(crate) fn new(rate: u32, burst: u32) -> OfRoom {
+        let talk = Bucket::new(rate.saturating_mul(RATES_PER_ROOM), burst.saturating_mul(BURSTS_PER_ROOM));
+        let talk = Bucket { longest_wait: LONGEST_WAIT_FOR_ROOM, ..talk };
+        OfRoom { talk: Mutex::new(talk), people: AtomicUsize::new(0) }
+    }
+
+    /// So many people will read what is said.
+    pub(crate) fn set_people(&self, people: usize) {
+        self.people.store(people, Ordering::Relaxed);
+    }
+
+    /// Whether the room may be told a line of the server's own about a client: a join, a leave. It may not while its bucket
+    /// is empty.
+    pub(crate) fn may_tell(&self, now: Instant) -> bool {
+        self.talk.lock().take_now(self.price(1), now)
+    }
+
+    /// In a large room each token counts several times, because it is sent so often.
+    fn price(&self, tokens: u32) -> u32 {
+        let people = self.people.load(Ordering::Relaxed);
+        tokens.saturating_mul(u32::try_from(people / PEOPLE_PER_TOKEN + 1).unwrap_or(u32::MAX))
+    }
+}
+
 /// A wait for the room's bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
@@ -119,23 +155,12 @@ pub(crate) enum Turn {
 pub(crate) struct Pace {
     own: Bucket,
     address: Arc<Mutex<OfAddress>>,
-    room: Arc<Mutex<Bucket>>,
+    room: Arc<OfRoom>,
 }
 
 impl Pace {
-    pub(crate) fn new(
-        rate: u32,
-        burst: u32,
-        address: Arc<Mutex<OfAddress>>,
-        room: Arc<Mutex<Bucket>>,
-    ) -> Pace {
+    pub(crate) fn new(rate: u32, burst: u32, address: Arc<Mutex<OfAddress>>, room: Arc<OfRoom>) -> Pace {
         Pace { own: Bucket::new(rate, burst), address, room }
-    }
-
-    /// The bucket for the talk of the whole room.
-    pub(crate) fn of_room(rate: u32, burst: u32) -> Bucket {
-        let bucket = Bucket::new(rate.saturating_mul(RATES_PER_ROOM), burst.saturating_mul(BURSTS_PER_ROOM));
-        Bucket { longest_wait: LONGEST_WAIT_FOR_ROOM, ..bucket }
     }
 
     /// So many bytes, of a line or of a part of one: how long they must wait.
@@ -154,13 +179,13 @@ impl Pace {
         }
         let mut address = self.address.lock();
         if address.free_talk.take_now(tokens(bytes), now) {
-            self.room.lock().take(tokens(bytes), now);
+            self.room.talk.lock().take(self.room.price(tokens(bytes)), now);
             return Turn::After(Duration::ZERO);
         }
         if let Some(until) = address.waits_until.filter(|until| *until > now) {
             return Turn::AskAgainAfter(until - now);
         }
-        let pause = self.room.lock().take(tokens(bytes), now);
+        let pause = self.room.talk.lock().take(self.room.price(tokens(bytes)), now);
         address.waits_until = Some(now + pause);
         Turn::After(pause)
     }
@@ -202,7 +227,7 @@ mod tests {
     }
 
     fn pace_at(address: &Arc<Mutex<OfAddress>>, rate: u32, burst: u32) -> Pace {
-        Pace::new(rate, burst, address.clone(), Arc::new(Mutex::new(Pace::of_room(rate, burst))))
+        Pace::new(rate, burst, address.clone(), Arc::new(OfRoom::new(rate, burst)))
     }
 
     #[test]
@@ -287,7 +312,7 @@ mod tests {
     }
 
     /// People at so many addresses, so many at each, in one room.
-    fn people(addresses: usize, at_each: usize, room: &Arc<Mutex<Bucket>>) -> Vec<Pace> {
+    fn people(addresses: usize, at_each: usize, room: &Arc<OfRoom>) -> Vec<Pace> {
         let at_one =
             |address: Arc<Mutex<OfAddress>>| move |_| Pace::new(20, 200, address.clone(), room.clone());
         (0..addresses).flat_map(|_| (0..at_each).map(at_one(address(20, 200)))).collect()
@@ -297,7 +322,7 @@ mod tests {
     fn the_room_is_told_no_more_than_a_slow_reader_reads_from_however_many_addresses() {
         for (addresses, at_each) in [(1, 64), (8, 8), (64, 8), (200, 1)] {
             for bytes in [10, 128, 4096] {
-                let room = Arc::new(Mutex::new(Pace::of_room(20, 200)));
+                let room = Arc::new(OfRoom::new(20, 200));
                 let mut people = people(addresses, at_each, &room);
                 let begun = Instant::now();
                 let said =
@@ -314,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_person_who_says_a_line_now_and_then_never_waits_for_the_room() {
-        let (room, begun) = (Arc::new(Mutex::new(Pace::of_room(20, 200))), Instant::now());
+        let (room, begun) = (Arc::new(OfRoom::new(20, 200)), Instant::now());
         talk(&mut people(64, 8, &room), 4096, 10, begun);
         let mut alice = people(1, 1, &room).remove(0);
         for line in 0..20 {
@@ -327,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_person_who_says_more_waits_behind_one_line_of_each_address_and_not_of_each_connection() {
-        let (room, begun) = (Arc::new(Mutex::new(Pace::of_room(20, 200))), Instant::now());
+        let (room, begun) = (Arc::new(OfRoom::new(20, 200)), Instant::now());
         talk(&mut people(64, 8, &room), 4096, 10, begun);
         let (mut alice, now) = (people(1, 1, &room).remove(0), begun + 10 * SECOND);
         let turns: Vec<_> = (0..10).map(|_| alice.take_turn(60, now)).collect();
@@ -338,7 +363,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_crowd_does_not_meet_the_bucket_of_the_room() {
-        let room = Arc::new(Mutex::new(Pace::of_room(20, 200)));
+        let room = Arc::new(OfRoom::new(20, 200));
         let mut class = people(100, 1, &room);
         let now = Instant::now();
         assert!(class.iter_mut().all(|person| person.take_turn(60, now) == Turn::After(Duration::ZERO)));

@@ -56,12 +56,15 @@ impl Arguments {
 /// A sentence about flags, in which each is called as the person set it: `CHAT_LISTEN=[::]:80`.
 #[must_use]
 pub fn blame(sentence: &str) -> String {
+    let mut command = command();
+    command.build(); // Only then a flag can be shown as clap shows it.
     let mut sentence = sentence.to_owned();
-    for flag in command().get_arguments() {
+    for flag in command.get_arguments() {
         let (Some(name), Some(variable)) = (flag.get_long(), flag.get_env()) else { continue };
         let (word, variable) = (format!("--{name}"), variable.to_string_lossy());
         let is_typed = env::args_os().any(|typed| typed.to_string_lossy().starts_with(&word));
         if !is_typed && env::var_os(&*variable).is_some() {
+            sentence = sentence.replace(&format!("'{flag}'"), &variable); // '--listen <ADDR>'
             sentence = sentence.replace(&format!("{word} "), &format!("{variable}="));
             sentence = sentence.replace(&word, &variable);
         }

@@ -90,11 +90,11 @@ fn is_blamed(variables: &[(&str, &str)], arguments: &[&str], code: i32, part: &s
 #[test]
 fn an_error_names_what_was_set() {
     let here = ["--listen", "127.0.0.1:0"];
-    is_blamed(&[("CHAT_LISTEN", "foo")], &[], 2, "'foo' for 'CHAT_LISTEN=<ADDR>': an address");
+    is_blamed(&[("CHAT_LISTEN", "foo")], &[], 2, "'foo' for CHAT_LISTEN: an address");
     is_blamed(&[("CHAT_LISTEN", "foo")], &["--listen", "bar"], 2, "'bar' for '--listen <ADDR>': an address");
     is_blamed(&[("CHAT_LISTEN", "foo")], &["--rate", "x"], 2, "'x' for '--rate <N>': a number");
-    is_blamed(&[("CHAT_CONSOLE", "maybe")], &here, 2, "'maybe' for 'CHAT_CONSOLE': yes or no is needed");
-    is_blamed(&[("CHAT_MAX_LINE", "0")], &here, 2, "'0' for 'CHAT_MAX_LINE=<BYTES>': a number from 1");
+    is_blamed(&[("CHAT_CONSOLE", "maybe")], &here, 2, "'maybe' for CHAT_CONSOLE: yes or no is needed");
+    is_blamed(&[("CHAT_MAX_LINE", "0")], &here, 2, "'0' for CHAT_MAX_LINE: a number from 1");
     is_blamed(
         &[("CHAT_MAX_LINE", "90000")],
         &here,
