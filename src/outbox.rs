@@ -8,6 +8,7 @@
 //! perhaps not read it yet; so the outbox throws everything away from then on, and the client leaves when its thread has
 //! come to the end.
 
+use crate::guard::admission::check_headroom;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
@@ -102,12 +103,15 @@ impl Outbox {
         self.waiting = VecDeque::new();
     }
 
-    /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says.
+    /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says. A large backlog
+    /// leaves memory for everything else: only here can one client be given up in place of the program.
     fn keep(&mut self, bytes: &[u8]) {
         let more = bytes.len().max(STEP.min(self.waiting.len()));
-        let fits = self.waiting.capacity() - self.waiting.len() >= bytes.len();
-        if !fits && self.waiting.try_reserve_exact(more).is_err() {
-            self.fail(Errno::NOMEM);
+        if self.waiting.capacity() - self.waiting.len() < bytes.len() {
+            let has_room = more < STEP || check_headroom().is_ok();
+            if !has_room || self.waiting.try_reserve_exact(more).is_err() {
+                self.fail(Errno::NOMEM);
+            }
         }
         if self.failure.is_none() {
             self.waiting.extend(bytes);

@@ -5,7 +5,8 @@
 
 #![cfg(target_os = "linux")] // Limits and the use of the machine are looked up in /proc.
 
-use chat_test_support::{Person, ServerProcess, limited};
+use chat_test_support::{Person, ServerProcess, eventually, limited, stalled_reader};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -122,16 +123,35 @@ fn has_seen_crowds(lowest: usize, crowds: &[usize]) {
     assert!(crowds.iter().any(|crowd| *crowd > 50), "no limit had room for many: {crowds:?}");
 }
 
+/// Memory ends while the server runs: here its limit comes down to little more than it has.
+#[test]
+fn a_backlog_leaves_memory_for_everything_else() {
+    let mut command = limited("-v unlimited");
+    let server = ServerProcess::spawn(command.env("CHAT_RATE", "0").env("MALLOC_ARENA_MAX", "1"));
+    let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
+    let _stalled = stalled_reader(server.address);
+    bob.sees("*** guest3 joined");
+    let free = 16 << 20;
+    limit(&server, Resource::As, address_space(&server) + free);
+    // Far less than --max-backlog waits for it.
+    let line = "x".repeat(4000);
+    let told = "*** guest3 left (too slow: too much was waiting to be read)";
+    eventually("the reader who has stopped is given up", || {
+        alice.says(&line);
+        alice.sees_one_that(|seen| seen.starts_with("<alice> "));
+        bob.sees_one_that(|seen| seen.starts_with("<alice> ") || seen == told) == told
+    });
+    server.logs("disconnected: the connection broke (out of memory)");
+    bob.says("and on it goes");
+    alice.sees("<bob> and on it goes");
+}
+
 #[test]
 fn with_no_descriptor_left_at_all_the_acceptor_rests_and_recovers() {
     let server = ServerProcess::start(&[]);
     let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
-    let limit = |current| {
-        let pid = Some(rustix::process::Pid::from_child(&server.child));
-        let limit = rustix::process::Rlimit { current: Some(current), maximum: Some(4096) };
-        rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit).unwrap();
-    };
-    limit(fs::read_dir(format!("/proc/{}/fd", server.child.id())).unwrap().count() as u64);
+    let open = fs::read_dir(format!("/proc/{}/fd", server.child.id())).unwrap().count();
+    limit(&server, Resource::Nofile, open as u64);
     // One of them may still find a number below the limit that is free.
     let mut newcomers = [(); 3].map(|()| Person::connect(server.address));
     server.logs("refused a newcomer for the moment: Too many open files");
@@ -141,8 +161,22 @@ fn with_no_descriptor_left_at_all_the_acceptor_rests_and_recovers() {
     thread::sleep(Duration::from_millis(500));
     let spent = cpu_ticks(&server) - before;
     assert!(spent < 20, "{spent} hundredths of a second of work in half a second in which there was none");
-    limit(4096);
+    limit(&server, Resource::Nofile, 4096);
     newcomers.iter_mut().for_each(Person::sees_welcome);
+}
+
+/// Changes a limit of the running server.
+fn limit(server: &ServerProcess, resource: Resource, current: u64) {
+    let pid = Pid::from_child(&server.child);
+    let maximum = getrlimit(resource).maximum;
+    prlimit(Some(pid), resource, Rlimit { current: Some(current), maximum }).unwrap();
+}
+
+/// How much address space the server has, in bytes (proc(5)).
+fn address_space(server: &ServerProcess) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    size.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// How long the server has been at work, in hundredths of a second (proc(5), sysconf(_SC_CLK_TCK)).

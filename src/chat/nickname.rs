@@ -55,11 +55,10 @@ impl Nickname {
 
     /// The name that a client has until it picks one.
     pub(crate) fn guest(id: ClientId) -> Nickname {
-        Nickname::new(format!("guest{id}"))
+        Nickname::new(format!("guest{id}"), true)
     }
 
-    fn new(shown: String) -> Nickname {
-        let is_a_guests = reserved::is_a_guests(&shown);
+    fn new(shown: String, is_a_guests: bool) -> Nickname {
         Nickname(Arc::new(Forms { folded: fold(&shown).into(), keys: keys(&shown), is_a_guests, shown }))
     }
 
@@ -95,7 +94,8 @@ impl Nickname {
         if reserved::is_reserved(&text) {
             return Err("that name is reserved. Please pick another.".to_owned());
         }
-        Ok(Nickname::new(text))
+        let is_a_guests = reserved::is_a_guests(&text);
+        Ok(Nickname::new(text, is_a_guests))
     }
 
     /// The name without its case, by which the list of names is sorted.

@@ -26,9 +26,9 @@ const RESERVED_DESCRIPTORS: u64 = 18;
 const MAPPINGS_PER_THREAD: u64 = 4;
 const RESERVED_MAPPINGS: u64 = 512;
 
-/// How much address space must be free before another thread is started. The standard library aborts the process if a
-/// new thread finds no memory for its signal stack. So there must be far more than that and its ordinary stack: other
-/// threads take memory too.
+/// How much address space must be free before another thread is started, or a large backlog grows. The standard
+/// library aborts the process if a new thread finds no memory for its signal stack, or anything else no memory for
+/// a few bytes. So there must be far more than one of them needs.
 const HEADROOM: usize = 32 * 1024 * 1024;
 
 /// How many clients a second may come from one address, after --max-per-ip at once. Each of them and its end is a line
@@ -189,8 +189,8 @@ impl Book {
     }
 }
 
-/// Fails while there is not enough memory to start another thread safely. A mapping that nobody touches costs no page, and
-/// none has to be taken back from the other cores.
+/// Fails while there is not enough memory to start another thread safely, or to let a backlog grow. A mapping that
+/// nobody touches costs no page, and none has to be taken back from the other cores.
 pub(crate) fn check_headroom() -> io::Result<()> {
     MmapMut::map_anon(HEADROOM).map(drop)
 }
