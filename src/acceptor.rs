@@ -1,4 +1,5 @@
-//! The acceptor: it waits for connections, lets them in or turns them away, and starts a thread for each client.
+//! The acceptor: it waits for connections, lets them in or turns them away, and starts a thread for each
+//! client.
 //!
 //! It runs in the thread that calls [`Server::run`](crate::Server::run).
 
@@ -107,8 +108,8 @@ impl Acceptor {
         self.turned_away.refuse(socket, &format!("!!! {}", problem.unwrap_or_default()));
     }
 
-    /// A connection could not be accepted. If it was gone before, that is over; otherwise the system has run out of
-    /// something, the connection is still there, and trying again at once would only keep a core busy.
+    /// A connection could not be accepted. If it was gone before, that is over; otherwise the system has run
+    /// out of something, the connection is still there, and trying again at once would only keep a core busy.
     fn recover(&mut self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, WouldBlock};
         if !matches!(error.kind(), ConnectionAborted | WouldBlock) {

@@ -1,11 +1,12 @@
 //! All connections, and the one place where lines become bytes.
 //!
-//! Lines for everyone are kept once, in one buffer for each turn, which all [outboxes](crate::outbox) send from. Only the
-//! dispatcher's thread owns an `Audience`; in a large room it lends the connections to other threads, for a flush.
+//! Lines for everyone are kept once, in one buffer for each turn, which all [outboxes](crate::outbox) send
+//! from. Only the dispatcher's thread owns an `Audience`; in a large room it lends the connections to other
+//! threads, for a flush.
 //!
-//! A client leaves the [room](crate::chat::room) before it leaves the audience, because its last lines may still wait:
-//! [`dismiss`](Audience::dismiss) lets it have them, and [`cut_off`](Audience::cut_off) does not. The table in
-//! [`ending`](crate::ending) says which of them is for whom.
+//! A client leaves the [room](crate::chat::room) before it leaves the audience, because its last lines may
+//! still wait: [`dismiss`](Audience::dismiss) lets it have them, and [`cut_off`](Audience::cut_off) does not.
+//! The table in [`ending`](crate::ending) says which of them is for whom.
 
 use crate::chat::{ClientId, reply::TIME, room::Recipients};
 use crate::credit::Creditor;
@@ -25,12 +26,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
-/// A client with a backlog counts as reading if its backlog has become smaller within this time. It may be slow, or its
-/// machine busy; one that has stopped is not waited for.
+/// A client with a backlog counts as reading if its backlog has become smaller within this time. It may be
+/// slow, or its machine busy; one that has stopped is not waited for.
 const STILL_READING: Duration = Duration::from_millis(100);
 
-/// From so many connections on, all cores flush them, in chunks of so many. On two cores chunks of 8 to 128 do equally well;
-/// with these, four cores can share the smallest such room.
+/// From so many connections on, all cores flush them, in chunks of so many. On two cores chunks of 8 to 128
+/// do equally well; with these, four cores can share the smallest such room.
 const LARGE_ROOM: usize = 64;
 const CHUNK: usize = 16;
 const FLUSH_STACK: usize = 256 * 1024;
@@ -68,7 +69,8 @@ pub(crate) struct Connection {
     stage: Stage,
     /// To the client's thread. It ends with this connection, which tells that thread that all is done.
     creditor: Creditor,
-    /// An upper bound of the waiting bytes that the client has asked for itself. Nobody else waits because of them.
+    /// An upper bound of the waiting bytes that the client has asked for itself. Nobody else waits because of
+    /// them.
     own: usize,
 }
 
@@ -93,7 +95,8 @@ pub(crate) struct Flushed {
     finished: bool,
     /// A backlog began or became smaller.
     pub(crate) progress: bool,
-    /// A client that reads is behind by more than half of what is allowed. Let it catch up before more is said.
+    /// A client that reads is behind by more than half of what is allowed. Let it catch up before more is
+    /// said.
     pub(crate) reader_is_behind: bool,
 }
 
@@ -137,7 +140,8 @@ impl Audience {
         self.connections.binary_search_by_key(&id, |connection| connection.id).ok()
     }
 
-    /// Says one line, or several in one text, to its recipients. Those who want that get the time in front of each line.
+    /// Says one line, or several in one text, to its recipients. Those who want that get the time in front of
+    /// each line.
     pub(crate) fn say(&mut self, to: Recipients, lines: &str, now: DateTime) {
         use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, Only};
         if self.want_time > 0 && self.day != now.date() {
@@ -163,8 +167,8 @@ impl Audience {
         }
     }
 
-    /// Says something to everyone but for the clients at these positions. They take over what came before the line, and
-    /// then pass over the line.
+    /// Says something to everyone but for the clients at these positions. They take over what came before the
+    /// line, and then pass over the line.
     fn publish(&mut self, line: &str, now: DateTime, but: Range<usize>) {
         for at in but.clone() {
             self.with_outbox(self.connections[at].id, |connection, public| {
@@ -182,8 +186,8 @@ impl Audience {
         trace!("said to everyone, {} bytes in this turn", self.plain.len());
     }
 
-    /// Does something with one client's outbox and the public lines as far as they are meant for it, and remembers to
-    /// flush it. Does nothing for a client that is leaving, or gone.
+    /// Does something with one client's outbox and the public lines as far as they are meant for it, and
+    /// remembers to flush it. Does nothing for a client that is leaving, or gone.
     fn with_outbox(&mut self, id: ClientId, act: impl FnOnce(&mut Connection, &[u8])) {
         let Some(at) = self.position(id) else { return };
         let connection = &mut self.connections[at];
@@ -195,8 +199,8 @@ impl Audience {
         }
     }
 
-    /// From now on, a client gets each line with its time in front, or without. The first line of another day than `today`
-    /// comes after its date.
+    /// From now on, a client gets each line with its time in front, or without. The first line of another day
+    /// than `today` comes after its date.
     pub(crate) fn set_timestamps(&mut self, id: ClientId, is_on: bool, today: Date) {
         let mut was_on = is_on;
         self.with_outbox(id, |connection, public| {
@@ -214,8 +218,8 @@ impl Audience {
         self.with_outbox(id, |connection, public| connection.outbox.skip(public));
     }
 
-    /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when that has
-    /// arrived, or after [`PATIENCE`], the other half.
+    /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when
+    /// that has arrived, or after [`PATIENCE`], the other half.
     pub(crate) fn dismiss(&mut self, id: ClientId) {
         self.set_timestamps(id, false, self.day);
         self.with_outbox(id, |connection, public| {
@@ -224,7 +228,8 @@ impl Audience {
         });
     }
 
-    /// Ends the connection of a client that would not read the rest: with a reset, which also frees the kernel's buffers.
+    /// Ends the connection of a client that would not read the rest: with a reset, which also frees the
+    /// kernel's buffers.
     pub(crate) fn cut_off(&mut self, id: ClientId) {
         if let Some(at) = self.position(id) {
             let connection = self.connections.remove(at);
@@ -261,11 +266,11 @@ impl Audience {
         self.connections.is_empty()
     }
 
-    /// Ends the turn: sends each client the lines that it has not got yet, with one system call where the kernel accepts
-    /// them all.
+    /// Ends the turn: sends each client the lines that it has not got yet, with one system call where the
+    /// kernel accepts them all.
     ///
-    /// In a large room the connections are lent to all cores for as long as that takes. Each core gets chunks of its own,
-    /// so no two of them ever touch one connection: `par_chunks_mut` would not compile otherwise.
+    /// In a large room the connections are lent to all cores for as long as that takes. Each core gets chunks
+    /// of its own, so no two of them ever touch one connection: `par_chunks_mut` would not compile otherwise.
     pub(crate) fn flush(&mut self) -> Flushed {
         let (plain, stamped) = (&self.plain[..], &self.stamped[..]);
         let max_backlog = self.max_backlog;
@@ -300,8 +305,8 @@ impl Audience {
         flushed
     }
 
-    /// The threads that flush a large room, if the system lets them start. They exist from the first such flush on, and
-    /// sleep between two of them.
+    /// The threads that flush a large room, if the system lets them start. They exist from the first such
+    /// flush on, and sleep between two of them.
     fn flush_threads(&self) -> Option<&'static ThreadPool> {
         static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
         if self.connections.len() < LARGE_ROOM {
@@ -365,8 +370,8 @@ impl Connection {
         flushed.reader_is_behind |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
     }
 
-    /// Closes our half when the last line is sent, and both when it has arrived or the client's time `is_over`. That wakes
-    /// the client's thread, if it still reads.
+    /// Closes our half when the last line is sent, and both when it has arrived or the client's time
+    /// `is_over`. That wakes the client's thread, if it still reads.
     fn see_off(&mut self, is_over: bool, flushed: &mut Flushed) {
         let is_sent = self.backlog() == 0;
         if is_sent {

@@ -1,18 +1,19 @@
 //! The thread of one client: it reads, understands lines and tells the dispatcher.
 //!
-//! It never writes to the socket, so no other client's slowness can hold it up. All its waits are in this file, and each
-//! makes its client wait, because its socket fills up meanwhile and TCP slows the sender down: back-pressure. It waits
+//! It never writes to the socket, so no other client's slowness can hold it up. All its waits are in this
+//! file, and each makes its client wait, because its socket fills up meanwhile and TCP slows the sender down:
+//! back-pressure. It waits
 //!
 //! 1. for its client, in `read`: for a line, or for 4 KiB without a line break;
 //! 2. for its pace: the bytes that were read, or those that are shown of them and of an answer;
-//! 3. for its turn in the room, if everyone will read the line;
+//! 3. for its turn in the room, if others will read the line;
 //! 4. for [credit] from the dispatcher;
 //! 5. for space in the event channel;
 //! 6. and at the end for the client to hang up: [`linger`].
 //!
 //! The acceptor starts the thread with a [`Permit`], and when it ends, the place is free.
 
-use crate::chat::command::{COMMANDS, Line, Request, is_public, weight};
+use crate::chat::command::{COMMANDS, Line, Request, is_for_others, weight};
 use crate::chat::{ClientId, Problem};
 use crate::credit::{self, Credit, Done};
 use crate::ending::{Ending, is_over, linger};
@@ -28,7 +29,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use std::{sync::Arc, thread};
 
-/// How much stack a client's thread gets, in bytes. It needs a few KiB; pages that it does not touch cost no memory.
+/// How much stack a client's thread gets, in bytes. It needs a few KiB; pages that it does not touch cost no
+/// memory.
 const STACK_SIZE: usize = 128 * 1024;
 
 /// How often a thread that waits looks whether its connection is over.
@@ -62,7 +64,8 @@ impl Client {
         thread.spawn(move || self.run(Client::listen)).map(drop)
     }
 
-    /// The whole life of the client's thread. `listen` is a parameter, so that a test can put a panic in its place.
+    /// The whole life of the client's thread. `listen` is a parameter, so that a test can put a panic in its
+    /// place.
     fn run(mut self, listen: Listen) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
         let (creditor, mut credit) = credit::open(self.permit.under_way.clone());
@@ -70,8 +73,9 @@ impl Client {
         if events.send(Event::Joined { id, peer, socket, creditor }).is_err() {
             return;
         }
-        // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing that others
-        // use can be left half changed by it (`AssertUnwindSafe`): it shares only its socket and its address's pace.
+        // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing
+        // that others use can be left half changed by it (`AssertUnwindSafe`): it shares only its socket and
+        // its address's pace.
         let ended = catch_unwind(AssertUnwindSafe(|| listen(&mut self, &mut credit)));
         let ending = ended.map_or(Ending::Panicked, |ended| ended.err().unwrap_or(Ending::Closed));
         if events.send(Event::Left { id, ending }).is_ok() {
@@ -80,7 +84,8 @@ impl Client {
         drop(self); // Before `events`: when all senders are gone, all connections are closed and all places are free.
     }
 
-    /// Reads lines and sends them to the dispatcher, until the end of the client's input (`Ok`) or another ending.
+    /// Reads lines and sends them to the dispatcher, until the end of the client's input (`Ok`) or another
+    /// ending.
     fn listen(&mut self, credit: &mut Credit) -> Result<(), Ending> {
         let (id, socket) = (self.id, self.socket.clone());
         let mut reader = LineReader::new(Input(&socket), self.max_line);
@@ -100,8 +105,8 @@ impl Client {
         Ok(())
     }
 
-    /// Understands a line; `None` if it is blank. A line grows when its control characters are shown (`\x1b`): one that would
-    /// take up half a backlog could end others who are a little behind.
+    /// Understands a line; `None` if it is blank. A line grows when its control characters are shown
+    /// (`\x1b`): one that would take up half a backlog could end others who are a little behind.
     fn understand(&self, line: Result<String, Problem>) -> Option<Line> {
         let line = line.map_or_else(|too_long| Some(Err(too_long)), |text| COMMANDS.parse(&text))?;
         let weight = weight(&line);
@@ -113,14 +118,14 @@ impl Client {
         )))
     }
 
-    /// Lets the client pay for the bytes that were read, or for those that others are shown if these are more, and waits
-    /// while it is ahead of its pace; and for the room's, where everyone will read the line.
+    /// Lets the client pay for the bytes that were read, or for those that others are shown if these are
+    /// more, and waits while it is ahead of its pace; and for the room's, where others will read the line.
     fn keep_pace(&mut self, read: usize, line: Option<&Line>, credit: &mut Credit) -> Result<(), Ending> {
         let bytes = read.max(line.map_or(0, weight));
         let waited = self.waited;
         let pause = self.permit.pace.take(bytes, Instant::now());
         self.wait(pause, credit)?;
-        let mut is_waiting = line.is_some_and(is_public);
+        let mut is_waiting = line.is_some_and(is_for_others);
         while is_waiting {
             match self.permit.pace.take_turn(bytes, Instant::now()) {
                 Turn::After(pause) => {
@@ -136,8 +141,8 @@ impl Client {
         Ok(())
     }
 
-    /// Waits. When that takes long, the client is told, once for each paste. A client that has hung up is not heard any
-    /// further when it would have to wait.
+    /// Waits. When that takes long, the client is told, once for each paste. A client that has hung up is not
+    /// heard any further when it would have to wait.
     fn wait(&mut self, pause: Duration, credit: &mut Credit) -> Result<(), Ending> {
         let begun = Instant::now();
         let was_told = self.waited > LONG_WAIT;
@@ -161,8 +166,8 @@ impl Client {
 struct Input<'a>(&'a TcpStream);
 
 impl Read for Input<'_> {
-    /// As the socket, but a broken connection is never taken for its end: the kernel tells the error once, perhaps to the
-    /// dispatcher, which writes. Then half a line would be said as a whole one.
+    /// As the socket, but a broken connection is never taken for its end: the kernel tells the error once,
+    /// perhaps to the dispatcher, which writes. Then half a line would be said as a whole one.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer)? {
             0 if is_over(self.0) => Err(io::ErrorKind::NotConnected.into()),

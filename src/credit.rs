@@ -1,15 +1,15 @@
 //! Credit: how many lines of one client, and of one address, may be under way to the dispatcher at one time.
 //!
-//! A client's thread starts with some credit, and each line that it sends uses up one. The dispatcher gives credit back
-//! for lines that it has taken, over a small bounded channel. Without this, one flooder could fill the event channel, and
-//! everyone else's lines would wait behind a thousand of its own.
+//! A client's thread starts with some credit, and each line that it sends uses up one. The dispatcher gives
+//! credit back for lines that it has taken, over a small bounded channel. Without this, one flooder could
+//! fill the event channel, and everyone else's lines would wait behind a thousand of its own.
 //!
-//! Where there is a pace, all clients of one address together have a few [places](Place) under way as well. A place
-//! travels with its event, and is free again when the dispatcher has dropped that.
+//! Where there is a pace, all clients of one address together have a few [places](Place) under way as well. A
+//! place travels with its event, and is free again when the dispatcher has dropped that.
 //!
-//! The end of that channel means "done with you": the dispatcher drops its half, the [`Creditor`], when it has nothing
-//! more to send to the client and listens to it no longer. A thread that waits for credit, for its pace, or for the
-//! goodbye of its client learns that at once.
+//! The end of that channel means "done with you": the dispatcher drops its half, the [`Creditor`], when it
+//! has nothing more to send to the client and listens to it no longer. A thread that waits for credit, for
+//! its pace, or for the goodbye of its client learns that at once.
 
 use crate::guard::admission::UnderWay;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
@@ -92,7 +92,8 @@ impl Credit {
 }
 
 impl Creditor {
-    /// A line of the client has been taken. This never waits: there is space for all the credit that there is.
+    /// A line of the client has been taken. This never waits: there is space for all the credit that there
+    /// is.
     pub(crate) fn give_back(&mut self) {
         self.taken += 1;
         if self.taken % LINES_PER_MESSAGE == 0 {

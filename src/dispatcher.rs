@@ -1,18 +1,20 @@
 //! The dispatcher: the one thread that owns the room and writes to every socket.
 //!
-//! It works in turns. [`wait`](Dispatcher::wait) only waits: for the next thing that happens. [`handle`](Dispatcher::handle)
-//! only acts: an event becomes lines in outboxes. A turn takes the other events that have happened meanwhile, and then
-//! [`send`](Dispatcher::send) gives each client all its lines in one system call. Under load a turn moves many lines; when
-//! it is quiet, a line goes out at once. A client whose kernel does not take everything has a backlog, and a timer tries
-//! it again; the timer exists only while there is a backlog, so an idle server does not wake up.
+//! It works in turns. [`wait`](Dispatcher::wait) only waits: for the next thing that happens.
+//! [`handle`](Dispatcher::handle) only acts: an event becomes lines in outboxes. A turn takes the other
+//! events that have happened meanwhile, and then [`send`](Dispatcher::send) gives each client all its lines
+//! in one system call. Under load a turn moves many lines; when it is quiet, a line goes out at once. A
+//! client whose kernel does not take everything has a backlog, and a timer tries it again; the timer exists
+//! only while there is a backlog, so an idle server does not wake up.
 //!
-//! The room and the outboxes are not shared, so they need no lock: one thread owns all writers. The compiler holds us to
-//! that: [`Server::run`](crate::Server::run) moves the dispatcher into its thread, and code elsewhere that still used it
-//! would not compile.
+//! The room and the outboxes are not shared, so they need no lock: one thread owns all writers. The compiler
+//! holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into its thread, and code
+//! elsewhere that still used it would not compile.
 //!
-//! It never blocks on a client, a terminal or a disk. Three waits are deliberate and have a limit: 20 ms for readers that are
-//! behind, where no `--rate` paces the talk; the grace time of the goodbye; and after it two seconds for the screen. A turn
-//! that takes longer than [`OVERLONG`] is in the log. The dispatcher must never panic: everyone depends on it.
+//! It never blocks on a client, a terminal or a disk. Three waits are deliberate and have a limit: 20 ms for
+//! readers that are behind, where no `--rate` paces the talk; the grace time of the goodbye; and after it two
+//! seconds for the screen. A turn that takes longer than [`OVERLONG`] is in the log. The dispatcher must
+//! never panic: everyone depends on it.
 
 mod shutdown;
 
@@ -33,8 +35,8 @@ use std::io::ErrorKind::NotConnected;
 use std::time::{Duration, Instant};
 use std::{collections::VecDeque, thread};
 
-/// A turn ends with the event that brings it to so many bytes. A client that keeps up has an empty kernel buffer, and a
-/// usual turn then fits into it.
+/// A turn ends with the event that brings it to so many bytes. A client that keeps up has an empty kernel
+/// buffer, and a usual turn then fits into it.
 const BYTES_PER_TURN: usize = 64 * 1024;
 const _: () = assert!(BYTES_PER_TURN < SEND_BUFFER);
 
@@ -42,16 +44,17 @@ const _: () = assert!(BYTES_PER_TURN < SEND_BUFFER);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
-/// How long a turn waits at most for clients that read and are far behind, where nothing paces the talk. Without it an
-/// unpaced flood would cut off readers whose only fault is that their thread had to wait for a processor. With a pace,
-/// little waits for a reader, and a client that stays behind on purpose must not hold up the room.
+/// How long a turn waits at most for clients that read and are far behind, where nothing paces the talk.
+/// Without it an unpaced flood would cut off readers whose only fault is that their thread had to wait for a
+/// processor. With a pace, little waits for a reader, and a client that stays behind on purpose must not hold
+/// up the room.
 const CATCHING_UP: Duration = Duration::from_millis(20);
 
 /// How long a newcomer that says nothing stays unannounced. Port scans and health checks are gone before.
 const UNANNOUNCED: Duration = Duration::from_millis(250);
 
-/// A turn that takes longer is worth a line in the log: it never waits for a client, so its machine is overloaded, or this
-/// promise is broken.
+/// A turn that takes longer is worth a line in the log: it never waits for a client, so its machine is
+/// overloaded, or this promise is broken.
 const OVERLONG: Duration = Duration::from_millis(100);
 
 /// OpenBSD's `nc` ends only when its user presses Enter, or at our reset a second later.
@@ -107,7 +110,8 @@ impl Dispatcher {
         stopper: Stopper,
     ) -> Self {
         Dispatcher {
-            // A newcomer is sent the history at once. It must fit into the backlog, with space for what is said meanwhile.
+            // A newcomer is sent the history at once. It must fit into the backlog, with space for what is
+            // said meanwhile.
             room: Room::new(config.history, config.max_backlog / 2),
             started: Instant::now(),
             now: Now::default(),
@@ -168,8 +172,8 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the other events that have happened, as many as one turn may hold: nobody waits for a flood to end. Says how
-    /// many they were.
+    /// Takes the other events that have happened, as many as one turn may hold: nobody waits for a flood to
+    /// end. Says how many they were.
     fn take_more(&mut self, events: &Receiver<Event>) -> usize {
         let most = self.config.events_per_turn - 1;
         let mut taken = 0;
@@ -254,8 +258,8 @@ impl Dispatcher {
     }
 
     /// Takes a client out of the room, tells the others, and ends its connection, all as the table of
-    /// [endings](crate::ending) says. Does nothing for a client that has left already: one that is too slow or kicked leaves
-    /// here, and the [`Event::Left`] of its thread comes later and finds nobody.
+    /// [endings](crate::ending) says. Does nothing for a client that has left already: one that is too slow
+    /// or kicked leaves here, and the [`Event::Left`] of its thread comes later and finds nobody.
     fn part(&mut self, id: ClientId, ending: Ending) {
         let Some(connection) = self.audience.get(id) else { return };
         let (peer, stay) = (connection.peer, connection.since.elapsed().as_secs());
@@ -288,7 +292,8 @@ impl Dispatcher {
         self.pause = SHORTEST_PAUSE; // Its last line arrives soon.
     }
 
-    /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not long.
+    /// Ends the turn. While a client that reads is far behind, waits for it a millisecond at a time, but not
+    /// long.
     fn send(&mut self) {
         let begun = Instant::now();
         while self.flush() && !self.config.is_paced() && begun.elapsed() < CATCHING_UP {
@@ -296,8 +301,8 @@ impl Dispatcher {
         }
     }
 
-    /// Sends everyone the lines of this turn. A client that turns out to be too slow leaves the room, which is news for the
-    /// others, and so on until there is no more news.
+    /// Sends everyone the lines of this turn. A client that turns out to be too slow leaves the room, which
+    /// is news for the others, and so on until there is no more news.
     ///
     /// Says whether a client that reads is far behind.
     fn flush(&mut self) -> bool {

@@ -12,14 +12,15 @@
 //! | [`Shutdown`](Ending::Shutdown) | the server stops | the goodbye | all that waits for it, `Press Enter …` | we | yes |
 //! | [`Panicked`](Ending::Panicked) | a bug ended its thread | `*** alice left (an error in the server)` | all that waits for it | we | yes |
 //!
-//! "We close first" means: after its last line our half is closed, and its own a little later. The order matters. A byte
-//! that arrives for a socket that does not read any more, or that is closed, makes the kernel answer with a reset, and with it
-//! everything goes that the client has not got yet (RFC 9293, 3.10.7; RFC 1122, 4.2.2.13). So nobody ends a client's
-//! input before its last line [has arrived](has_arrived), or [`PATIENCE`] is over.
+//! "We close first" means: after its last line our half is closed, and its own a little later. The order
+//! matters. A byte that arrives for a socket that does not read any more, or that is closed, makes the kernel
+//! answer with a reset, and with it everything goes that the client has not got yet (RFC 9293, 3.10.7; RFC
+//! 1122, 4.2.2.13). So nobody ends a client's input before its last line [has arrived](has_arrived), or
+//! [`PATIENCE`] is over.
 //!
-//! "A reset: yes" means: the thread gives the client a second to hang up, and then resets the connection, if all has been
-//! acknowledged. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the server closes its half: it waits
-//! for its user to press Enter. It does end at a reset.
+//! "A reset: yes" means: the thread gives the client a second to hang up, and then resets the connection, if
+//! all has been acknowledged. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the server
+//! closes its half: it waits for its user to press Enter. It does end at a reset.
 
 use crate::chat::{Problem, room::Farewell};
 use crate::credit::{Credit, Done};
@@ -35,11 +36,12 @@ use std::time::{Duration, Instant};
 /// How long a client may take to get its last lines. The dispatcher counts that.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a connection whose half we have closed stays half open after that, so that its client can close the other
-/// half. A LAN needs a few milliseconds of it.
+/// How long a connection whose half we have closed stays half open after that, so that its client can close
+/// the other half. A LAN needs a few milliseconds of it.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
-/// How often a thread whose reading was ended looks whether the client has closed its half. No event tells of it.
+/// How often a thread whose reading was ended looks whether the client has closed its half. No event tells of
+/// it.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// How many bytes of a last word, or of the operator's reason, the others see.
@@ -94,54 +96,50 @@ impl Ending {
     /// What happens.
     pub(crate) fn row(self) -> Row {
         use Close::{AfterHint, AfterLastLines, AtOnce};
-        let others = |reason: &str| Farewell::Others(Some(reason.to_owned()));
-        let row = |log: &str, farewell, close| Row { log: log.to_owned(), farewell, problem: None, close };
-        match self {
-            Ending::Quit(None) => row("it quit", Farewell::Everyone(None), AfterHint),
+        use Farewell::{Everyone, Nobody, Others};
+        let others = |reason: &str| Others(Some(reason.to_owned()));
+        let problem = match &self {
+            Ending::Foreign(foreign) => Some(foreign.sentence()),
+            Ending::Kicked(None) => Some("You have been sent away by the operator.".to_owned()),
+            Ending::Kicked(Some(why)) => Some(format!("You have been sent away by the operator: {why}")),
+            Ending::Refused { told, .. } => Some(format!("Sorry, {told}.")),
+            _ => None,
+        };
+        let (log, farewell, close) = match self {
+            Ending::Quit(None) => ("it quit".to_owned(), Everyone(None), AfterHint),
             Ending::Quit(Some(words)) => {
-                row(&format!("it quit ({words})"), Farewell::Everyone(Some(quoted(&words))), AfterHint)
+                (format!("it quit ({words})"), Everyone(Some(quoted(&words))), AfterHint)
             }
-            Ending::Closed => row("it closed the connection", Farewell::Others(None), AfterLastLines),
-            Ending::Failed(error) => {
-                // A reset comes from a program that ended before it had read all; another error, from the network.
-                let is_reset = matches!(
-                    error.kind(),
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
-                );
-                let farewell = if is_reset { Farewell::Others(None) } else { others("connection lost") };
-                row(&format!("the connection broke ({error})"), farewell, AtOnce)
+            Ending::Closed => ("it closed the connection".to_owned(), Others(None), AfterLastLines),
+            Ending::Failed(error) if is_reset(&error) => (broke(&error), Others(None), AtOnce),
+            Ending::Failed(error) => (broke(&error), others("connection lost"), AtOnce),
+            Ending::Foreign(foreign) => (format!("it speaks {foreign}"), Others(None), AfterLastLines),
+            Ending::TooSlow(backlog) => {
+                let log = format!("it was too slow, {backlog} bytes were waiting for it");
+                (log, others("too slow: too much was waiting to be read"), AtOnce)
             }
-            Ending::Foreign(foreign) => Row {
-                problem: Some(foreign.sentence()),
-                ..row(&format!("it speaks {foreign}"), Farewell::Others(None), AfterLastLines)
-            },
-            Ending::TooSlow(backlog) => row(
-                &format!("it was too slow, {backlog} bytes were waiting for it"),
-                others("too slow: too much was waiting to be read"),
-                AtOnce,
-            ),
-            Ending::Kicked(None) => Row {
-                problem: Some("You have been sent away by the operator.".to_owned()),
-                ..row("it was kicked", others("sent away"), AfterHint)
-            },
-            Ending::Kicked(Some(why)) => Row {
-                problem: Some(format!("You have been sent away by the operator: {why}")),
-                ..row(
-                    &format!("it was kicked ({why})"),
-                    others(&format!("sent away: {}", quoted(&why))),
-                    AfterHint,
-                )
-            },
-            Ending::Refused { told, cause } => Row {
-                problem: Some(format!("Sorry, {told}.")),
-                ..row(&cause, Farewell::Nobody, AfterLastLines)
-            },
-            Ending::Shutdown => row("the server stops", Farewell::Nobody, AfterHint),
+            Ending::Kicked(None) => ("it was kicked".to_owned(), others("sent away"), AfterHint),
+            Ending::Kicked(Some(why)) => {
+                (format!("it was kicked ({why})"), others(&format!("sent away: {}", quoted(&why))), AfterHint)
+            }
+            Ending::Refused { cause, .. } => (cause, Nobody, AfterLastLines),
+            Ending::Shutdown => ("the server stops".to_owned(), Nobody, AfterHint),
             Ending::Panicked => {
-                row("a bug ended its thread", others("an error in the server"), AfterLastLines)
+                ("a bug ended its thread".to_owned(), others("an error in the server"), AfterLastLines)
             }
-        }
+        };
+        Row { log, farewell, problem, close }
     }
+}
+
+fn broke(error: &io::Error) -> String {
+    format!("the connection broke ({error})")
+}
+
+/// A reset comes from a program that ended before it had read all; another error, from the network.
+fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), ConnectionReset | BrokenPipe | NotConnected)
 }
 
 /// A person's own words, in quotation marks and cut: last words must not pass for a reason of the server's.
@@ -163,11 +161,11 @@ impl From<Done> for Ending {
     }
 }
 
-/// The end of a client's thread: waits until the dispatcher is done with the client, and then a little for the client to
-/// hang up. Then ends the connection.
+/// The end of a client's thread: waits until the dispatcher is done with the client, and then a little for
+/// the client to hang up. Then ends the connection.
 ///
-/// Meanwhile the rest of the client's input is thrown away, because to close a socket with unread input resets the
-/// connection at once.
+/// Meanwhile the rest of the client's input is thrown away, because to close a socket with unread input
+/// resets the connection at once.
 #[inline(never)] // Its buffer would lie in the frame of a thread that only waits.
 pub(crate) fn linger(mut socket: &TcpStream, credit: Credit) {
     credit.wait_until_done();
@@ -185,8 +183,9 @@ pub(crate) fn linger(mut socket: &TcpStream, credit: Credit) {
     let _ = socket.shutdown(Shutdown::Both);
 }
 
-/// Whether nothing is left that could be lost: after our half was closed, the client's kernel has acknowledged all bytes
-/// and our end of file, or there is no connection any more. Where the system cannot tell, nothing has arrived.
+/// Whether nothing is left that could be lost: after our half was closed, the client's kernel has
+/// acknowledged all bytes and our end of file, or there is no connection any more. Where the system cannot
+/// tell, nothing has arrived.
 pub(crate) fn has_arrived(socket: &TcpStream) -> bool {
     has_acknowledged_everything(socket) || is_over(socket)
 }
@@ -204,4 +203,70 @@ pub(crate) fn has_ended_its_input(socket: &TcpStream) -> bool {
     const ENDED: PollFlags = PollFlags::HUP;
     let mut sockets = [PollFd::new(socket, ENDED)];
     poll(&mut sockets, Some(&Timespec::default())).is_ok() && !sockets[0].revents().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Write};
+    use std::net::TcpListener;
+
+    /// Only on Linux the kernel can be asked whether all has arrived.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_client_that_does_not_close_gets_its_last_lines_and_then_a_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut near, _) = listener.accept().unwrap();
+        near.write_all(b"the last line\n").unwrap();
+        assert!(!has_arrived(&near), "our half is still open");
+        near.shutdown(Shutdown::Write).unwrap();
+        let (creditor, credit) = crate::credit::open(None);
+        drop(creditor);
+        linger(&near, credit);
+        drop(near);
+        let mut seen = String::new();
+        far.read_to_string(&mut seen).unwrap();
+        assert_eq!(seen, "the last line\n");
+        let broken = (0..).find_map(|_| far.write_all(b"\n").err()).unwrap();
+        assert!(matches!(broken.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{broken}");
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_on_both_sides_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        assert!(!is_over(&near) && !has_ended_its_input(&near));
+        far.shutdown(Shutdown::Write).unwrap();
+        while !has_ended_its_input(&near) {
+            thread::yield_now();
+        }
+        assert!(!is_over(&near), "it still reads");
+        near.shutdown(Shutdown::Write).unwrap();
+        while !is_over(&near) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_others_are_told_why_and_a_persons_words_are_quoted() {
+        let long = "x".repeat(300);
+        for (ending, told) in [
+            (Ending::Quit(None), Farewell::Everyone(None)),
+            (Ending::Quit(Some("bye \"all\"".into())), Farewell::Everyone(Some("\"bye 'all'\"".to_owned()))),
+            (Ending::Quit(Some(long.into())), Farewell::Everyone(Some(format!("\"{}\"", "x".repeat(200))))),
+            (Ending::Closed, Farewell::Others(None)),
+            (Ending::Failed(ErrorKind::ConnectionReset.into()), Farewell::Others(None)),
+            (
+                Ending::Failed(ErrorKind::TimedOut.into()),
+                Farewell::Others(Some("connection lost".to_owned())),
+            ),
+            (Ending::Kicked(Some("no".into())), Farewell::Others(Some("sent away: \"no\"".to_owned()))),
+            (Ending::Shutdown, Farewell::Nobody),
+        ] {
+            let what = format!("{ending:?}");
+            assert_eq!(ending.row().farewell, told, "{what}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! The messages of the clients' threads, and of the acceptor, to the dispatcher: the contract of the one channel between
-//! them.
+//! The messages of the clients' threads, and of the acceptor, to the dispatcher: the contract of the one
+//! channel between them.
 //!
-//! There is one channel for all kinds of events, because `select!` picks at random among several that are ready: with one
-//! channel for lines and one for leaves, a client's last words could come after its leave. It is bounded, so that a busy
-//! dispatcher makes the clients' threads wait, and through them, by TCP, the clients: back-pressure.
+//! There is one channel for all kinds of events, because `select!` picks at random among several that are
+//! ready: with one channel for lines and one for leaves, a client's last words could come after its leave. It
+//! is bounded, so that a busy dispatcher makes the clients' threads wait, and through them, by TCP, the
+//! clients: back-pressure.
 
 use crate::chat::{ClientId, command::Line};
 use crate::credit::{Creditor, Place};
@@ -14,8 +15,9 @@ use std::sync::Arc;
 /// How many events may wait for the dispatcher.
 pub(crate) const CAPACITY: usize = 1024;
 
-/// One thing that happened. Each client's first event is [`Event::Joined`], its last is [`Event::Left`]. A client that
-/// the dispatcher has cut off meanwhile is not in the room any more, and the dispatcher ignores its later events.
+/// One thing that happened. Each client's first event is [`Event::Joined`], its last is [`Event::Left`]. A
+/// client that the dispatcher has cut off meanwhile is not in the room any more, and the dispatcher ignores
+/// its later events.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A client is connected, and its thread is about to listen to it.

@@ -1,9 +1,9 @@
 //! A chat server for a LAN that needs only netcat, made to be read: std threads and crossbeam channels.
 //!
-//! This page is the map. The files at the top of `src` are the story: threads and channels, and one line of text that
-//! travels through them. [`chat`] has the rules of the chat, without any thread or socket. Read the other files only where the
-//! tour names them: [`guard`] reads lines and keeps clients from hurting each other, [`operator`] is for the
-//! person at the server, `config` has the choices, and `guide` has pages to read.
+//! This page is the map. The files at the top of `src` are the story: threads and channels, and one line of
+//! text that travels through them. [`chat`] has the rules of the chat, without any thread or socket. Read the
+//! other files only where the tour names them: [`guard`] keeps clients from hurting each other, [`operator`]
+//! is for the person at the server, `config` has the choices, and `guide` has pages to read.
 //!
 //! # Threads
 //!
@@ -12,64 +12,77 @@
 //!  socket ──▶ acceptor ──spawns──▶ client thread ──Event──▶ dispatcher ──bytes──▶ every socket
 //!                                  (one per client)          (one)
 //!                                  blocking read,            owns the room and every
-//!                                  pace, parse               socket's write half
+//!                                  parse, pace               socket's write half
 //! ```
 //!
 //! | thread | owns | waits for |
 //! |---|---|---|
-//! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll` |
-//! | a client's, one for each | the bytes that it has read; its place among `--max-clients` | its client: `read`; a ticket and space in the event channel; its pace |
+//! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll`; for 100 ms when the system has run out of something |
+//! | a client's, one for each | the bytes that it has read; its place among `--max-clients` | its client: `read`; its pace; its turn in the room; credit; space in the event channel; at the end, for its client to hang up |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
 //! | console | the keyboard (standard input) | the operator's next line; space in its channel |
 //! | one for each log and screen | the far end of a queue | a terminal, a disk |
 //! | signals (the `ctrlc` crate's) | a [`Stopper`] | SIGINT, SIGTERM, SIGHUP |
 //! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
 //!
-//! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two lines cannot
-//! get mixed up in one socket, and all clients see all lines in the same order. No lock does this: no
-//! other thread can reach them. In Rust this is no convention, because code of another thread that touches the
-//! dispatcher's room does not compile. A few things are shared, and have locks or counters of their own: a client's socket (one thread reads,
-//! the other writes), the places, bans and paces in the guard's admission, and the log.
+//! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two
+//! lines cannot get mixed up in one socket, and all clients see all lines in the same order. No lock does
+//! this: no other thread can reach them. In Rust this is no convention, because code of another thread that
+//! touches the dispatcher's room does not compile. A few things are shared, and have locks or counters of
+//! their own: a client's socket (one thread reads, the other writes), the places, bans and paces of the
+//! guard, and the log.
+//!
+//! One person has three types, because three parts of the program know different things of it. A
+//! [`Client`](client::Client) is its thread: what it sends. A [`Connection`](audience::Connection) is its
+//! half in the dispatcher: what it gets. A [`Member`](chat::room::Member) is the person in the room: a name.
+//! One [`ClientId`](chat::ClientId) belongs to all three.
 //!
 //! # Channels
 //!
 //! | channel | capacity | from | to | when it is full | its end means |
 //! |---|---|---|---|---|---|
 //! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | the acceptor and every client's thread have ended |
-//! | tickets, one for each client | 4, empty at first | dispatcher | the client's thread | never: a thread starts with 32 lines that it may send, and for each 8 that were taken one ticket for 8 more comes back | the dispatcher has nothing more to send to this client |
+//! | [`credit`], one for each client | 4, empty at first | dispatcher | the client's thread | never: a thread starts with credit for 32 lines, and a message gives it back for each 8 that were taken | the dispatcher is done with this client |
+//! | places, one for each address, where there is a pace | 8 | its clients' threads | whoever drops the event | its clients' threads wait, for their lines are under way | – |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
 //! | "all is written", one for each such queue | 0, nothing is ever sent | its writer | the thread that ends the program; the dispatcher for the screen | – | everything before it is written |
 //!
-//! Nothing deadlocks: clients' threads wait for the dispatcher, and the dispatcher waits for no client. It waits for the next
-//! event, for time to pass, for its flush threads, and for locks that are held for a few instructions; none of those waits
-//! for a client either. It never blocks until a socket, a terminal or a disk takes bytes. At the end it waits for the screen,
-//! two seconds at most, and for the clients' threads, and each of these waits for its client a few seconds at most.
+//! Nothing deadlocks: clients' threads wait for the dispatcher, and the dispatcher waits for no client. It
+//! waits for the next event, for time to pass, for its flush threads, and for locks that other threads hold
+//! while they format a log line or look up a number; none of those waits for a client either. Where no
+//! `--rate` paces the talk, it gives readers that are behind up to 20 ms a turn. It never blocks until a
+//! socket, a terminal or a disk takes bytes. At the end it waits for the screen, two seconds at most, and for
+//! the clients' threads, and each of these waits for its client a second at most.
 //!
 //! # The tour: the way of a line
 //!
 //! Read the files in this order. Each begins with what it is for.
 //!
 //! 1. [`server`] starts everything, and stops it.
-//! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in and starts a thread for her.
-//! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes and waits if she is too fast
-//!    ([`guard::Lines`]), and then understands them ([`chat::command`], [`chat::text`]).
-//! 4. **Across.** An [`event`] goes into the one channel to the dispatcher.
+//! 2. **In.** alice's `nc` connects. The [`acceptor`] lets her in, with a [permit](guard::admission::Permit),
+//!    and starts a thread for her.
+//! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes
+//!    ([`guard::line_reader`]), understands them ([`chat::command`], [`chat::text`]), and waits if she is too
+//!    fast ([`guard::pace`]).
+//! 4. **Across.** With [`credit`] an [`event`] goes into the one channel to the dispatcher.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the line `<alice> hello` to everyone.
-//! 6. **Out.** The [`audience`] keeps that line once, for all. At the end of the dispatcher's turn each client's
-//!    [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
-//! 7. **A slow reader** has a backlog, up to `--max-backlog` (256 KiB). `Connection::flush` finds it beyond that, and
-//!    `Dispatcher::flush` disconnects it with a reset and tells the others why.
-//! 8. **A flooder** waits. After 200 lines its thread lets 20 a second through ([`guard::pace`]). While it waits it does not
-//!    read, so TCP slows the client down; the client is told once, and loses nothing. And no more than 32 of its lines are
-//!    under way to the dispatcher at one time ([`guard::TICKETS`]), so the others' lines do not wait behind a thousand.
-//! 9. **The end.** A [`Departure`](event::Departure) says why a client left. It comes with the client's last event, or from
-//!    the dispatcher when that throws the client out. The table in [`audience`] says what happens to its connection,
-//!    [`guard::parting`] how its last lines arrive, and `dispatcher/shutdown.rs` how the whole room ends.
+//! 6. **Out.** The [`audience`] keeps that line once, for all. At the end of the dispatcher's turn each
+//!    client's [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
+//! 7. **A slow reader** has a backlog, up to `--max-backlog` (256 KiB). `Connection::flush` finds it beyond
+//!    that, and `Dispatcher::flush` disconnects it with a reset and tells the others why.
+//! 8. **A flooder** waits, in [`client`] and nowhere else. After 200 lines its thread lets 20 a second
+//!    through. While it waits it does not read, so TCP slows the client down; the client is told once, and
+//!    loses nothing. Many flooders wait for the room: it is told no more than a slow reader reads. And few
+//!    lines of one client and of one address are under way to the dispatcher at one time, so the others'
+//!    lines do not wait behind a thousand.
+//! 9. **The end.** An [`Ending`](ending::Ending) says why a connection ends. It comes with the client's last
+//!    event, or from the dispatcher when that throws the client out. The table in [`ending`] says what
+//!    happens then, and `dispatcher/shutdown.rs` how the whole room ends.
 //!
-//! With `--log-level trace` the log shows the steps of that way. alice and bob are in the room, and alice says hello (only
-//! trace lines name their thread):
+//! With `--log-level trace` the log shows the steps of that way. alice and bob are in the room, and alice
+//! says hello (only trace lines name their thread):
 //!
 //! ```text
 //! [TRACE] (client-1) client 1: on its way to the dispatcher
@@ -90,14 +103,17 @@
 //! client      operator
 //! audience
 //! event       outbox
+//! ending
+//! credit
 //! chat        guard
 //! config
 //! ```
 //!
-//! Pages to read are in [guide]: for the person who runs the server, and for the one who learns from it.
-//! [The lesson](guide::lesson) leads to this design in five small programs. [Side by side](guide::side_by_side) sets the
-//! server next to the same one in Java, Clojure and tokio, and begins with the six words of Rust that their readers need.
-//! The [exercises](guide::exercises) ask for changes. To embed the server, see [`Server`]; `main.rs` is an example.
+//! Pages to read are in [guide]: for the person who runs the server, and for the one who learns from it. [The
+//! lesson](guide::lesson) leads to this design in five small programs. [Side by side](guide::side_by_side)
+//! sets the server next to the same one in Java, Clojure and tokio, and begins with the six words of Rust
+//! that their readers need. The [exercises](guide::exercises) ask for changes. To embed the server, see
+//! [`Server`]; `main.rs` is an example.
 
 // The tour documents private items: cargo doc --document-private-items.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -125,9 +141,10 @@ mod fuzz;
 
 /// Pages to read. They are the files in `src/guide`.
 pub mod guide {
-    // Each page is a module without code. A page links to others as `[Security][security]`, and its last lines say which
-    // file that is in the repository. Here the same words are links within this documentation, because the first target
-    // counts. The files of the benchmark are found from where `make doc` writes its pages.
+    // Each page is a module without code. A page links to others as `[Security][security]`, and its last
+    // lines say which file that is in the repository. Here the same words are links within this
+    // documentation, because the first target counts. The files of the benchmark are found from where `make
+    // doc` writes its pages.
     #[doc(hidden)]
     macro_rules! pages {
         ($($page:ident)*) => {$(

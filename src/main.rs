@@ -55,8 +55,8 @@ fn serve(arguments: Arguments, stopper: &OnceLock<Stopper>) -> io::Result<()> {
 }
 
 /// The first signal stops the server politely, and another at once. A closing terminal sends two together,
-/// one from the shell and one from the kernel, so that a signal soon after the first does not count. Before there is a
-/// server to stop, nobody can be in it, and the program just ends.
+/// one from the shell and one from the kernel, so that a signal soon after the first does not count. Before
+/// there is a server to stop, nobody can be in it, and the program just ends.
 fn stop_on_signals(stopper: Arc<OnceLock<Stopper>>) -> io::Result<()> {
     let mut first = None;
     let handler = move || match first {

@@ -1,12 +1,13 @@
 //! The write half of one client's socket, with the bytes that the kernel has not accepted yet.
 //!
-//! Only the dispatcher touches an [`Outbox`], or a thread to which it lends some for one flush, and none of them waits:
-//! with `MSG_DONTWAIT`, `send(2)` takes what fits into the kernel's buffer, and the rest stays here. The socket itself
-//! remains a blocking one, because the client's thread waits in `read` on it; both share one descriptor.
+//! Only the dispatcher touches an [`Outbox`], or a thread to which it lends some for one flush, and none of
+//! them waits: with `MSG_DONTWAIT`, `send(2)` takes what fits into the kernel's buffer, and the rest stays
+//! here. The socket itself remains a blocking one, because the client's thread waits in `read` on it; both
+//! share one descriptor.
 //!
-//! A failed write ends writing only. The client may have said something before its connection broke, and its thread has
-//! perhaps not read it yet; so the outbox throws everything away from then on, and the client leaves when its thread has
-//! come to the end.
+//! A failed write ends writing only. The client may have said something before its connection broke, and its
+//! thread has perhaps not read it yet; so the outbox throws everything away from then on, and the client
+//! leaves when its thread has come to the end.
 
 use crate::guard::admission::check_headroom;
 use rustix::io::Errno;
@@ -23,13 +24,14 @@ const STEP: usize = 16 * 1024;
 /// ```text
 /// public, in this turn:   <bob> one ⏎ <bob> two ⏎ <carol> three ⏎
 /// alice was served:       ^ nothing yet: all of it is sent to her from there, in one call
-/// bob, who asked for /help after his two lines:   ^ up to here, and it waits in his outbox with the help after it;
-///                         what follows is added when the turn ends
+/// bob, who asked for /help after his two lines:   ^ up to here, and it waits in his outbox
+///                         with the help after it; what follows is added when the turn ends
 /// ```
 ///
 /// Most lines are for everyone. The dispatcher keeps those of one turn once, in one buffer that all outboxes
-/// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once. `served` says how far
-/// into that buffer this client has got its lines, so that lines for it alone get their place between the others.
+/// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once. `served`
+/// says how far into that buffer this client has got its lines, so that lines for it alone get their place
+/// between the others.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: Arc<TcpStream>,
@@ -62,8 +64,8 @@ impl Outbox {
         self.served = public.len();
     }
 
-    /// Sends as much as the kernel accepts now, at best all of `public` in one system call, and keeps the rest. After
-    /// this, `public` must start afresh.
+    /// Sends as much as the kernel accepts now, at best all of `public` in one system call, and keeps the
+    /// rest. After this, `public` must start afresh.
     pub(crate) fn flush(&mut self, public: &[u8]) {
         if let Err(error) = self.try_flush(public) {
             self.fail(error);
@@ -103,8 +105,9 @@ impl Outbox {
         self.waiting = VecDeque::new();
     }
 
-    /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says. A large backlog
-    /// leaves memory for everything else: only here can one client be given up in place of the program.
+    /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says. A
+    /// large backlog leaves memory for everything else: only here can one client be given up in place of the
+    /// program.
     fn keep(&mut self, bytes: &[u8]) {
         let more = bytes.len().max(STEP.min(self.waiting.len()));
         if self.waiting.capacity() - self.waiting.len() < bytes.len() {
@@ -118,8 +121,8 @@ impl Outbox {
         }
     }
 
-    /// Why nothing reaches this client any more: its connection is broken, or there was no memory for what should wait
-    /// (`NOMEM`).
+    /// Why nothing reaches this client any more: its connection is broken, or there was no memory for what
+    /// should wait (`NOMEM`).
     pub(crate) fn failure(&self) -> Option<Errno> {
         self.failure
     }

@@ -1,6 +1,6 @@
 //! A whole server. [`bind`](Server::bind) listens. [`run`](Server::run) makes the event channel, starts the
-//! [dispatcher](crate::dispatcher) in a thread of its own, and is itself the [acceptor](crate::acceptor) until the server
-//! is stopped. The thread that calls it is usually the main thread.
+//! [dispatcher](crate::dispatcher) in a thread of its own, and is itself the [acceptor](crate::acceptor)
+//! until the server is stopped. The thread that calls it is usually the main thread.
 //!
 //! Stopping is mostly closing things in the right order; each thread sees that something has ended:
 //!
@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | 1 | a signal, `/stop`, a test | the [`Stopper`]'s socket | the acceptor, which waits for that and for clients in one `poll` |
 //! | 2 | the acceptor | the listeners; its last word is [`Event::Stop`](crate::event::Event::Stop) | the dispatcher, which says goodbye and sends what waits |
-//! | 3 | the dispatcher | the ticket channels, and our half of the connections | the clients' threads, which wait a little for the clients to hang up, close the sockets and end |
+//! | 3 | the dispatcher | our half of the connections, and the credit | the clients' threads, which wait a little for the clients to hang up, close the sockets and end |
 //! | 4 | the last of these threads | the event channel, as the acceptor has ended already | the dispatcher, which ends |
 
 use crate::acceptor::Acceptor;
@@ -53,8 +53,8 @@ impl Server {
     /// Listens on the addresses of `config`, and lets no client in yet.
     ///
     /// # Errors
-    /// A sentence for a person: which choice contradicts another ([`io::ErrorKind::InvalidInput`]), or which address
-    /// cannot be listened on, and what to do about it.
+    /// A sentence for a person: which choice contradicts another ([`io::ErrorKind::InvalidInput`]), or which
+    /// address cannot be listened on, and what to do about it.
     pub fn bind(config: Config) -> io::Result<Server> {
         config.check().map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))?;
         let listeners = listener::bind_all(&config.listen)?;
@@ -63,7 +63,8 @@ impl Server {
         Ok(Server { config, listeners, addresses, stopper, stopped, console: None })
     }
 
-    /// The addresses on which the server listens, with the ports that the kernel picked where port 0 was asked for.
+    /// The addresses on which the server listens, with the ports that the kernel picked where port 0 was
+    /// asked for.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -78,11 +79,13 @@ impl Server {
         self.console = Some(console);
     }
 
-    /// Serves until it is stopped. When it returns, all connections are closed and all clients' threads have ended.
+    /// Serves until it is stopped. When it returns, all connections are closed, and no client's thread will
+    /// do anything any more.
     ///
     /// # Errors
     /// When the system does not let it start its dispatcher or wait for connections, and after a panic of the
-    /// dispatcher, which would be a bug: then clients' threads may still be there, and the program should end.
+    /// dispatcher, which would be a bug: then clients' threads may still be there, and the program should
+    /// end.
     pub fn run(self) -> io::Result<()> {
         let (events, inbox) = bounded(event::CAPACITY);
         let admission = Admission::new(&self.config);
@@ -97,7 +100,7 @@ impl Server {
         let acceptor = Acceptor { config, listeners, stopped, admission, events, clients: 0, turned_away };
         let accepted = acceptor.run();
         dispatcher_thread.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;
-        debug_assert_eq!(places.places_taken(), 0, "all clients' threads have ended");
+        debug_assert_eq!(places.places_taken(), 0, "no client's thread is left");
         accepted
     }
 }

@@ -46,9 +46,10 @@ pub(crate) fn weight(line: &Line) -> usize {
     }
 }
 
-/// Whether everyone in the room will read it.
-pub(crate) fn is_public(line: &Line) -> bool {
-    matches!(line, Ok(Request::Say(_) | Request::Me(_) | Request::Nick(_)))
+/// Whether others will read it, all of them or one.
+pub(crate) fn is_for_others(line: &Line) -> bool {
+    use Request::{Me, Msg, Nick, Reply, Say};
+    matches!(line, Ok(Say(_) | Me(_) | Nick(_) | Msg(..) | Reply(_)))
 }
 
 /// A line from the operator, understood.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const GOODBYE: &str = "The server is shutting down. Goodbye!";
 
 impl Dispatcher {
-    /// Says goodbye to everyone, waits until all have got their last lines, but no longer than the grace time, and then
-    /// closes what is still open.
+    /// Says goodbye to everyone, waits until all have got their last lines, but no longer than the grace
+    /// time, and then closes what is still open.
     pub(super) fn shut_down(mut self, events: &Receiver<Event>) {
         let present: Vec<ClientId> = self.audience.present().map(|client| client.id).collect();
         self.deliver([(Recipients::Everyone, format!("*** {GOODBYE}"))]);

@@ -1,9 +1,11 @@
-//! Fuzzing: random and mutated input for everything that takes input, for as long as `FUZZ_SECONDS` says (`make fuzz`).
+//! Fuzzing: random and mutated input for everything that takes input, for as long as `FUZZ_SECONDS` says
+//! (`make fuzz`).
 //!
-//! It is a test inside the library because what it feeds is `pub(crate)`, and no feature should open that to the world.
-//! cargo-fuzz would be guided by coverage, and needs a nightly compiler; here the guide is [`PIECES`] and [`TEXTS`], which mean
-//! something to some rule. Each execution follows from one number, which a failure names:
-//! `FUZZ_TARGET=names FUZZ_SEED=17 make fuzz` does that one alone. Only `server` has a past, the talk of earlier executions.
+//! It is a test inside the library because what it feeds is `pub(crate)`, and no feature should open that to
+//! the world. cargo-fuzz would be guided by coverage, and needs a nightly compiler; here the guide is
+//! [`PIECES`] and [`TEXTS`], which mean something to some rule. Each execution follows from one number, which
+//! a failure names: `FUZZ_TARGET=names FUZZ_SEED=17 make fuzz` does that one alone. Only `server` has a past,
+//! the talk of earlier executions.
 
 use crate::Config;
 use crate::audience::Audience;
@@ -33,8 +35,8 @@ pub(crate) fn properties() -> Properties {
     Properties::with_failure_persistence(SourceParallel("tests/regressions"))
 }
 
-/// What some rule knows, with `|` between: line breaks, erasing, what ends a stream, telnet's commands, half characters,
-/// foreign protocols;
+/// What some rule knows, with `|` between: line breaks, erasing, what ends a stream, telnet's commands, half
+/// characters, foreign protocols;
 const PIECES: &[u8] = b"\n|\n|\n|\r\n|\r|\r\0|\0|\x08|\x7f|\x03|\x04|\x1a|\t| |         |\xff|\xff\xf4|\xff\xec|\xff\xfb\x01|\xff\xfd|\
     \xff\xfa\x18\0|\xff\xf0|\xff\xff|\xc2\x9b|\xc3|\xa9|\xef\xbb\xbf|GET / HTTP/1.1|SSH-2.0-x|\x16\x03\x01|\x03\0\0|\0a\nz\xffSMB|\
     USER a b c d|*1|EHLO x|\0\x01\0\0\x21\x12\xa4\x42";
@@ -149,7 +151,8 @@ impl Read for Packets<'_> {
     }
 }
 
-/// The lines in a stream as a client's thread takes them, each whole or a problem, and the error that ends them.
+/// The lines in a stream as a client's thread takes them, each whole or a problem, and the error that ends
+/// them.
 fn lines(bytes: &[u8], rng: &mut Rng, largest: usize, max: usize) -> Vec<Result<String, String>> {
     let mut reader = LineReader::new(Packets(bytes, rng.fork(), largest), max);
     let mut lines = Vec::new();
@@ -179,7 +182,8 @@ fn the_reader_does_not_care_for_packets(rng: &mut Rng) {
     }
 }
 
-/// Nothing in it moves a cursor, rings a bell or turns the writing around. Said again here, in other words than there.
+/// Nothing in it moves a cursor, rings a bell or turns the writing around. Said again here, in other words
+/// than there.
 fn assert_safe(text: &str) {
     let is_obeyed = |c: char| match u32::from(c) {
         0x0a => false,

@@ -267,6 +267,48 @@ mod tests {
         assert!((0..1000).all(|_| unlimited.admit(ip("127.0.0.1"), Instant::now()).is_ok()));
     }
 
+    /// 64 addresses with 64 connections each would fill the room, and keep it full.
+    #[test]
+    fn the_share_of_an_address_gets_smaller_as_the_last_places_fill_up() {
+        let admission = admission(|_| {});
+        let now = Instant::now();
+        let mut permits = Vec::new();
+        for address in 1..=64 {
+            let address = ip(&format!("10.0.1.{address}"));
+            permits.extend((0..64).map_while(|_| admission.admit(address, now).ok()));
+        }
+        let places = Config::default().max_clients;
+        assert!(
+            permits.len() > places * 3 / 4,
+            "as long as there is space, each has its 64: {}",
+            permits.len()
+        );
+        assert!(refusal(&admission, "10.0.1.1").contains("too many"));
+        // Everyone else finds places, a few for each address, until nearly all are taken.
+        let newcomers = (0..200).map(|n| admission.admit(ip(&format!("10.0.2.{n}")), now));
+        assert!(newcomers.map(|permit| permits.extend(permit)).count() == 200 && permits.len() < places);
+        for address in 0..=255 {
+            let address = ip(&format!("10.0.3.{address}"));
+            permits.extend((0..64).map_while(|_| admission.admit(address, now).ok()));
+        }
+        assert_eq!(permits.len(), places, "a single one always gets in while there is a place");
+    }
+
+    #[test]
+    fn a_64_of_another_network_is_one_address() {
+        let mut admission = admission(|config| {
+            config.allow = vec!["any".parse().unwrap()];
+            config.max_per_ip = 2;
+        });
+        admission.networks = [IpNet::new(ip("2001:db8:1::"), 64).unwrap()].into();
+        let from = |address: &str| admission.admit(ip(address), Instant::now());
+        let _far = ["2001:db8:2::1", "2001:db8:2:0:ffff::2"].map(|address| from(address).unwrap());
+        assert!(from("2001:db8:2::3").is_err() && from("2001:db8:2:1::3").is_ok());
+        let near = ["2001:db8:1::1", "2001:db8:1::1", "2001:db8:1::2", "10.0.0.1", "10.0.0.2"].map(from);
+        assert!(near.iter().all(Result::is_ok));
+        assert!(from("2001:db8:1::1").is_err() && from("2001:db8:1::2").is_ok());
+    }
+
     #[test]
     fn a_ban_holds_until_it_is_taken_back() {
         let admission = admission(|_| {});

@@ -171,7 +171,7 @@ impl Pace {
         self.own.take(tokens(bytes), now).max(self.address.lock().lines.take(tokens(bytes), now))
     }
 
-    /// The same bytes, if all of the room will read them. An address waits with one line at a time, so that it gets no
+    /// The same bytes, if others in the room will read them, all of them or one. An address waits with one line at a time, so that it gets no
     /// more of the room's tokens by having more connections.
     pub(crate) fn take_turn(&mut self, bytes: usize, now: Instant) -> Turn {
         if self.own.interval.is_zero() {

@@ -27,6 +27,9 @@ const OF_EACH: [(&str, Test); 9] = [
     ("has_the_prompt_after_a_stop", conversations::has_the_prompt_after_a_stop),
 ];
 
+/// Of those that only speak.
+const OF_ONE_WAY: (&str, Test) = ("is_heard", conversations::is_heard_though_it_is_gone);
+
 /// Those at a terminal, and the one that is no client.
 fn of_one() -> [(&'static str, Program, Test); 4] {
     [
@@ -81,8 +84,8 @@ fn main() {
         let able = programs().into_iter().filter(|program| applies(what, program));
         trials.extend(able.map(|program| of(program, what, test)));
     }
-    let heard = conversations::is_heard_though_it_is_gone;
-    trials.extend(programs::one_way().into_iter().map(|program| of(program, "is_heard", heard)));
+    let (what, test) = OF_ONE_WAY;
+    trials.extend(programs::one_way().into_iter().map(|program| of(program, what, test)));
     trials.extend(of_one().into_iter().map(|(what, program, test)| of(program, what, test)));
     for (name, test) in RECIPES {
         // The recipes say `nc` and mean the one that knows -N.
