@@ -110,7 +110,8 @@ impl Audience {
 
     /// Adds a client. It gets the lines that are said from now on.
     pub(crate) fn add(&mut self, id: ClientId, peer: SocketAddr, socket: Arc<TcpStream>, creditor: Creditor) {
-        let (outbox, now) = (Outbox::new(socket, &self.plain), Instant::now());
+        let outbox = Outbox::new(socket, &self.plain);
+        let now = Instant::now();
         let connection = Connection {
             id,
             peer,

@@ -68,7 +68,7 @@ impl Client {
     /// place.
     fn run(mut self, listen: Listen) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
-        let (creditor, mut credit) = credit::open(self.permit.under_way.clone());
+        let (creditor, mut credit) = credit::open(self.permit.slots.clone());
         let events = self.events.clone();
         if events.send(Event::Joined { id, peer, socket, creditor }).is_err() {
             return;
@@ -96,9 +96,9 @@ impl Client {
                 None => {} // A blank line, or one that has not ended yet.
                 Some(Ok(Request::Quit(last_words))) => return Err(Ending::Quit(last_words)),
                 Some(line) => {
-                    let place = credit.take()?;
+                    let slot = credit.take()?;
                     trace!("client {id}: on its way to the dispatcher");
-                    self.events.send(Event::Line { id, line, place }).map_err(|_| Done)?;
+                    self.events.send(Event::Line { id, line, slot }).map_err(|_| Done)?;
                 }
             }
         }
@@ -223,7 +223,7 @@ mod tests {
         sees(&mut alice, "*** 1 here: guest1");
         let mut bob = connect(2, |bob, _| {
             bob.events
-                .send(Event::Line { id: bob.id, line: Ok(Request::Say("hello".into())), place: None })
+                .send(Event::Line { id: bob.id, line: Ok(Request::Say("hello".into())), slot: None })
                 .unwrap();
             panic!("provoked by a test")
         });
@@ -269,7 +269,7 @@ mod tests {
         events.send(Event::Joined { id, peer, socket: Arc::new(socket), creditor }).unwrap();
         for _ in 0..credit::LINES {
             events.send(Event::Slowed { id, how: "Slowly!".to_owned() }).unwrap();
-            events.send(Event::Line { id, line: Ok(Request::List), place: None }).unwrap();
+            events.send(Event::Line { id, line: Ok(Request::List), slot: None }).unwrap();
         }
         events.send(Event::Left { id, ending: Ending::Closed }).unwrap();
         let taken = std::iter::from_fn(|| credit.take().ok()).count();

@@ -4,14 +4,14 @@
 //! credit back for lines that it has taken, over a small bounded channel. Without this, one flooder could
 //! fill the event channel, and everyone else's lines would wait behind a thousand of its own.
 //!
-//! Where there is a pace, all clients of one address together have a few [places](Place) under way as well. A
-//! place travels with its event, and is free again when the dispatcher has dropped that.
-//!
 //! The end of that channel means "done with you": the dispatcher drops its half, the [`Creditor`], when it
 //! has nothing more to send to the client and listens to it no longer. A thread that waits for credit, for
 //! its pace, or for the goodbye of its client learns that at once.
+//!
+//! Where there is a pace, all clients of one address together have a few [slots](Slot) as well. A slot
+//! travels with its event, and is free again when the dispatcher has dropped that.
 
-use crate::guard::admission::UnderWay;
+use crate::guard::admission::Slots;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) struct Credit {
     left: usize,
     returned: Receiver<()>,
     /// Shared with the other clients of its address.
-    under_way: Option<UnderWay>,
+    slots: Option<Slots>,
 }
 
 /// The half of the dispatcher.
@@ -41,34 +41,34 @@ pub(crate) struct Creditor {
     returned: Sender<()>,
 }
 
-/// A place for one line of an address on the way to the dispatcher. It is free again when this is dropped.
+/// The slot of one line of an address on the way to the dispatcher. It is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Receiver<()>);
+pub(crate) struct Slot(Receiver<()>);
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let _ = self.0.try_recv();
     }
 }
 
 /// The credit of a new client, and its other half for the dispatcher.
-pub(crate) fn open(under_way: Option<UnderWay>) -> (Creditor, Credit) {
+pub(crate) fn open(slots: Option<Slots>) -> (Creditor, Credit) {
     let (sender, receiver) = bounded(LINES / LINES_PER_MESSAGE);
-    (Creditor { taken: 0, returned: sender }, Credit { left: LINES, returned: receiver, under_way })
+    (Creditor { taken: 0, returned: sender }, Credit { left: LINES, returned: receiver, slots })
 }
 
 impl Credit {
-    /// Takes credit for one line, and a place if its address needs one. Waits while there is none.
-    pub(crate) fn take(&mut self) -> Result<Option<Place>, Done> {
+    /// Takes credit for one line, and a slot if its address has them. Waits while there is none.
+    pub(crate) fn take(&mut self) -> Result<Option<Slot>, Done> {
         while self.left == 0 {
             self.returned.recv().map_err(|_| Done)?;
             self.left += LINES_PER_MESSAGE;
         }
         self.left -= 1;
-        let Some((places, taken)) = &self.under_way else { return Ok(None) };
+        let Some((slots, taken)) = &self.slots else { return Ok(None) };
         loop {
             select! {
-                send(places, ()) -> _ => return Ok(Some(Place(taken.clone()))), // Both ends are here, so it does not fail.
+                send(slots, ()) -> _ => return Ok(Some(Slot(taken.clone()))), // Both ends are here, so it does not fail.
                 recv(self.returned) -> returned => returned.map_err(|_| Done)?,
             }
             self.left += LINES_PER_MESSAGE;
@@ -130,15 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn clients_of_one_address_share_its_places_until_their_lines_are_dropped() {
-        let under_way = bounded(2);
-        let (creditors, mut credits): (Vec<_>, Vec<_>) =
-            (0..3).map(|_| open(Some(under_way.clone()))).unzip();
+    fn clients_of_one_address_share_its_slots_until_their_lines_are_dropped() {
+        let slots = bounded(2);
+        let (creditors, mut credits): (Vec<_>, Vec<_>) = (0..3).map(|_| open(Some(slots.clone()))).unzip();
         let first = credits[0].take().unwrap();
         let _second = credits[1].take().unwrap();
         let mut third = credits.pop().unwrap();
         let waiting = std::thread::spawn(move || third.take().is_ok());
-        assert!(under_way.0.is_full());
+        assert!(slots.0.is_full());
         drop(first);
         assert!(waiting.join().unwrap());
         let _third = credits[0].take().unwrap();

@@ -143,7 +143,8 @@ impl Dispatcher {
                 Happening::Announce => self.announce_newcomers(),
             }
             let more = self.take_more(events);
-            let (handled, said) = (begun.elapsed(), self.audience.said());
+            let handled = begun.elapsed();
+            let said = self.audience.said();
             self.send();
             let took = begun.elapsed();
             if took > OVERLONG {
@@ -200,7 +201,7 @@ impl Dispatcher {
                     self.part(id, Ending::Kicked(Some(BANNED.into()))); // Banned after it was let in, and before this.
                 }
             }
-            Event::Line { id, line, place: _place } => {
+            Event::Line { id, line, slot: _slot } => {
                 trace!("client {id}: taken");
                 self.audience.give_credit_back(id);
                 self.announce(id);
@@ -262,7 +263,8 @@ impl Dispatcher {
     /// or kicked leaves here, and the [`Event::Left`] of its thread comes later and finds nobody.
     fn part(&mut self, id: ClientId, ending: Ending) {
         let Some(connection) = self.audience.get(id) else { return };
-        let (peer, stay) = (connection.peer, connection.since.elapsed().as_secs());
+        let peer = connection.peer;
+        let stay = connection.since.elapsed().as_secs();
         let socket = connection.outbox.socket().clone();
         let ending = match (ending, connection.outbox.failure()) {
             // The kernel tells once why a connection broke, and it told the one who wrote.
@@ -277,7 +279,8 @@ impl Dispatcher {
         let Row { log, farewell, problem, close } = ending.row();
         let may_tell = || self.admission.room.may_tell(Instant::now());
         if let Some((member, line)) = self.room.leave(id, farewell, may_tell, self.now) {
-            let (name, lines) = (member.name, member.lines);
+            let name = &member.name;
+            let lines = member.lines;
             info!("client {id} ({name}, {peer}) disconnected: {log}, lines said: {lines}, after {stay} s");
             self.deliver(line);
         }

@@ -7,7 +7,7 @@
 //! clients: back-pressure.
 
 use crate::chat::{ClientId, command::Line};
-use crate::credit::{Creditor, Place};
+use crate::credit::{Creditor, Slot};
 use crate::ending::Ending;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) enum Event {
         creditor: Creditor,
     },
     /// A client sent a line: a request, or a problem to tell it about.
-    Line { id: ClientId, line: Line, place: Option<Place> },
+    Line { id: ClientId, line: Line, slot: Option<Slot> },
     /// A client's lines have to wait, and it should be told how long.
     Slowed { id: ClientId, how: String },
     /// A client sends nothing more.

@@ -43,7 +43,7 @@
 //! |---|---|---|---|---|---|
 //! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | the acceptor and every client's thread have ended |
 //! | [`credit`], one for each client | 4, empty at first | dispatcher | the client's thread | never: a thread starts with credit for 32 lines, and a message gives it back for each 8 that were taken | the dispatcher is done with this client |
-//! | places, one for each address, where there is a pace | 8 | its clients' threads | whoever drops the event | its clients' threads wait, for their lines are under way | – |
+//! | slots, one channel for each address, where there is a pace | 8 | its clients' threads | whoever drops the event | its clients' threads wait, for their lines are under way | – |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
 //! | "all is written", one for each such queue | 0, nothing is ever sent | its writer | the thread that ends the program; the dispatcher for the screen | – | everything before it is written |

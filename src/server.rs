@@ -96,7 +96,8 @@ impl Server {
 
         // This thread is the acceptor.
         let Server { config, listeners, stopped, .. } = self;
-        let (places, turned_away) = (admission.clone(), TurnedAway::default());
+        let places = admission.clone();
+        let turned_away = TurnedAway::default();
         let acceptor = Acceptor { config, listeners, stopped, admission, events, clients: 0, turned_away };
         let accepted = acceptor.run();
         dispatcher_thread.join().map_err(|_| io::Error::other("the dispatcher panicked"))?;

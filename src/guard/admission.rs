@@ -37,7 +37,7 @@ const CONNECTS_PER_SECOND: u32 = 4;
 
 /// How many lines of one address may be under way to the dispatcher, where there is a pace. From all addresses that a room
 /// holds they fit into the event channel, so that nobody waits in front of it.
-const UNDER_WAY: usize = 8;
+const SLOTS: usize = 8;
 
 /// Why a client is refused: the middle of a sentence.
 pub(crate) type Refusal = &'static str;
@@ -72,12 +72,12 @@ struct Address {
     connects: Bucket,
     /// How fast they may talk, all together. The pace of each has a clone of it, so it counts them.
     pace: Arc<Mutex<OfAddress>>,
-    /// A place for each line that is under way to the dispatcher.
-    under_way: Option<UnderWay>,
+    /// A slot for each line that is under way to the dispatcher.
+    slots: Option<Slots>,
 }
 
 /// The two ends of a channel: a line is under way from when something is put in until it is taken out again.
-pub(crate) type UnderWay = (Sender<()>, Receiver<()>);
+pub(crate) type Slots = (Sender<()>, Receiver<()>);
 
 /// One taken place.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(crate) struct Permit {
     _place: Arc<()>,
     /// How fast its client may talk.
     pub(crate) pace: Pace,
-    pub(crate) under_way: Option<UnderWay>,
+    pub(crate) slots: Option<Slots>,
 }
 
 impl Admission {
@@ -131,7 +131,7 @@ impl Admission {
         let from_there = book.by_address.entry(self.origin(address)).or_insert_with(|| Address {
             connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(max_per_ip).unwrap_or(u32::MAX)),
             pace: Arc::new(Mutex::new(OfAddress::new(rate, burst))),
-            under_way: (rate > 0 && burst > 0).then(|| bounded(UNDER_WAY)),
+            slots: (rate > 0 && burst > 0).then(|| bounded(SLOTS)),
         });
         // While the last quarter of the places fills up, the share of each address gets smaller, so that others find some.
         let share = max_per_ip.min((max_per_ip * free).div_ceil((max_clients / 4).max(1)));
@@ -144,8 +144,8 @@ impl Admission {
         }
         from_there.connects.take(1, now);
         let pace = Pace::new(rate, burst, from_there.pace.clone(), self.room.clone());
-        let under_way = from_there.under_way.clone();
-        Ok(Permit { _place: book.places.clone(), pace, under_way })
+        let slots = from_there.slots.clone();
+        Ok(Permit { _place: book.places.clone(), pace, slots })
     }
 
     pub(crate) fn places_taken(&self) -> usize {

@@ -68,14 +68,18 @@ impl Bucket {
         full_at.duration_since(now).saturating_sub(self.tolerance)
     }
 
+    /// How long to wait until so many tokens are there; `None` if they never are, all at once.
+    fn wait_for(&self, tokens: u32, now: Instant) -> Option<Duration> {
+        (self.interval * tokens <= self.tolerance).then(|| self.clone().take(tokens, now))
+    }
+
     /// Takes tokens if all of them are there now.
     pub(crate) fn take_now(&mut self, tokens: u32, now: Instant) -> bool {
-        let mut after = self.clone();
-        let is_free = self.interval * tokens <= self.tolerance && after.take(tokens, now).is_zero();
-        if is_free {
-            *self = after;
+        let is_there = self.wait_for(tokens, now) == Some(Duration::ZERO);
+        if is_there {
+            self.take(tokens, now);
         }
-        is_free
+        is_there
     }
 
     pub(crate) fn is_full(&self, now: Instant) -> bool {
@@ -171,21 +175,31 @@ impl Pace {
         self.own.take(tokens(bytes), now).max(self.address.lock().lines.take(tokens(bytes), now))
     }
 
-    /// The same bytes, if others in the room will read them, all of them or one. An address waits with one line at a time, so that it gets no
-    /// more of the room's tokens by having more connections.
+    /// The same bytes, if others in the room will read them, all of them or one.
+    ///
+    /// An address waits for the room with one line at a time, so that it gets no more of its tokens by having more
+    /// connections. It does not wait where its own share is there sooner.
     pub(crate) fn take_turn(&mut self, bytes: usize, now: Instant) -> Turn {
         if self.own.interval.is_zero() {
             return Turn::After(Duration::ZERO);
         }
+        let tokens = tokens(bytes);
+        let price = self.room.price(tokens);
         let mut address = self.address.lock();
-        if address.free_talk.take_now(tokens(bytes), now) {
-            self.room.talk.lock().take(self.room.price(tokens(bytes)), now);
+        let mut room = self.room.talk.lock();
+        if address.free_talk.take_now(tokens, now) {
+            room.take(price, now);
             return Turn::After(Duration::ZERO);
         }
-        if let Some(until) = address.waits_until.filter(|until| *until > now) {
-            return Turn::AskAgainAfter(until - now);
+        let before = address.waits_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        let for_room = before.max(room.clone().take(price, now));
+        if let Some(for_share) = address.free_talk.wait_for(tokens, now).filter(|wait| *wait < for_room) {
+            return Turn::AskAgainAfter(for_share);
         }
-        let pause = self.room.talk.lock().take(self.room.price(tokens(bytes)), now);
+        if !before.is_zero() {
+            return Turn::AskAgainAfter(before);
+        }
+        let pause = room.take(price, now);
         address.waits_until = Some(now + pause);
         Turn::After(pause)
     }
@@ -354,11 +368,15 @@ mod tests {
     fn a_person_who_says_more_waits_behind_one_line_of_each_address_and_not_of_each_connection() {
         let (room, begun) = (Arc::new(OfRoom::new(20, 200)), Instant::now());
         talk(&mut people(64, 8, &room), 4096, 10, begun);
-        let (mut alice, now) = (people(1, 1, &room).remove(0), begun + 10 * SECOND);
-        let turns: Vec<_> = (0..10).map(|_| alice.take_turn(60, now)).collect();
-        let Turn::After(pause) = turns[8] else { panic!("{turns:?}") };
-        assert!(pause > SECOND && pause <= 64 * 32 * SECOND / 400 + SECOND, "{turns:?}");
-        assert_eq!(turns[9], Turn::AskAgainAfter(pause));
+        let mut alice = people(1, 1, &room).remove(0);
+        let now = begun + 10 * SECOND;
+        let Turn::After(pause) = alice.take_turn(4096, now) else { panic!("nobody of her address waits") };
+        assert!(pause > SECOND && pause <= 64 * 32 * SECOND / 400 + SECOND, "{pause:?}");
+        assert_eq!(alice.take_turn(4096, now), Turn::AskAgainAfter(pause));
+        // Short lines come through sooner, with her own share.
+        let turns: Vec<_> = (0..9).map(|_| alice.take_turn(60, now)).collect();
+        assert_eq!(turns[..8], [const { Turn::After(Duration::ZERO) }; 8]);
+        assert_eq!(turns[8], Turn::AskAgainAfter(SECOND / 2));
     }
 
     #[test]

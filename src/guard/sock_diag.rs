@@ -48,7 +48,7 @@ mod linux {
         let kernel = socket_with(netlink, SocketType::DGRAM, flags, Some(SOCK_DIAG))?;
         sendto(&kernel, &question, SendFlags::empty(), &KERNEL)?;
         let mut answer = [0; 18]; // Up to the state.
-        recv(&kernel, &mut answer, RecvFlags::empty())?;
+        recv(&kernel, &mut answer, RecvFlags::DONTWAIT)?; // It is here already; the dispatcher must not wait for it.
         let is_error = answer[4..6] != SOCK_DIAG_BY_FAMILY.to_ne_bytes();
         Ok((!is_error).then_some(answer[17]))
     }
