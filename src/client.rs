@@ -1,17 +1,20 @@
 //! The thread of one client: it reads, understands lines and tells the dispatcher.
 //!
-//! It never writes to the socket, so no other client's slowness can hold it up. All its waits are in this
-//! file, and each makes its client wait, because its socket fills up meanwhile and TCP slows the sender down:
-//! back-pressure. It waits
+//! It never writes to the socket, so no other client's slowness can hold it up. It waits
 //!
 //! 1. for its client, in `read`: for a line, or for 4 KiB without a line break;
-//! 2. for its pace: the bytes that were read, or those that are shown of them and of an answer;
+//! 2. for its pace: for as many bytes as were read, or as are shown because of them, if these are more;
 //! 3. for its turn in the room, if others will read the line;
-//! 4. for [credit] from the dispatcher;
+//! 4. for [credit], so that few of its lines are under way to the dispatcher;
 //! 5. for space in the event channel;
-//! 6. and at the end for the client to hang up: [`linger`].
+//! 6. and at the end in [`linger`], until the dispatcher is done with the client, and a second for the client
+//!    to hang up.
 //!
-//! The acceptor starts the thread with a [`Permit`], and when it ends, the place is free.
+//! In 2 to 5 it does not read. So the client's socket fills up, and TCP makes the client wait too:
+//! back-pressure. In 2 to 4 it also learns when the dispatcher is done with the client ([`Done`]).
+//!
+//! The acceptor starts the thread with a [`Permit`]. When the thread ends, its permit is dropped, and the
+//! place is free.
 
 use crate::chat::command::{COMMANDS, Line, Request, is_for_others, weight};
 use crate::chat::{ClientId, Problem};
@@ -33,10 +36,11 @@ use std::{sync::Arc, thread};
 /// memory.
 const STACK_SIZE: usize = 128 * 1024;
 
-/// How often a thread that waits looks whether its connection is over.
+/// How often a thread that waits for its pace looks whether its connection is over.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A client whose lines have waited for so long is told, once for each paste.
+/// A client whose lines must wait for so long, all together, is told. A paste ends with the first line that
+/// need not wait, and for each paste the client is told once.
 const LONG_WAIT: Duration = Duration::from_secs(2);
 
 /// One accepted connection.
@@ -49,7 +53,7 @@ pub(crate) struct Client {
     pub(crate) max_line: usize,
     /// How many bytes one line may take to show: with what stands around it, it fits into half a backlog.
     pub(crate) max_shown: usize,
-    /// Its place in the room, given back when this is dropped, and its pace.
+    /// Its place in the room, and its pace. When this is dropped, the place is free.
     pub(crate) permit: Permit,
     /// How long the lines of this paste have waited.
     pub(crate) waited: Duration,
@@ -73,9 +77,9 @@ impl Client {
         if events.send(Event::Joined { id, peer, socket, creditor }).is_err() {
             return;
         }
-        // A panic is a bug, and a bug that one client's input brings out must end that client alone. Nothing
-        // that others use can be left half changed by it (`AssertUnwindSafe`): it shares only its socket and
-        // its address's pace.
+        // A panic is a bug, and must end the client whose input brought it out, and no other. Nothing that others
+        // use can be left half changed by it (`AssertUnwindSafe`): locks are held only by the pace, which does not
+        // panic.
         let ended = catch_unwind(AssertUnwindSafe(|| listen(&mut self, &mut credit)));
         let ending = ended.map_or(Ending::Panicked, |ended| ended.err().unwrap_or(Ending::Closed));
         if events.send(Event::Left { id, ending }).is_ok() {
@@ -91,22 +95,28 @@ impl Client {
         let mut reader = LineReader::new(Input(&socket), self.max_line);
         while let Some(piece) = reader.next_piece()? {
             let line = piece.line.and_then(|line| self.understand(line));
-            self.keep_pace(piece.bytes, line.as_ref(), credit)?;
-            match line {
-                None => {} // A blank line, or one that has not ended yet.
-                Some(Ok(Request::Quit(last_words))) => return Err(Ending::Quit(last_words)),
-                Some(line) => {
-                    let slot = credit.take()?;
-                    trace!("client {id}: on its way to the dispatcher");
-                    self.events.send(Event::Line { id, line, slot }).map_err(|_| Done)?;
-                }
+            let bytes = piece.bytes.max(line.as_ref().map_or(0, weight));
+            let waited = self.waited;
+            self.wait_for_pace(bytes, credit)?;
+            if line.as_ref().is_some_and(is_for_others) {
+                self.wait_for_turn(bytes, credit)?;
             }
+            if self.waited == waited {
+                self.waited = Duration::ZERO; // It need not wait, so this is no paste.
+            }
+            let Some(line) = line else { continue }; // It is blank, or has not ended yet.
+            if let Ok(Request::Quit(last_words)) = line {
+                return Err(Ending::Quit(last_words));
+            }
+            let slot = credit.take()?;
+            trace!("client {id}: on its way to the dispatcher");
+            self.events.send(Event::Line { id, line, slot }).map_err(|_| Done)?;
         }
         Ok(())
     }
 
-    /// Understands a line; `None` if it is blank. A line grows when its control characters are shown
-    /// (`\x1b`): one that would take up half a backlog could end others who are a little behind.
+    /// Understands a line; `None` if it is blank. A control character is shown as several (`\x1b`), so a line
+    /// can grow: one that takes up half a backlog could disconnect others who are a little behind.
     fn understand(&self, line: Result<String, Problem>) -> Option<Line> {
         let line = line.map_or_else(|too_long| Some(Err(too_long)), |text| COMMANDS.parse(&text))?;
         let weight = weight(&line);
@@ -118,31 +128,24 @@ impl Client {
         )))
     }
 
-    /// Lets the client pay for the bytes that were read, or for those that others are shown if these are
-    /// more, and waits while it is ahead of its pace; and for the room's, where others will read the line.
-    fn keep_pace(&mut self, read: usize, line: Option<&Line>, credit: &mut Credit) -> Result<(), Ending> {
-        let bytes = read.max(line.map_or(0, weight));
-        let waited = self.waited;
+    /// Waits while the client is ahead of its pace, or all clients of its address are ahead of theirs.
+    fn wait_for_pace(&mut self, bytes: usize, credit: &mut Credit) -> Result<(), Ending> {
         let pause = self.permit.pace.take(bytes, Instant::now());
-        self.wait(pause, credit)?;
-        let mut is_waiting = line.is_some_and(is_for_others);
-        while is_waiting {
+        self.wait(pause, credit)
+    }
+
+    /// Waits while the room is told more than its slow readers can read.
+    fn wait_for_turn(&mut self, bytes: usize, credit: &mut Credit) -> Result<(), Ending> {
+        loop {
             match self.permit.pace.take_turn(bytes, Instant::now()) {
-                Turn::After(pause) => {
-                    self.wait(pause, credit)?;
-                    is_waiting = false;
-                }
+                Turn::After(pause) => return self.wait(pause, credit),
                 Turn::AskAgainAfter(pause) => self.wait(pause, credit)?,
             }
         }
-        if self.waited == waited {
-            self.waited = Duration::ZERO;
-        }
-        Ok(())
     }
 
-    /// Waits. When that takes long, the client is told, once for each paste. A client that has hung up is not
-    /// heard any further when it would have to wait.
+    /// Waits, and tells the client when its lines must wait for long. When a client's connection turns out to be
+    /// over, on both sides or by a reset, the rest of its lines is not heard.
     fn wait(&mut self, pause: Duration, credit: &mut Credit) -> Result<(), Ending> {
         let begun = Instant::now();
         let was_told = self.waited > LONG_WAIT;
@@ -166,8 +169,9 @@ impl Client {
 struct Input<'a>(&'a TcpStream);
 
 impl Read for Input<'_> {
-    /// As the socket, but a broken connection is never taken for its end: the kernel tells the error once,
-    /// perhaps to the dispatcher, which writes. Then half a line would be said as a whole one.
+    /// Reads from the socket. A broken connection is an error, even where the kernel has told the error already to
+    /// the dispatcher, which writes, and tells this thread of an end of file. Otherwise half a line before a
+    /// reset would be said as a whole one.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer)? {
             0 if is_over(self.0) => Err(io::ErrorKind::NotConnected.into()),

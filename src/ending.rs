@@ -1,26 +1,35 @@
 //! How a connection ends, once: the kinds of endings, and for each of them what happens.
 //!
-//! | ending | the log says | the others see | the client still gets | who closes first | a reset |
+//! | ending | the log says | the others see | the client still gets | closes first | a reset |
 //! |---|---|---|---|---|---|
-//! | [`Quit`](Ending::Quit) | it quit | `*** alice left ("bye")`; she too, as a receipt | all that waits for it, `Press Enter …` | we | yes |
-//! | [`Closed`](Ending::Closed), end of file | it closed the connection | `*** alice left` | all that waits for it | the client | no |
+//! | [`Quit`](Ending::Quit) | it quit | `*** alice left`, with her last words behind it; she sees it too | what waits for it, `Press Enter …` | we | in the end |
+//! | [`Closed`](Ending::Closed), end of file | it closed the connection | `*** alice left` | what waits for it | the client | no |
 //! | [`Failed`](Ending::Failed), a reset or a dead network | the connection broke | `*** alice left`, or `(connection lost)` | nothing can reach it | – | – |
-//! | [`TooSlow`](Ending::TooSlow) | it was too slow | `*** alice left (too slow: …)` | nothing more | we | at once |
-//! | [`Kicked`](Ending::Kicked) | it was kicked | `*** alice left (sent away: "why")` | all that waits for it, a sentence, `Press Enter …` | we | yes |
-//! | [`Foreign`](Ending::Foreign) | it speaks HTTP | `*** guest7 left`, if they knew of it | all that waits for it, a sentence | we | yes |
-//! | [`Refused`](Ending::Refused), never let in | refused, and why | nothing | a sentence | we | no |
-//! | [`Shutdown`](Ending::Shutdown) | the server stops | the goodbye | all that waits for it, `Press Enter …` | we | yes |
-//! | [`Panicked`](Ending::Panicked) | a bug ended its thread | `*** alice left (an error in the server)` | all that waits for it | we | yes |
+//! | [`TooSlow`](Ending::TooSlow) | it was too slow | `*** alice left (too slow: …)` | nothing more | we | now |
+//! | [`Kicked`](Ending::Kicked) | it was kicked | `*** alice left (sent away)`, with the reason | what waits for it, a sentence, `Press Enter …` | we | in the end |
+//! | [`Foreign`](Ending::Foreign) | it speaks HTTP | `*** guest7 left`, if it was announced | what waits for it, a sentence | we | in the end |
+//! | [`Refused`](Ending::Refused), never let in | refused | nothing | a sentence | we | no |
+//! | [`Shutdown`](Ending::Shutdown) | the server stops | the goodbye | what waits for it, with the goodbye; `Press Enter …` | we | in the end |
+//! | [`Panicked`](Ending::Panicked) | a bug ended its thread | `*** alice left (an error in the server)` | what waits for it | we | in the end |
 //!
-//! "We close first" means: after its last line our half is closed, and its own a little later. The order
-//! matters. A byte that arrives for a socket that does not read any more, or that is closed, makes the kernel
-//! answer with a reset, and with it everything goes that the client has not got yet (RFC 9293, 3.10.7; RFC
-//! 1122, 4.2.2.13). So nobody ends a client's input before its last line [has arrived](has_arrived), or
-//! [`PATIENCE`] is over.
+//! A connection has two halves: what the client sends, its input, and what we send. A byte that arrives
+//! after we have ended the client's input makes our kernel answer with a reset, and a reset destroys
+//! everything that the client has not got yet (RFC 9293, 3.10.7; RFC 1122, 4.2.2.13). So the order matters.
+//! Where a client still gets something,
 //!
-//! "A reset: yes" means: the thread gives the client a second to hang up, and then resets the connection, if
-//! all has been acknowledged. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the server
-//! closes its half: it waits for its user to press Enter. It does end at a reset.
+//! 1. the dispatcher sends what waits for it, and then closes our half;
+//! 2. when that [has arrived](has_arrived), or after [`PATIENCE`], it ends the client's input as well, which
+//!    wakes the client's thread if that still waits in `read`, and drops its half of the
+//!    [credit](crate::credit): done. A thread that does not wait in `read` hears of it there. Lines that come
+//!    after the ending are ignored;
+//! 3. the thread [lingers](linger): it gives the client a second to close its own half, and then closes the
+//!    connection.
+//!
+//! "A reset in the end" means: in that last step, if the client has not closed its half, and only when its
+//! kernel has acknowledged everything. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the
+//! server closes its half; it waits for its user to press Enter. It does end at a reset. "Now" means that all
+//! of this is skipped: the thread closes the connection within a second, with a reset. A refused client has
+//! no thread, and [`TurnedAway`](crate::guard::turned_away::TurnedAway) closes its connection.
 
 use crate::chat::{Problem, room::Farewell};
 use crate::credit::{Credit, Done};
@@ -36,12 +45,10 @@ use std::time::{Duration, Instant};
 /// How long a client may take to get its last lines. The dispatcher counts that.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a connection whose half we have closed stays half open after that, so that its client can close
-/// the other half. A LAN needs a few milliseconds of it.
+/// How long a client then has to close its own half. On a LAN that takes a few milliseconds.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
-/// How often a thread whose reading was ended looks whether the client has closed its half. No event tells of
-/// it.
+/// How often a thread looks whether the client has closed its half, when `read` does not wait any more.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// How many bytes of a last word, or of the operator's reason, the others see.
@@ -58,7 +65,7 @@ pub(crate) enum Ending {
     Failed(io::Error),
     /// It is no chat client at all.
     Foreign(Foreign),
-    /// So many bytes waited for it, or there was no memory for them.
+    /// More bytes waited for it than may wait (so many), or than there is memory for.
     TooSlow(usize),
     /// The operator sent it away, perhaps with a reason.
     Kicked(Option<Arc<str>>),
@@ -66,7 +73,7 @@ pub(crate) enum Ending {
     Refused { told: Refusal, cause: String },
     /// The server stops.
     Shutdown,
-    /// A bug in its thread, which must not harm the others.
+    /// Its thread panicked. That is a bug, and must not harm the others.
     Panicked,
 }
 
@@ -86,9 +93,9 @@ pub(crate) struct Row {
 pub(crate) enum Close {
     /// When the last lines have been sent.
     AfterLastLines,
-    /// The same, and the very last line says how to get the prompt back.
+    /// The same, and the very last line tells its user how to get the shell's prompt back.
     AfterHint,
-    /// Now, and with a reset.
+    /// Now, with a reset.
     AtOnce,
 }
 
@@ -161,12 +168,12 @@ impl From<Done> for Ending {
     }
 }
 
-/// The end of a client's thread: waits until the dispatcher is done with the client, and then a little for
-/// the client to hang up. Then ends the connection.
+/// The end of a client's thread, in two waits: until the dispatcher is done with the client, and then for a
+/// second, while the client may close its half. Then ends both halves; the thread closes the socket.
 ///
-/// Meanwhile the rest of the client's input is thrown away, because to close a socket with unread input
-/// resets the connection at once.
-#[inline(never)] // Its buffer would lie in the frame of a thread that only waits.
+/// In the second wait the rest of the input is thrown away, because to close a socket with unread input sends
+/// a reset too.
+#[inline(never)] // Otherwise the buffer would take stack from each client's thread for all its life.
 pub(crate) fn linger(mut socket: &TcpStream, credit: Credit) {
     credit.wait_until_done();
     let _ = socket.set_read_timeout(Some(LINGER));
