@@ -10,7 +10,7 @@
 
 use crate::chat::{ClientId, reply::TIME, room::Recipients};
 use crate::credit::Creditor;
-use crate::ending::{PATIENCE, has_arrived};
+use crate::ending::has_arrived;
 use crate::guard::admission::check_headroom;
 use crate::outbox::Outbox;
 use jiff::civil::{Date, DateTime};
@@ -29,6 +29,9 @@ use std::{mem, thread};
 /// A client with a backlog counts as reading if its backlog has become smaller within this time. It may be
 /// slow, or its machine busy; one that has stopped is not waited for.
 const STILL_READING: Duration = Duration::from_millis(100);
+
+/// How soon the kernel is asked again whether the last line of a client that leaves has arrived.
+const SHORTEST_ASK: Duration = Duration::from_millis(10);
 
 /// From so many connections on, all cores flush them, in chunks of so many. On two cores chunks of 8 to 128
 /// do equally well; with these, four cores can share the smallest such room.
@@ -78,10 +81,20 @@ pub(crate) struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Present,
-    /// It has left the room, and gets no new lines, only those that wait; but no longer than until then.
-    Leaving(Instant),
+    /// It has left the room, and gets no new lines, only those that wait.
+    Leaving(Leaving),
     /// It has got everything.
     Finished,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Leaving {
+    /// How long it may take. Without a limit at the shutdown, which has its own.
+    until: Option<Instant>,
+    /// Since when our half is closed.
+    closed: Option<Instant>,
+    /// When to ask next whether all has arrived.
+    ask: Instant,
 }
 
 /// The findings of a flush.
@@ -89,7 +102,7 @@ enum Stage {
 pub(crate) struct Flushed {
     /// For each of these clients too much waits, so many bytes.
     pub(crate) too_slow: Vec<(ClientId, usize)>,
-    /// These have a backlog.
+    /// These have a backlog, or are leaving.
     behind: Vec<ClientId>,
     /// A client that is leaving has got everything.
     finished: bool,
@@ -219,13 +232,13 @@ impl Audience {
         self.with_outbox(id, |connection, public| connection.outbox.skip(public));
     }
 
-    /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when
-    /// that has arrived, or after [`PATIENCE`], the other half.
-    pub(crate) fn dismiss(&mut self, id: ClientId) {
+    /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when that
+    /// has arrived, the other half. All that may take `until` then.
+    pub(crate) fn dismiss(&mut self, id: ClientId, until: Option<Instant>) {
         self.set_timestamps(id, false, self.day);
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
-            connection.stage = Stage::Leaving(Instant::now() + PATIENCE);
+            connection.stage = Stage::Leaving(Leaving { until, closed: None, ask: connection.since });
         });
     }
 
@@ -355,9 +368,9 @@ impl Connection {
             self.shrank = now;
         }
         match self.stage {
-            Stage::Leaving(until) => {
+            Stage::Leaving(leaving) => {
                 flushed.progress |= backlog < before;
-                return self.see_off(now >= until, flushed);
+                return self.see_off(leaving, now, flushed);
             }
             _ if backlog > max_backlog || self.outbox.failure() == Some(Errno::NOMEM) => {
                 return flushed.too_slow.push((self.id, backlog));
@@ -371,14 +384,21 @@ impl Connection {
         flushed.reader_is_behind |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
     }
 
-    /// Closes our half when the last line is sent, and both when it has arrived or the client's time
-    /// `is_over`. That wakes the client's thread, if it still reads.
-    fn see_off(&mut self, is_over: bool, flushed: &mut Flushed) {
-        let is_sent = self.backlog() == 0;
-        if is_sent {
+    /// Closes our half when the last line is sent, and both when that has arrived or the client's time is over. This
+    /// wakes the client's thread, if it still reads.
+    fn see_off(&mut self, mut leaving: Leaving, now: Instant, flushed: &mut Flushed) {
+        if self.backlog() == 0 && leaving.closed.is_none() {
             let _ = self.outbox.socket().shutdown(Shutdown::Write);
+            leaving.closed = Some(now);
         }
-        if is_over || is_sent && has_arrived(self.outbox.socket()) {
+        let mut is_over = leaving.until.is_some_and(|until| now >= until);
+        if let Some(closed) = leaving.closed.filter(|_| now >= leaving.ask) {
+            is_over |= has_arrived(self.outbox.socket());
+            // The kernel is asked ever more rarely, so that many who do not read cost little.
+            leaving.ask = now + now.duration_since(closed).max(SHORTEST_ASK);
+        }
+        self.stage = Stage::Leaving(leaving);
+        if is_over {
             self.stage = Stage::Finished;
             self.close();
             flushed.finished = true;

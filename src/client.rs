@@ -93,9 +93,12 @@ impl Client {
     fn listen(&mut self, credit: &mut Credit) -> Result<(), Ending> {
         let (id, socket) = (self.id, self.socket.clone());
         let mut reader = LineReader::new(Input(&socket), self.max_line);
+        let mut paid = 0; // For the line that has not ended yet.
         while let Some(piece) = reader.next_piece()? {
+            let is_whole = piece.line.is_some();
             let line = piece.line.and_then(|line| self.understand(line));
-            let bytes = piece.bytes.max(line.as_ref().map_or(0, weight));
+            let bytes = piece.bytes.max(line.as_ref().map_or(0, weight).saturating_sub(paid));
+            paid = if is_whole { 0 } else { paid + bytes };
             let waited = self.waited;
             self.wait_for_pace(bytes, credit)?;
             if line.as_ref().is_some_and(is_for_others) {

@@ -22,7 +22,7 @@ use crate::audience::Audience;
 use crate::chat::room::{self, Delivery, Recipients, Room};
 use crate::chat::{ClientId, Now, command::Request};
 use crate::config::Config;
-use crate::ending::{Close, Ending, Row, has_ended_its_input};
+use crate::ending::{Close, Ending, PATIENCE, Row, has_ended_its_input};
 use crate::event::Event;
 use crate::guard::{admission::Admission, listener::SEND_BUFFER};
 use crate::operator::clock;
@@ -291,7 +291,8 @@ impl Dispatcher {
         if close == Close::AtOnce {
             return self.audience.cut_off(id);
         }
-        self.audience.dismiss(id);
+        let until = (!self.is_stopping).then(|| Instant::now() + PATIENCE);
+        self.audience.dismiss(id, until);
         self.pause = SHORTEST_PAUSE; // Its last line arrives soon.
     }
 

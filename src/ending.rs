@@ -28,21 +28,21 @@
 //! "A reset in the end" means: in that last step, if the client has not closed its half, and only when its
 //! kernel has acknowledged everything. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the
 //! server closes its half; it waits for its user to press Enter. It does end at a reset. "Now" means that all
-//! of this is skipped: the thread closes the connection within a second, with a reset. A refused client has
+//! of this is skipped: the thread closes the connection at once, with a reset. A refused client has
 //! no thread, and [`TurnedAway`](crate::guard::turned_away::TurnedAway) closes its connection.
 
 use crate::chat::{Problem, room::Farewell};
 use crate::credit::{Credit, Done};
 use crate::guard::{admission::Refusal, foreign::Foreign, sock_diag::has_acknowledged_everything};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, socket_linger};
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a client may take to get its last lines. The dispatcher counts that.
+/// How long a client may take to get its last lines, but for the shutdown, which has its grace time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a client then has to close its own half. On a LAN that takes a few milliseconds.
@@ -176,6 +176,9 @@ impl From<Done> for Ending {
 #[inline(never)] // Otherwise the buffer would take stack from each client's thread for all its life.
 pub(crate) fn linger(mut socket: &TcpStream, credit: Credit) {
     credit.wait_until_done();
+    if matches!(socket_linger(socket), Ok(Some(Duration::ZERO))) {
+        return; // The dispatcher has decided that it gets nothing more: to close it sends a reset.
+    }
     let _ = socket.set_read_timeout(Some(LINGER));
     let until = Instant::now() + LINGER;
     let mut thrown_away = [0; 1024];
@@ -194,7 +197,7 @@ pub(crate) fn linger(mut socket: &TcpStream, credit: Credit) {
 /// acknowledged all bytes and our end of file, or there is no connection any more. Where the system cannot
 /// tell, nothing has arrived.
 pub(crate) fn has_arrived(socket: &TcpStream) -> bool {
-    has_acknowledged_everything(socket) || is_over(socket)
+    is_over(socket) || has_acknowledged_everything(socket)
 }
 
 /// Whether the connection is closed on both sides, or broken: then it has no peer any more (getpeername(2)).

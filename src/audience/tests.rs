@@ -87,7 +87,7 @@ fn a_client_that_leaves_is_not_counted_among_those_who_want_timestamps() {
     let (mut audience, people) = audience(2, 1000);
     for (id, _) in &people {
         audience.set_timestamps(*id, true, NOW.date());
-        audience.dismiss(*id);
+        audience.dismiss(*id, None);
         audience.set_timestamps(*id, true, NOW.date());
     }
     audience.say(Recipients::Everyone, "too late", NOW);
@@ -99,9 +99,9 @@ fn a_client_that_leaves_is_not_counted_among_those_who_want_timestamps() {
 fn a_client_that_leaves_gets_what_was_said_before_and_then_the_end() {
     let (mut audience, mut people) = audience(2, 1000);
     audience.say(Recipients::Everyone, "before", NOW);
-    audience.dismiss(people[0].0);
+    audience.dismiss(people[0].0, None);
     audience.say(Recipients::Everyone, "after", NOW);
-    audience.dismiss(people[0].0);
+    audience.dismiss(people[0].0, None);
     audience.say(Recipients::Only(people[0].0), "too late", NOW);
     sees_them_off(&mut audience);
     assert_eq!([(); 2].map(|()| next_line(&mut people[0].1)), ["before", ""]);
@@ -143,7 +143,7 @@ fn a_client_that_leaves_is_not_lost_for_being_behind() {
     // More than all buffers of the two kernels hold: neither of them reads.
     let much = "x".repeat(20_000_000);
     audience.say(Recipients::Everyone, &much, NOW);
-    audience.dismiss(leaves);
+    audience.dismiss(leaves, None);
     let lost: Vec<_> = audience.flush().too_slow.into_iter().map(|(id, _)| id).collect();
     assert_eq!(lost, [stays]);
     assert!(audience.connections[1].backlog() > 1000 && audience.is_dirty());
@@ -160,7 +160,7 @@ fn the_client_s_thread_learns_when_its_connection_is_done() {
         audience.add(ClientId(n), peer, Arc::new(near), creditor);
         credit
     });
-    audience.dismiss(ClientId(1));
+    audience.dismiss(ClientId(1), None);
     assert_eq!(one.wait(Duration::ZERO), Ok(()), "its last lines are not sent yet");
     sees_them_off(&mut audience);
     assert_eq!([one.wait(Duration::ZERO), other.wait(Duration::ZERO)], [Err(Done), Ok(())]);
@@ -178,7 +178,7 @@ fn the_input_of_a_client_that_leaves_ends_after_its_last_line_has_arrived() {
     let much = "x".repeat(400_000); // More than the kernels take at once, for bob does not read yet.
     audience.say(Recipients::Everyone, &much, NOW);
     audience.say(Recipients::Everyone, "the last line", NOW);
-    audience.dismiss(bob);
+    audience.dismiss(bob, None);
     for _ in 0..50 {
         audience.flush();
         far.get_mut().write_all(b"why?\n").unwrap();
@@ -200,7 +200,19 @@ fn a_client_whose_connection_is_broken_stays_until_its_thread_has_heard_it_to_th
     audience.say(Recipients::Everyone, &"x".repeat(10_000), NOW);
     assert!(audience.flush().too_slow.is_empty() && !audience.is_dirty());
     assert!(audience.get(bob).is_some());
-    audience.dismiss(bob);
+    audience.dismiss(bob, None);
     sees_them_off(&mut audience);
+    assert!(audience.is_empty());
+}
+
+#[test]
+fn a_client_that_leaves_has_so_much_time_and_at_the_shutdown_as_much_as_that_gives() {
+    let (mut audience, people) = audience(2, 1000);
+    audience.say(Recipients::Everyone, &"x".repeat(20_000_000), NOW); // Nobody reads.
+    audience.dismiss(people[0].0, Some(Instant::now()));
+    audience.dismiss(people[1].0, None);
+    audience.flush();
+    assert_eq!(audience.connections.iter().map(|left| left.id).collect::<Vec<_>>(), [people[1].0]);
+    audience.close_all();
     assert!(audience.is_empty());
 }

@@ -1,11 +1,13 @@
-//! Everything that one may type. A line of text becomes a [`Request`], or an [`Order`] of the operator, once.
+//! Everything that one may type. A line of text becomes a [`Request`] once.
 //!
-//! [`COMMANDS`] and [`ORDERS`] are the only lists of them: words are looked up there, and both `/help`s print them. A
-//! client's line is parsed in the client's own thread, so the dispatcher gets its meaning and not text.
+//! [`COMMANDS`] is the only list of them: words are looked up there, and `/help` prints it. The operator has
+//! such a [`Table`] too. A line is parsed in the client's own thread, so the dispatcher gets its meaning and
+//! not text.
 
 use super::text::{printable, visible};
 use super::{Problem, nickname::Nickname};
 use std::sync::Arc;
+use strsim::osa_distance;
 
 /// A line from a client, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,16 +34,18 @@ pub(crate) type Line = Result<Request, Problem>;
 pub(crate) const AROUND: usize =
     "*** 2026-11-25\n[2026-11-25 14:03] [ -> you] \n".len() + Nickname::MAX_BYTES;
 
-/// What comes of a line: how many bytes are shown to others, or to its author. That is what its author pays for. Not
-/// counted is what stands [`AROUND`] a text. An answer that is a list has one price, by its usual size and work. A new name
-/// is dear as well, or a client that the operator wants to send away could change it faster than anyone types.
+/// What comes of a line: how many bytes are shown to others, or to its author. That is what its author pays
+/// for. Not counted is what stands [`AROUND`] a text. An answer that is a list has one price, by its usual
+/// size and work. A new name is dear as well, or a client that the operator wants to send away could change
+/// it faster than anyone types.
 pub(crate) fn weight(line: &Line) -> usize {
     match line {
         Ok(Request::Say(text) | Request::Me(text) | Request::Reply(text)) => text.len(),
         Ok(Request::Msg(name, text)) => name.len() + text.len(),
         Ok(Request::List | Request::History) => 2560,
         Ok(Request::Help | Request::Nick(_)) => 1024,
-        Ok(Request::Echo(_) | Request::Timestamps(_) | Request::Quit(_)) => 0,
+        Ok(Request::Quit(words)) => words.as_ref().map_or(0, |words| words.len()),
+        Ok(Request::Echo(_) | Request::Timestamps(_)) => 0,
         Err(problem) => problem.len(),
     }
 }
@@ -52,29 +56,18 @@ pub(crate) fn is_for_others(line: &Line) -> bool {
     matches!(line, Ok(Say(_) | Me(_) | Nick(_) | Msg(..) | Reply(_)))
 }
 
-/// A line from the operator, understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    Say(Arc<str>),
-    List,
-    Kick(Arc<str>, Option<Arc<str>>),
-    Ban(Arc<str>),
-    Unban(Arc<str>),
-    Bans,
-    Stop,
-    Help,
-}
-
-/// All that one may type.
+/// All that one may type: as a client, or as the operator.
 pub(crate) struct Table<T: 'static> {
     /// What a line is that is no command, and what `/help` says of it.
-    say: fn(Arc<str>) -> T,
-    said: &'static str,
+    pub(crate) say: fn(Arc<str>) -> T,
+    pub(crate) said: &'static str,
     /// In the order in which `/help` shows them.
-    rows: &'static [Row<T>],
+    pub(crate) rows: &'static [Row<T>],
+    /// The words that only the operator can use.
+    pub(crate) operators: Words,
 }
 
-struct Row<T> {
+pub(crate) struct Row<T> {
     /// The word after the slash, then its synonyms.
     words: Words,
     /// The rest of the line, as in a manual page: `NAME TEXT`.
@@ -83,13 +76,13 @@ struct Row<T> {
     parse: Parse<T>,
 }
 
-type Words = &'static [&'static str];
+pub(crate) type Words = &'static [&'static str];
 
 /// Understands the rest of the line.
-type Parse<T> = fn(&str) -> Parsed<T>;
+pub(crate) type Parse<T> = fn(&str) -> Parsed<T>;
 
 /// `Err(None)`: it is not what the row's `arguments` say.
-type Parsed<T> = Result<T, Option<Problem>>;
+pub(crate) type Parsed<T> = Result<T, Option<Problem>>;
 
 /// For clients.
 pub(crate) static COMMANDS: Table<Request> = Table {
@@ -121,38 +114,15 @@ pub(crate) static COMMANDS: Table<Request> = Table {
             Ok(Request::Quit(text(rest).ok()))
         }),
     ],
+    operators: &["kick", "ban", "unban", "bans", "stop"],
 };
 
-/// For the operator.
-pub(crate) static ORDERS: Table<Order> = Table {
-    say: Order::Say,
-    said: "said to everyone, as the server",
-    rows: &[
-        row(&["list", "who", "names"], "", "who is here, with all details", |_| Ok(Order::List)),
-        row(&["kick"], "NAME [REASON]", "send NAME away, or #7: see /list", |rest| {
-            let (name, reason) = split_word(rest);
-            Ok(Order::Kick(text(name)?, text(reason).ok()))
-        }),
-        row(&["ban"], "NAME|ADDRESS|NET", "send all from there away, and let none in", |rest| {
-            text(split_word(rest).0).map(Order::Ban)
-        }),
-        row(&["unban"], "ADDRESS|NET", "let them in again", |rest| {
-            text(split_word(rest).0).map(Order::Unban)
-        }),
-        row(&["bans"], "", "who is banned", |_| Ok(Order::Bans)),
-        row(&["stop"], "", "stop the server", |rest| match text(rest) {
-            Err(_) => Ok(Order::Stop),
-            Ok(_) => Err(Some("Nothing may follow, so the server goes on. Usage: /stop".to_owned())),
-        }),
-        row(&["quit", "exit"], "", "how to end the server or this console", |_| {
-            let how = "/stop stops the server. Ctrl-D closes this console, and the server goes on.";
-            Err(Some(how.to_owned()))
-        }),
-        row(&["help"], "", "these commands", |_| Ok(Order::Help)),
-    ],
-};
-
-const fn row<T>(words: Words, arguments: &'static str, help: &'static str, parse: Parse<T>) -> Row<T> {
+pub(crate) const fn row<T>(
+    words: Words,
+    arguments: &'static str,
+    help: &'static str,
+    parse: Parse<T>,
+) -> Row<T> {
     Row { words, arguments, help, parse }
 }
 
@@ -171,21 +141,21 @@ const SLASHES: [char; 5] = ['/', '\u{2044}', '\u{2215}', '\u{2571}', '\u{29f8}']
 impl<T> Table<T> {
     /// Understands one line; `None` if nothing in it is visible.
     ///
-    /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with a slash and
-    /// a letter and is no command, nor one that only looks like a command on the screen: with a blank or an invisible
-    /// character in front, say.
+    /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with
+    /// a slash and a letter and is no command, nor one that only looks like a command on the screen: with a
+    /// blank or an invisible character in front, say.
     pub(crate) fn parse(&self, line: &str) -> Option<Result<T, Problem>> {
-        let (line, seen) = (printable(line), visible(line));
+        let seen = visible(line);
+        if seen.trim().is_empty() {
+            return None;
+        }
+        let line = printable(line);
         let is_command = |it: &str| it.is_empty() || it == "?" || it.starts_with(char::is_alphabetic);
         let is_text = |it: &str| it.starts_with('/') && !it[1..].starts_with(char::is_whitespace);
         Some(match line.strip_prefix('/') {
-            _ if seen.trim().is_empty() => return None,
             Some(command) if is_command(command) => {
                 let (word, rest) = split_word(command);
-                match self.find(word) {
-                    Some(row) => (row.parse)(rest).map_err(|why| why.unwrap_or_else(|| row.misused())),
-                    None => Err(self.unknown(word)),
-                }
+                self.find(word).ok_or_else(|| self.unknown(word)).and_then(|row| row.understand(rest))
             }
             Some(text) if is_text(text) => Ok((self.say)(text.into())),
             _ => match self.disguised(&seen) {
@@ -210,32 +180,32 @@ impl<T> Table<T> {
     fn disguised(&self, seen: &str) -> Option<&'static str> {
         // In front, a broken character is a blank or a key of another encoding.
         let begins = seen.trim_start_matches(|c: char| c.is_whitespace() || c == char::REPLACEMENT_CHARACTER);
-        let command = begins.strip_prefix(SLASHES)?.trim_start();
+        let command = begins.strip_prefix(SLASHES)?.trim_start().to_lowercase();
+        let word = split_word(&command).0;
         let theirs = MISTAKEN.iter().flat_map(|(_, theirs)| *theirs).copied();
-        let word = split_word(command).0.to_lowercase();
-        let is_private = command.replace(' ', "").to_lowercase().starts_with("msg"); // `/m sg alice …`
+        let is_private = command.replace(' ', "").starts_with("msg"); // `/m sg alice …`
         self.words().chain(theirs).find(|known| *known == word).or(is_private.then_some("msg"))
     }
 
-    /// Names the commands that may have been meant: the one that other programs call so, or else those that `word` begins or
-    /// that are one slip of a finger away from it.
+    /// Names the commands that may have been meant: the one that other programs call so, or else those that
+    /// `word` begins or that are one slip of a finger away from it.
     fn unknown(&self, word: &str) -> Problem {
-        let lower = word.to_lowercase();
-        let mut mistaken = MISTAKEN.iter().filter(|(_, theirs)| theirs.contains(&lower.as_str()));
-        let ours = mistaken.next().map(|(ours, _)| *ours);
-        if ours.is_none() && ORDERS.find(word).is_some() {
+        let typed = word.to_lowercase();
+        let ours =
+            MISTAKEN.iter().find(|(_, theirs)| theirs.contains(&typed.as_str())).map(|(ours, _)| *ours);
+        if ours.is_none() && self.operators.contains(&typed.as_str()) {
             return format!("Only the operator can use /{word}.");
         }
-        let meant = ours.unwrap_or(&lower);
-        let is_a_slip = |known: &str| known.len() > 2 && strsim::osa_distance(known, meant) == 1;
-        let near = self.words().filter(|known| known.starts_with(meant) || is_a_slip(known));
-        let near = near.collect::<Vec<_>>().join(" or /");
+        let meant = ours.unwrap_or(&typed);
+        let is_a_slip = |known: &str| known.len() > 2 && osa_distance(known, meant) == 1;
+        let near: Vec<_> =
+            self.words().filter(|known| known.starts_with(meant) || is_a_slip(known)).collect();
         if word.is_empty() || near.is_empty() {
             return format!(
                 "There is no command /{word}. /help lists them; to say a line that begins with a slash, type //{word}"
             );
         }
-        format!("There is no command /{word}. Did you mean /{near}?")
+        format!("There is no command /{word}. Did you mean /{}?", near.join(" or /"))
     }
 
     /// The answer to `/help`.
@@ -257,18 +227,19 @@ impl<T> Row<T> {
         format!("/{} {}", self.words[0], self.arguments).trim_end().to_owned()
     }
 
-    fn misused(&self) -> Problem {
-        format!("/{} needs something else after it. Usage: {}", self.words[0], self.usage())
+    fn understand(&self, rest: &str) -> Result<T, Problem> {
+        let misused = || format!("/{} needs something else after it. Usage: {}", self.words[0], self.usage());
+        (self.parse)(rest).map_err(|why| why.unwrap_or_else(misused))
     }
 }
 
 /// `"bob  hello there"` is `("bob", "hello there")`.
-fn split_word(text: &str) -> (&str, &str) {
+pub(crate) fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())
 }
 
-fn text(rest: &str) -> Parsed<Arc<str>> {
+pub(crate) fn text(rest: &str) -> Parsed<Arc<str>> {
     if rest.trim().is_empty() { Err(None) } else { Ok(rest.into()) }
 }
 

@@ -1,8 +1,8 @@
 //! The rules of the chat: the commands, the answers, the names, and which line goes to whom.
 //!
-//! Nothing here knows a socket, a thread or a clock; the caller hands the time in ([`Now`]). So a test of a rule is a
-//! few lines, and the rules read without anything around them. The [dispatcher](crate::dispatcher) calls the
-//! [`room`]; a [client's thread](crate::client) calls [`command`].
+//! Nothing here knows a socket, a thread or a clock; the caller hands the time in ([`Now`]). So a test of a
+//! rule is a few lines, and the rules read without anything around them. The [dispatcher](crate::dispatcher)
+//! calls the [`room`]; a [client's thread](crate::client) calls [`command`].
 
 pub(crate) mod command;
 mod names;
@@ -27,10 +27,12 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// The target of log lines that are public talk. All of it is in the log, whatever its pace.
+/// The target of log lines about what the room is told: talk and new names. All of them are in the log, whatever their
+/// pace.
 pub(crate) const TALK: &str = "talk";
 
-/// One sentence for a person: what was wrong with a line, and what to do about it. Written where the problem is found.
+/// One sentence for a person: what was wrong with a line, and what to do about it. Written where the problem
+/// is found.
 pub(crate) type Problem = String;
 
 /// The time at which something happens. All that happens in one turn of the dispatcher happens at one time.

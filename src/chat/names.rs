@@ -1,18 +1,19 @@
 //! The owner of each name, and which names are kept for those who had them a moment ago.
 //!
-//! Without the second, a name would go to the next one who asks, and with it the private line that is still being
-//! typed to its owner. So for a minute only the address that had a name may have it again. Nobody waits for that
-//! minute: when the name is asked for, its age decides.
+//! Without the second, a name would go to the next one who asks, and with it the private line that is still
+//! being typed to its owner. So for a minute only the address that had a name may have it again. Nobody waits
+//! for that minute: when the name is asked for, its age decides.
 
 use super::nickname::{Nickname, fold};
 use super::{ClientId, Now, Problem};
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::collections::{BTreeMap, VecDeque};
+use std::{net::IpAddr, time::Duration};
 
-/// How long a name is kept for the address that had it, in seconds.
-const KEPT_FOR: f64 = 60.0;
+/// How long a name is kept for the address that had it.
+const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// How many names are kept at most for one address, so that renaming again and again uses up no names, and in all.
+/// How many names are kept at most for one address, so that renaming again and again uses up no names, and in
+/// all.
 const KEPT_FOR_ONE: usize = 4;
 const KEPT_FOR_ALL: usize = 4096;
 
@@ -20,10 +21,8 @@ const KEPT_FOR_ALL: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// By what [`fold`] makes of the name, so in alphabetical order.
-    holders: BTreeMap<Arc<str>, Holder>,
-    /// Whose name looks so: from each of its [`Nickname::keys`] to its folded form.
-    look_alikes: HashMap<Arc<str>, Arc<str>>,
-    /// Since when a name is kept, and for whom. The newest come first.
+    holders: BTreeMap<String, Holder>,
+    /// Until when a name is kept, and for whom. The newest come first.
     kept: VecDeque<(Duration, Holder)>,
 }
 
@@ -38,17 +37,16 @@ struct Holder {
 impl Names {
     /// A client from `origin` has this name from now on.
     pub(crate) fn add(&mut self, id: ClientId, name: Nickname, origin: IpAddr) {
-        self.look_alikes.extend(name.keys().iter().map(|key| (key.clone(), name.folded().clone())));
-        self.holders.insert(name.folded().clone(), Holder { id, name, origin });
+        self.holders.insert(name.folded.clone(), Holder { id, name, origin });
     }
 
-    /// Nobody has this name any more. But for a guest's, it is kept for a while, in the place of the oldest of that
-    /// address, or of all, where there are too many.
+    /// Nobody has this name any more. But for a guest's, it is kept for a while, in the place of the oldest
+    /// of that address, or of all, where there are too many.
     pub(crate) fn remove(&mut self, name: &Nickname, now: Now) {
-        name.keys().iter().for_each(|key| drop(self.look_alikes.remove(key)));
-        let Some(holder) = self.holders.remove(name.folded()).filter(|_| !name.is_a_guests()) else { return };
-        let (origin, mut of_this_address) = (holder.origin, 0);
-        self.kept.push_front((now.uptime, holder));
+        let Some(holder) = self.holders.remove(&name.folded).filter(|_| !name.is_a_guests) else { return };
+        let origin = holder.origin;
+        let mut of_this_address = 0;
+        self.kept.push_front((now.uptime + KEPT_FOR, holder));
         self.kept.retain(|(_, kept)| {
             of_this_address += usize::from(kept.origin == origin);
             kept.origin != origin || of_this_address <= KEPT_FOR_ONE
@@ -58,20 +56,19 @@ impl Names {
 
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
     pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: Now) -> Result<(), Problem> {
-        let Some(&Holder { id, origin, .. }) = self.holders.get(old.folded()) else { return Ok(()) };
-        if new.is_a_guests() && !new.looks_like(&Nickname::guest(id)) {
+        let Some(&Holder { id, origin, .. }) = self.holders.get(&old.folded) else { return Ok(()) };
+        if new.is_a_guests && !new.looks_like(&Nickname::guest(id)) {
             return Err(format!("{new} is for the guest with that number. Please pick another name."));
         }
-        let mut alike = new.keys().iter().filter_map(|key| self.holders.get(self.look_alikes.get(key)?));
-        if let Some(holder) = alike.find(|holder| holder.id != id) {
+        let mut others = self.holders.values().filter(|holder| holder.id != id);
+        if let Some(holder) = others.find(|holder| holder.name.looks_like(new)) {
             let hint = if holder.origin == origin { OLD_CONNECTION } else { "" };
             return Err(format!("{} taken. Please pick another name.{hint}", confused(new, &holder.name)));
         }
-        let age = |since: &Duration| now.uptime.saturating_sub(*since).as_secs_f64();
-        let is_kept = |(since, _): &&(Duration, Holder)| age(since) < KEPT_FOR;
-        let mut kept = self.kept.iter().filter(is_kept).filter(|(_, kept)| kept.origin != origin);
-        if let Some((since, kept)) = kept.find(|(_, kept)| kept.name.looks_like(new)) {
-            let (kept, seconds) = (confused(new, &kept.name), (KEPT_FOR - age(since)).ceil());
+        let mut kept = self.kept.iter().filter(|(until, kept)| *until > now.uptime && kept.origin != origin);
+        if let Some((until, kept)) = kept.find(|(_, kept)| kept.name.looks_like(new)) {
+            let kept = confused(new, &kept.name);
+            let seconds = (*until - now.uptime).as_secs_f64().ceil();
             return Err(format!(
                 "{kept} kept for the address it was used from for another {seconds} s. Please pick another name."
             ));
@@ -85,7 +82,7 @@ impl Names {
     pub(crate) fn find(&self, name: &str) -> Option<ClientId> {
         // Any longer word is no name, and to fold it would only take time.
         let name = (name.len() < 1024).then(|| fold(name))?;
-        self.holders.get(name.as_str()).map(|holder| holder.id)
+        self.holders.get(&name).map(|holder| holder.id)
     }
 
     /// All names in use, in alphabetical order.
@@ -94,14 +91,14 @@ impl Names {
     }
 }
 
-/// A laptop that woke up elsewhere, or a cable that was pulled, leaves a connection behind that the server still takes
-/// for alive.
+/// A laptop that woke up elsewhere, or a cable that was pulled, leaves a connection behind that the server
+/// still takes for alive.
 const OLD_CONNECTION: &str =
     " If it is an old connection of yours: it goes by itself within two minutes, or ask the operator.";
 
 /// The beginning of a sentence about a name that cannot be had because of another.
 fn confused(new: &Nickname, other: &Nickname) -> String {
-    if new.folded() == other.folded() {
+    if new.folded == other.folded {
         return format!("{new} is");
     }
     format!("{new} looks like {other}, and that name is")

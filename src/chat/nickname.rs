@@ -6,16 +6,15 @@
 
 mod reserved;
 
-use super::{ClientId, Problem};
+use super::{ClientId, Problem, text::is_invisible};
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, compose, is_combining_mark};
 use unicode_script::{Script, UnicodeScript};
 use unicode_security::general_security_profile::IdentifierType;
 use unicode_security::{GeneralSecurityProfile, MixedScript, skeleton};
-use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
+use unicode_security::{RestrictionLevel::HighlyRestrictive, RestrictionLevelDetection};
 use unicode_width::UnicodeWidthChar;
 
 /// Letters that are written every day, though Unicode calls them compatibility characters: Thai and Lao am,
@@ -33,18 +32,16 @@ const STACKERS: [char; 5] = ['\u{1039}', '\u{17d2}', '\u{1a60}', '\u{11133}', '\
 
 /// A valid name: 1 to 20 letters, digits and marks of one script, `-` and `_`; at most 80 bytes.
 ///
-/// It keeps the case in which it was typed and is compared without it. Cloning one is cheap (a reference
-/// count), because every line that is said carries its speaker's name.
+/// It keeps the case in which it was typed and is compared without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Nickname(Arc<Forms>);
-
-/// The forms in which a name is used.
-#[derive(Debug, PartialEq, Eq)]
-struct Forms {
+pub(crate) struct Nickname {
     shown: String,
-    folded: Arc<str>,
-    keys: [Arc<str>; 3],
-    is_a_guests: bool,
+    /// The name without its case, by which the list of names is sorted.
+    pub(super) folded: String,
+    /// Names that share one of these look alike.
+    keys: [String; 3],
+    /// It is `guestN` or looks like it. Such a name belongs to client N alone.
+    pub(super) is_a_guests: bool,
 }
 
 impl Nickname {
@@ -59,7 +56,7 @@ impl Nickname {
     }
 
     fn new(shown: String, is_a_guests: bool) -> Nickname {
-        Nickname(Arc::new(Forms { folded: fold(&shown).into(), keys: keys(&shown), is_a_guests, shown }))
+        Nickname { folded: fold(&shown), keys: keys(&shown), shown, is_a_guests }
     }
 
     /// Takes `text` for a name, or says in one sentence which rule it breaks.
@@ -74,48 +71,35 @@ impl Nickname {
             return Err(format!("a name has 1 to {} characters.", Nickname::MAX_CHARS));
         }
         let bad = text.chars().find(|c| !is_allowed(*c));
-        if let Some(bad) = bad.or_else(|| stray_mark(&text)).or_else(|| piled_mark(&text)) {
+        if let Some(bad) = bad.or_else(|| stray_mark(&text)) {
             return Err(format!("a name cannot contain {} (only letters, digits, - and _).", describe(bad)));
         }
+        // Digits of one kind, such as ASCII's or either of Arabic's, are alone in a row of sixteen of
+        // Unicode.
+        let digits = text.chars().filter(|c| c.is_numeric());
+        let kinds: HashSet<u32> = digits.map(|c| u32::from(c) / 16).collect();
         // Letters have a script; what scripts share is digits and marks.
-        if !text.chars().any(|c| c.is_numeric() || c.script() != Script::Common) {
-            return Err("a name needs a letter or a digit.".to_owned());
-        }
+        let has_letters = text.chars().any(|c| c.script() != Script::Common);
         // The first of the two knows only scripts in modern use, the second only single ones.
-        if !text.check_restriction_level(RestrictionLevel::HighlyRestrictive) && !text.is_single_script() {
-            return Err("a name cannot mix letters of different scripts.".to_owned());
-        }
-        // Digits of one kind, such as ASCII's or either of Arabic's, are alone in a row of sixteen of Unicode.
-        let kinds: HashSet<u32> =
-            text.chars().filter(|c| c.is_numeric()).map(|c| u32::from(c) / 16).collect();
-        if kinds.len() > 1 {
-            return Err("a name cannot mix digits of different kinds.".to_owned());
-        }
-        if reserved::is_reserved(&text) {
-            return Err("that name is reserved. Please pick another.".to_owned());
-        }
-        let is_a_guests = reserved::is_a_guests(&text);
-        Ok(Nickname::new(text, is_a_guests))
-    }
-
-    /// The name without its case, by which the list of names is sorted.
-    pub(crate) fn folded(&self) -> &Arc<str> {
-        &self.0.folded
-    }
-
-    /// Names that share one of these look alike.
-    pub(crate) fn keys(&self) -> &[Arc<str>; 3] {
-        &self.0.keys
+        let is_mixed = !text.check_restriction_level(HighlyRestrictive) && !text.is_single_script();
+        let readings = reserved::readings(&text);
+        let problem = if !has_letters && kinds.is_empty() {
+            "a name needs a letter or a digit."
+        } else if is_mixed {
+            "a name cannot mix letters of different scripts."
+        } else if kinds.len() > 1 {
+            "a name cannot mix digits of different kinds."
+        } else if reserved::is_reserved(&readings) {
+            "that name is reserved. Please pick another."
+        } else {
+            return Ok(Nickname::new(text, reserved::is_a_guests(&readings)));
+        };
+        Err(problem.to_owned())
     }
 
     /// Whether one could be taken for the other. Names that differ only in case always can.
     pub(crate) fn looks_like(&self, other: &Nickname) -> bool {
-        self.keys().iter().any(|key| other.keys().contains(key))
-    }
-
-    /// Whether this name is `guestN` or looks like it. Such a name belongs to client N alone.
-    pub(crate) fn is_a_guests(&self) -> bool {
-        self.0.is_a_guests
+        self.keys.iter().any(|key| other.keys.contains(key))
     }
 }
 
@@ -126,7 +110,7 @@ impl Nickname {
 /// the second key both, for Þ looks like p as a small letter only, and `ÞauI` is `paul`. The third key is of
 /// capitals, for T looks like the Cyrillic Т, and t does not look like т. It is not folded, so that Ali and
 /// All stay two names, and the blank keeps it from meeting the others.
-fn keys(name: &str) -> [Arc<str>; 3] {
+fn keys(name: &str) -> [String; 3] {
     // The points of Arabic, Hebrew and Syriac one may write or leave out: محمد and مُحَمَّد are one name.
     let scripts = [Script::Arabic, Script::Hebrew, Script::Syriac];
     let is_point =
@@ -134,16 +118,20 @@ fn keys(name: &str) -> [Arc<str>; 3] {
     let name: String = name.chars().filter(|c| !is_point(*c)).collect();
     let capitals = format!(" {}", look(&name.to_uppercase()));
     let [first, second] = [&name, &look(&name)].map(|name| fold(&look(&fold(name))));
-    [first, second, capitals].map(Arc::from)
+    [first, second, capitals]
 }
 
 /// The skeleton, with [`STROKES`], and with the marks on each letter in one order: many terminals show them
 /// alike in any.
 fn look(text: &str) -> String {
-    let as_latin = |c| STROKES.iter().find(|(strokes, _)| strokes.contains(c)).map_or(c, |(_, latin)| *latin);
-    let mut chars: Vec<char> = skeleton(text).map(as_latin).collect();
+    let mut chars: Vec<char> = skeleton(text).map(|c| replaced(c, &STROKES)).collect();
     chars.chunk_by_mut(|_, next| is_combining_mark(*next)).for_each(|letter| letter[1..].sort_unstable());
     chars.into_iter().collect()
+}
+
+/// The letter that the table has for a character, or else the character itself.
+fn replaced(c: char, table: &[(&str, char)]) -> char {
+    table.iter().find(|(these, _)| these.contains(c)).map_or(c, |(_, letter)| *letter)
 }
 
 /// Composes a text (NFC) and folds its case. Through the upper case, because some letters have two lower ones
@@ -165,21 +153,27 @@ fn is_allowed(c: char) -> bool {
     }
 }
 
-/// The first mark that does not belong to the letter before it, or that shows nothing.
+/// The first mark that does not belong to the letter before it, that shows nothing, or that makes a picture
+/// of the letter (UTS 39, 5.4): one that is there twice, or on top of four others. A mark that has a column
+/// of its own, such as a vowel beside its letter, piles up with none.
 fn stray_mark(name: &str) -> Option<char> {
-    let (mut letter, mut previous) = ('_', '_'); // No mark belongs to this one.
+    let is_narrow = |c: &&char| c.width() == Some(0);
+    let mut letter = '_'; // No mark belongs to this one.
+    let mut marks: Vec<char> = Vec::new();
     for (c, next) in name.chars().zip(name.chars().skip(1).chain(['_'])) {
-        if is_combining_mark(c) {
-            // NFC has composed all that it could. A mark that is left may compose with the bare letter.
-            let belongs = is_of_its_script(c, letter) || (previous == letter && composes(c, letter));
-            let shows = !STACKERS.contains(&c) || (next.script() == c.script() && !is_combining_mark(next));
-            if !belongs || !shows {
-                return Some(c);
-            }
-        } else {
-            letter = c;
+        if !is_combining_mark(c) {
+            let mut parts = c.nfd();
+            letter = parts.next().unwrap_or(c);
+            marks = parts.collect();
+            continue;
         }
-        previous = c;
+        let belongs = is_of_its_script(c, letter) || composes(c, letter, &marks);
+        let shows = !STACKERS.contains(&c) || (next.script() == c.script() && !is_combining_mark(next));
+        let is_twice = marks.contains(&c);
+        marks.push(c);
+        if !belongs || !shows || is_twice || marks.iter().filter(is_narrow).count() > 4 {
+            return Some(c);
+        }
     }
     None
 }
@@ -192,42 +186,29 @@ fn is_of_its_script(mark: char, letter: char) -> bool {
     is_of_one && marks.contains_script(letter.script())
 }
 
-/// Whether the mark makes one character with the bare letter, though not with this one, which has a mark in
-/// another place: as in the Yoruba name Ọ̀ṣun.
-fn composes(mark: char, letter: char) -> bool {
+/// Whether the mark makes one character with the bare letter, and has a place of its own among the other
+/// marks: as in the Yoruba name Ọ̀ṣun, where NFC can compose only one of two.
+fn composes(mark: char, letter: char, others: &[char]) -> bool {
     let place = canonical_combining_class(mark);
-    let mut parts = letter.nfd();
-    parts.next().is_some_and(|bare| compose(bare, mark).is_some())
-        && parts.all(|other| canonical_combining_class(other) != place)
-}
-
-/// The last of more than four marks in a row, or of one twice: they are a picture, not a letter (UTS 39, 5.4).
-/// A mark that has a column of its own, such as a vowel beside its letter, piles up with none.
-fn piled_mark(name: &str) -> Option<char> {
-    let chars: Vec<char> = name.nfd().collect();
-    let is_narrow = |c: &char| is_combining_mark(*c) && c.width() == Some(0);
-    let twice = chars.windows(2).find(|two| is_combining_mark(two[0]) && two[0] == two[1]);
-    let pile = || chars.windows(5).find(|five| five.iter().all(is_narrow));
-    twice.or_else(pile)?.last().copied()
+    let has_place = others.iter().all(|other| canonical_combining_class(*other) != place);
+    has_place && compose(letter, mark).is_some()
 }
 
 /// The character itself, or words and its number where a terminal may not show it, or might obey it.
 fn describe(c: char) -> String {
-    let is_ignorable = c.identifier_type() == Some(IdentifierType::Default_Ignorable);
-    let is_shown =
-        !is_ignorable && c.width() > Some(0) && !c.is_whitespace() && c.script() != Script::Unknown;
+    let has_shape = is_combining_mark(c) || (c.width() > Some(0) && c.script() != Script::Unknown);
     let kind = match c {
         ' ' => return "a blank".to_owned(),
-        _ if is_combining_mark(c) && !is_ignorable => "a mark that does not belong there",
-        _ if is_shown && !matches!(c, '\u{2800}' | '\u{fff9}'..='\u{fffb}') => return c.to_string(),
-        _ => "an invisible character",
+        _ if is_invisible(c) || !has_shape => "an invisible character",
+        _ if is_combining_mark(c) => "a mark that does not belong there",
+        _ => return c.to_string(),
     };
     format!("{kind} (U+{:04X})", u32::from(c))
 }
 
 impl fmt::Display for Nickname {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.shown)
+        f.write_str(&self.shown)
     }
 }
 

@@ -1,13 +1,14 @@
 //! The room: the people and their names, the last lines, and which line goes to whom.
 //!
-//! Clients' requests go in. Lines come out, each with its recipients, in the order in which they are to be delivered. The
-//! [dispatcher](crate::dispatcher) owns the only `Room` and calls it from its one thread, so "this name is free, so
-//! take it" needs no lock: nothing can come in between.
+//! Clients' requests go in. Lines come out, each with its recipients, in the order in which they are to be
+//! delivered. The [dispatcher](crate::dispatcher) owns the only `Room` and calls it from its one thread, so
+//! "this name is free, so take it" needs no lock: nothing can come in between.
 //!
-//! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no name can
-//! begin like either. Most of what clients see is written here, in the [table of commands](super::command), the
-//! [names](super::nickname) and the [lists](super::reply). What the story adds is about connections: the sentences of a
-//! refusal, of a long wait, of a kick, of another protocol, and the goodbye.
+//! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no
+//! name can begin like either. Most of what clients see is written here, in the [table of
+//! commands](super::command), the [names](super::nickname) and the [lists](super::reply). What the story adds
+//! is about connections: the sentences of a refusal, of a long wait, of a kick, of another protocol, and the
+//! goodbye.
 
 use super::command::{COMMANDS, Request};
 use super::nickname::{Nickname, fold};
@@ -16,6 +17,7 @@ use jiff::civil::DateTime;
 use log::info;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use strsim::osa_distance;
 
 /// How many names a newcomer is shown at most, if they fit a line. With all names, n joins would
 /// send n² names.
@@ -28,8 +30,8 @@ const NAMES_IN_LIST: usize = 200;
 /// nobody could read them.
 const LARGEST_ANNOUNCED: usize = 200;
 
-/// In a larger room a name that nobody has is not compared with all others, so that asking for such names cannot keep the
-/// dispatcher busy.
+/// In a larger room a name that nobody has is not compared with all others, so that asking for such names
+/// cannot keep the dispatcher busy.
 const MOST_COMPARED: usize = 50;
 
 /// Everyone who is here, and the last lines of talk.
@@ -88,13 +90,14 @@ pub(crate) enum Farewell {
 use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, Only};
 
 impl Room {
-    /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes` long.
+    /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes`
+    /// long.
     pub(crate) fn new(history: usize, history_bytes: usize) -> Room {
         Room { max_history: (history, history_bytes), ..Room::default() }
     }
 
-    /// A client comes in from `origin`, as a guest. It is here at once; [`announce`](Room::announce) tells the others.
-    /// The room only compares origins.
+    /// A client comes in from `origin`, as a guest. It is here at once; [`announce`](Room::announce) tells
+    /// the others. The room only compares origins.
     pub(crate) fn join(&mut self, id: ClientId, origin: IpAddr, now: Now) -> Vec<Delivery> {
         let name = Nickname::guest(id);
         self.names.add(id, name.clone(), origin);
@@ -111,8 +114,8 @@ impl Room {
         history.into_iter().chain([(Asker(id), welcome)]).collect()
     }
 
-    /// Tells the others that a client has joined, if that has not been said. A client that ends before, without a word, is
-    /// never mentioned: most are port scans and health checks.
+    /// Tells the others that a client has joined, if that has not been said. A client that ends before,
+    /// without a word, is never mentioned: most are port scans and health checks.
     ///
     /// Nothing is said while the others are told enough already (`may_tell`); then it may be at a later line.
     pub(crate) fn announce(&mut self, id: ClientId, may_tell: impl FnOnce() -> bool) -> Option<Delivery> {
@@ -122,8 +125,9 @@ impl Room {
         (is_small && member.announced).then(|| (EveryoneBefore(id), format!("*** {} joined", member.name)))
     }
 
-    /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the line about it; `None` if
-    /// it was not here. The others are not told while they are told enough already (`may_tell`).
+    /// A client is gone; [`Names`] keeps its name for a while. Returns the former member and the line about
+    /// it; `None` if it was not here. The others are not told while they are told enough already
+    /// (`may_tell`).
     pub(crate) fn leave(
         &mut self,
         id: ClientId,
@@ -148,7 +152,7 @@ impl Room {
     /// A client asks for something. Nothing comes of it if the client is not here any more.
     pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Now) -> Result<Vec<Delivery>, Problem> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
-        let me = member.name.clone();
+        let me = member.name.to_string();
         let all = if member.echo { Everyone } else { EveryoneBut(id) };
         let text = match request {
             Request::Say(text) => {
@@ -182,10 +186,10 @@ impl Room {
                 Some((_, gone)) => return Err(self.nobody_called(&gone)),
                 None => return Err("Nobody has written to you privately yet. Use /msg NAME TEXT.".to_owned()),
             },
-            Request::Nick(new) if new == me => return Err(format!("You are {me} already.")),
+            Request::Nick(new) if new == member.name => return Err(format!("You are {me} already.")),
             Request::Nick(new) => {
-                self.names.change(&me, &new, now)?;
-                info!("client {id} ({me}) is now {new}");
+                self.names.change(&member.name, &new, now)?;
+                info!(target: TALK, "client {id} ({me}) is now {new}");
                 let renamed = format!("*** {me} is now {new}");
                 member.name = new;
                 return Ok(vec![(Everyone, renamed)]);
@@ -259,22 +263,21 @@ impl Room {
         self.members.len()
     }
 
-    /// Names the member that may have been meant: the one whose name is one or two slips of a finger away (in a word of
-    /// less than four letters, one).
+    /// Names the member that may have been meant: the one whose name is one or two slips of a finger away (in
+    /// a word of less than four letters, one). Of a name between marks, such as `@bob:`, the marks do not
+    /// count.
     fn nobody_called(&self, name: &str) -> Problem {
         // Any longer word is a slip of no name, and would only take time.
         let beginning: String = name.chars().take(2 * Nickname::MAX_CHARS).collect();
-        let typed = fold(&beginning);
+        let typed = fold(beginning.trim_matches(|c: char| !c.is_alphanumeric()));
         let slips = if typed.chars().count() < 4 { 1 } else { 2 };
         let compared = if self.len() <= MOST_COMPARED { MOST_COMPARED } else { 0 };
-        let known = self.names.iter().take(compared);
-        let near = known.map(|known| (strsim::osa_distance(known.folded(), &typed), known));
+        let near = self.names.iter().take(compared).map(|known| (osa_distance(&known.folded, &typed), known));
         let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
-        // A name between marks, such as `bob:`, is surely that one.
-        let bare = self.names.find(beginning.trim_matches(|c: char| !c.is_alphanumeric()));
-        let meant = bare.and_then(|id| self.member(id)).map(|member| &member.name);
-        let hint = meant.or(nearest.map(|(_, name)| name)).map(|name| format!("Did you mean {name}?"));
-        let hint = hint.unwrap_or("/list shows who is here.".to_owned());
+        let hint = match nearest {
+            Some((_, known)) => format!("Did you mean {known}?"),
+            None => "/list shows who is here.".to_owned(),
+        };
         format!("No one here is called \"{name}\". {hint}")
     }
 

@@ -1,15 +1,15 @@
-//! Only text reaches another person's terminal: nothing in it moves the cursor, rings the bell, turns the reading
-//! direction around or forges a line of its own.
+//! Only text reaches another person's terminal: nothing in it moves the cursor, rings the bell, turns the
+//! reading direction around or forges a line of its own.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::GeneralSecurityProfile;
 use unicode_security::general_security_profile::IdentifierType;
 
-/// How many columns of blanks in a row stay inside a line, and in front of it. Dozens of them would push the rest to the
-/// start of the next row, where it could pass for a line of its own. A filler that one sees is left, such as a long word.
+/// How many columns of blanks in a row stay inside a line, and in front of it. Dozens of them would push the
+/// rest to the start of the next row, where it could pass for a line of its own. A filler that one sees is
+/// left, such as a long word.
 const MOST_BLANKS: usize = 8;
 const MOST_BLANKS_IN_FRONT: usize = 32;
 
@@ -18,48 +18,47 @@ const MOST_MARKS: usize = 8;
 
 /// Makes a line printable, so that everyone sees all of it and no terminal obeys it.
 ///
-/// A tab becomes a space. Control characters (C0, DEL and C1, which terminals obey: ECMA-48), line and paragraph
-/// separators, characters that embed, override or isolate a writing direction (UAX #9), deprecated format characters and
-/// annotations (Unicode 23.3, 23.8), and tags outside of a flag (UTS 51) are shown as escapes: `\x1b`, `\u{202e}`.
-/// All other text passes unharmed, in any script, but for piles of marks and long runs of blanks.
+/// A tab becomes a space. Control characters (C0, DEL and C1, which terminals obey: ECMA-48), line and
+/// paragraph separators, characters that embed, override or isolate a writing direction (UAX #9), deprecated
+/// format characters and annotations (Unicode 23.3, 23.8), and tags outside of a flag (UTS 51) are shown as
+/// escapes: `\x1b`, `\u{202e}`. All other text passes unharmed, in any script, but for piles of marks and
+/// long runs of blanks.
 pub(crate) fn printable(line: &str) -> Cow<'_, str> {
     if is_plain(line) && !line.contains("         ") {
         return Cow::Borrowed(line);
     }
     let mut shown = String::with_capacity(line.len());
-    let mut blanks = 0;
-    let mut most_blanks = MOST_BLANKS_IN_FRONT;
+    let mut room_for_blanks = MOST_BLANKS_IN_FRONT;
     let mut marks = 0;
     let mut is_in_flag = false;
     for c in line.chars().map(|c| if c == '\t' { ' ' } else { c }) {
         is_in_flag = c == '\u{1f3f4}' || (is_in_flag && is_tag(c));
         marks = if is_combining_mark(c) { marks + 1 } else { 0 };
-        if is_obeyed(c) || is_tag(c) && !is_in_flag || marks > MOST_MARKS {
-            let code = u32::from(c);
-            // Writing to a string cannot fail.
-            let _ =
-                if code <= 0xff { write!(shown, "\\x{code:02x}") } else { write!(shown, "\\u{{{code:x}}}") };
+        let is_escaped = is_obeyed(c) || (is_tag(c) && !is_in_flag) || marks > MOST_MARKS;
+        if is_escaped {
+            shown += &escape(c);
         } else if is_blank(c) {
-            blanks += if c.is_ascii() { 1 } else { 2 }; // Some are two columns wide.
-            if blanks <= most_blanks {
-                shown.push(c);
-            }
-            continue;
+            let columns = if c.is_ascii() { 1 } else { 2 }; // Some are two columns wide.
+            shown.extend((columns <= room_for_blanks).then_some(c));
+            room_for_blanks = room_for_blanks.saturating_sub(columns);
         } else {
             shown.push(c);
-            if is_invisible(c) {
-                continue;
-            }
         }
-        blanks = 0;
-        most_blanks = MOST_BLANKS;
+        if is_escaped || !is_invisible(c) {
+            room_for_blanks = MOST_BLANKS;
+        }
     }
     Cow::Owned(shown)
 }
 
+fn escape(c: char) -> String {
+    let code = u32::from(c);
+    if code <= 0xff { format!("\\x{code:02x}") } else { format!("\\u{{{code:x}}}") }
+}
+
 /// The part of a line that a person sees, to tell whether it begins like a command: without control sequences
-/// (ECMA-48) and invisible characters, every blank as a space, compatible characters such as `／` as their ordinary
-/// forms (NFKC).
+/// (ECMA-48) and invisible characters, every blank as a space, compatible characters such as `／` as their
+/// ordinary forms (NFKC).
 pub(crate) fn visible(line: &str) -> Cow<'_, str> {
     if is_plain(line) {
         return Cow::Borrowed(line);
@@ -69,7 +68,8 @@ pub(crate) fn visible(line: &str) -> Cow<'_, str> {
     while let Some(c) = chars.next() {
         let next = chars.as_str().chars().next();
         match (c, next) {
-            // A control sequence, from its introducer to its final character; a command string, to the bell or ESC \.
+            // A control sequence, from its introducer to its final character; a command string, to the bell
+            // or ESC \.
             ('\u{1b}', Some('[')) | ('\u{9b}', _) => {
                 chars.find(|c| ('@'..='~').contains(c) && *c != '[');
             }
@@ -106,7 +106,7 @@ pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     let is_ignorable = || c.identifier_type() == Some(IdentifierType::Default_Ignorable);
     c.is_control() || is_blank(c) || (!c.is_ascii() && (is_ignorable() || is_tag(c) || is_obeyed(c)))
 }
@@ -159,7 +159,8 @@ mod tests {
         assert_eq!(printable(&format!("{mark}\u{301}b")), format!("{mark}\\u{{301}}b"));
     }
 
-    /// However it begins, its first visible character stands on the first row of 80 columns, behind a usual name.
+    /// However it begins, its first visible character stands on the first row of 80 columns, behind a usual
+    /// name.
     #[test]
     fn no_blanks_in_front_push_a_line_to_the_next_row() {
         use unicode_width::UnicodeWidthStr;

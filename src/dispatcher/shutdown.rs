@@ -2,12 +2,13 @@
 
 use super::{Dispatcher, SHORTEST_PAUSE};
 use crate::chat::{ClientId, room::Recipients};
-use crate::ending::Ending;
+use crate::ending::{Ending, LINGER};
 use crate::event::Event;
 use crate::operator::console::Console;
 use crossbeam_channel::Receiver;
 use std::io::Write;
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const GOODBYE: &str = "The server is shutting down. Goodbye!";
@@ -23,29 +24,34 @@ impl Dispatcher {
         }
         self.flush();
         let deadline = Instant::now().checked_add(self.config.grace); // None: for ever.
+        let mut late = Vec::new();
         while !self.audience.is_empty() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            drain(events, SHORTEST_PAUSE);
+            late.extend(drain(events, SHORTEST_PAUSE));
             self.flush();
         }
         self.console.iter().for_each(Console::finish);
         self.audience.close_all();
         drop(self); // This ends the credit of every client that is left: its thread stops waiting.
-        events.iter().for_each(come_too_late); // Until the acceptor and every client's thread have ended.
+
+        // Those who came too late have a moment to read their goodbye before their input ends.
+        let moment = if late.is_empty() { Duration::ZERO } else { LINGER };
+        late.extend(drain(events, moment));
+        for socket in late.into_iter().chain(events.iter().filter_map(come_too_late)) {
+            let _ = socket.shutdown(Shutdown::Both);
+        } // Until the acceptor and every client's thread have ended.
     }
 }
 
-/// Waits for a while, or until the acceptor and every client's thread have ended.
-fn drain(events: &Receiver<Event>, wait: Duration) {
+/// Waits for a while, or until the acceptor and every client's thread have ended. Returns who came too late.
+fn drain(events: &Receiver<Event>, wait: Duration) -> Vec<Arc<TcpStream>> {
     let deadline = Instant::now() + wait;
-    while let Ok(event) = events.recv_deadline(deadline) {
-        come_too_late(event);
-    }
+    std::iter::from_fn(|| events.recv_deadline(deadline).ok()).filter_map(come_too_late).collect()
 }
 
 /// Lines that come after the goodbye reach nobody. A client that comes this late gets its own goodbye.
-fn come_too_late(event: Event) {
-    if let Event::Joined { socket, .. } = event {
-        let _ = writeln!(&*socket, "*** {GOODBYE}"); // Its buffer is empty, so this does not wait.
-        let _ = socket.shutdown(Shutdown::Both);
-    }
+fn come_too_late(event: Event) -> Option<Arc<TcpStream>> {
+    let Event::Joined { socket, .. } = event else { return None };
+    let _ = writeln!(&*socket, "*** {GOODBYE}"); // Its buffer is empty, so this does not wait.
+    let _ = socket.shutdown(Shutdown::Write);
+    Some(socket)
 }

@@ -31,12 +31,12 @@ const RESERVED_MAPPINGS: u64 = 512;
 /// a few bytes. So there must be far more than one of them needs.
 const HEADROOM: usize = 32 * 1024 * 1024;
 
-/// How many clients a second may come from one address, after --max-per-ip at once. Each of them and its end is a line
-/// for everyone.
+/// How many clients a second may come from one address, after --max-per-ip at once. In a small room each of them may be two
+/// lines for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
 
-/// How many lines of one address may be under way to the dispatcher, where there is a pace. From all addresses that a room
-/// holds they fit into the event channel, so that nobody waits in front of it.
+/// How many lines of one address may be under way to the dispatcher, where there is a pace. Those of more than a hundred
+/// addresses fit into the event channel, so that nobody waits in front of it.
 const SLOTS: usize = 8;
 
 /// Why a client is refused: the middle of a sentence.
@@ -49,7 +49,7 @@ pub(crate) const EXHAUSTED: Refusal =
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Config,
-    /// The networks that this machine is on, as far as they are of IPv6.
+    /// The IPv6 networks that this machine is on, of a /64 or smaller.
     networks: Arc<[IpNet]>,
     book: Arc<Mutex<Book>>,
     pub(crate) room: Arc<OfRoom>,
@@ -98,7 +98,9 @@ impl Admission {
             );
         }
         let config = Config { max_clients: room.min(asked), ..config.clone() };
-        let networks = interfaces().map(|(_, net)| net.trunc()).filter(|net| net.addr().is_ipv6());
+        let networks = interfaces()
+            .map(|(_, net)| net.trunc())
+            .filter(|net| net.addr().is_ipv6() && net.prefix_len() >= 64);
         let room = Arc::new(OfRoom::new(config.rate, config.burst));
         Admission { config, networks: networks.collect(), book: Arc::default(), room }
     }
@@ -134,15 +136,14 @@ impl Admission {
             slots: (rate > 0 && burst > 0).then(|| bounded(SLOTS)),
         });
         // While the last quarter of the places fills up, the share of each address gets smaller, so that others find some.
-        let share = max_per_ip.min((max_per_ip * free).div_ceil((max_clients / 4).max(1)));
+        let share = max_per_ip.min(max_per_ip.saturating_mul(free).div_ceil((max_clients / 4).max(1)));
         if max_per_ip > 0 && Arc::strong_count(&from_there.pace) > share && !address.is_loopback() {
             return Err("there are too many clients from your address already");
         }
-        // One that comes too early is refused and costs nothing, so that the next in time gets in.
-        if !from_there.connects.clone().take(1, now).is_zero() {
+        // A client that comes too early is refused and costs nothing, so that the next in time gets in.
+        if !from_there.connects.take_now(1, now) {
             return Err("too many clients have come from your address; please try again in a second");
         }
-        from_there.connects.take(1, now);
         let pace = Pace::new(rate, burst, from_there.pace.clone(), self.room.clone());
         let slots = from_there.slots.clone();
         Ok(Permit { _place: book.places.clone(), pace, slots })

@@ -27,7 +27,7 @@ const CLIENTS_PER_ADDRESS: u32 = 8;
 const RATES_PER_ROOM: u32 = 20;
 const BURSTS_PER_ROOM: u32 = 8;
 
-/// For so many people in the room, and for each so many more, a token is taken once.
+/// In a room of up to so many people a token counts once, in one of twice as many twice, and so on.
 const PEOPLE_PER_TOKEN: usize = 500;
 
 /// The share of each address in the talk of the room for which it never waits: tokens a second, and at once.
@@ -93,7 +93,7 @@ pub(crate) struct OfAddress {
     lines: Bucket,
     /// The free share in the talk of the room.
     free_talk: Bucket,
-    /// Until then it waits for the room.
+    /// One of its clients waits for the room until then.
     waits_until: Option<Instant>,
 }
 
@@ -107,9 +107,11 @@ impl OfAddress {
         }
     }
 
-    /// Whether it owes nothing any more.
+    /// Whether everything is as it was before its first client came.
     pub(crate) fn is_rested(&self, now: Instant) -> bool {
-        self.lines.is_full(now) && self.free_talk.is_full(now)
+        self.lines.is_full(now)
+            && self.free_talk.is_full(now)
+            && self.waits_until.is_none_or(|until| until <= now)
     }
 }
 
@@ -141,7 +143,7 @@ impl OfRoom {
     /// In a large room each token counts several times, because it is sent so often.
     fn price(&self, tokens: u32) -> u32 {
         let people = self.people.load(Ordering::Relaxed);
-        tokens.saturating_mul(u32::try_from(people / PEOPLE_PER_TOKEN + 1).unwrap_or(u32::MAX))
+        tokens.saturating_mul(u32::try_from(people.div_ceil(PEOPLE_PER_TOKEN).max(1)).unwrap_or(u32::MAX))
     }
 }
 

@@ -7,5 +7,6 @@ pub mod console;
 pub mod invitation;
 pub(crate) mod line_queue;
 pub mod log;
+pub(crate) mod order;
 pub(crate) mod orders;
 pub(crate) mod stopper;

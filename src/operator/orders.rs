@@ -3,8 +3,8 @@
 //! An order only looks at the room. The dispatcher, which owns it, carries out the [`Effect`]s.
 
 use super::console::Typed;
+use super::order::{ORDERS, Order};
 use crate::audience::{Audience, Connection};
-use crate::chat::command::{ORDERS, Order};
 use crate::chat::reply::{COLUMNS, INDENT, wrapped};
 use crate::chat::room::{Member, Room};
 use crate::chat::{ClientId, Problem};

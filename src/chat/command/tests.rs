@@ -1,5 +1,6 @@
 use super::*;
 use crate::chat::{ClientId, Now, room::Room};
+use crate::operator::order::{ORDERS, Order};
 use proptest::prelude::*;
 
 fn parse(line: &str) -> Option<Result<Request, Problem>> {
@@ -21,7 +22,8 @@ fn refused(line: &str) -> Problem {
     parse(line).expect("not blank").expect_err("no command")
 }
 
-/// Whatever a person with the longest of names does, what the others get is the text and no more than [`AROUND`] beside it.
+/// Whatever a person with the longest of names does, what the others get is the text and no more than
+/// [`AROUND`] beside it.
 #[test]
 fn what_a_line_weighs_is_what_is_shown_of_it() {
     let name = "\u{10414}\u{1044c}".repeat(10); // Deseret, four bytes for each letter.
@@ -178,7 +180,9 @@ fn a_bad_use_is_answered_with_what_to_type() {
     ] {
         assert!(refused(typed).ends_with(&format!(". Did you mean /{meant}?")), "{}", refused(typed));
     }
-    assert_eq!(refused("/kick bob"), "Only the operator can use /kick.");
+    for word in ORDERS.words().filter(|word| COMMANDS.words().all(|ours| ours != *word) && *word != "exit") {
+        assert_eq!(refused(&format!("/{word} bob")), format!("Only the operator can use /{word}."));
+    }
     assert_eq!(refused("/Stop"), "Only the operator can use /Stop.");
     assert_eq!(refused("/hlep"), "There is no command /hlep. Did you mean /help?");
     let order = parse_order("/BAN").unwrap().unwrap_err();

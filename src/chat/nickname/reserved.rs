@@ -1,6 +1,6 @@
 //! The names that nobody may take: those that pass for the server or its operator, and those of the guests.
 
-use super::look;
+use super::{look, replaced};
 use std::collections::HashSet;
 use unicode_normalization::char::is_combining_mark;
 
@@ -19,27 +19,28 @@ const DIGITS: &str = "0 1 2 3 4 5 6 7 8 9";
 const LIKE_DIGITS: &str = "o l";
 
 /// Digits that are written for letters. In other names they do not count as alike: b0b is not b8b.
-const FOR_LETTERS: [(char, &str); 5] = [('3', "e"), ('4', "a"), ('5', "s"), ('7', "t"), ('8', "b")];
+const FOR_LETTERS: [(&str, char); 5] = [("3", 'e'), ("4", 'a'), ("5", 's'), ("7", 't'), ("8", 'b')];
+
+/// For each character of a name, all that it may be taken for.
+pub(super) type Readings = Vec<HashSet<String>>;
 
 /// Whether the name can be read as reserved words, with those [`BESIDE`] them and numbers or without.
-pub(super) fn is_reserved(name: &str) -> bool {
-    let name: Vec<_> = name.chars().map(readings).collect();
-    let is_made_of = |words: &[&str]| reads_as(&name, "", &words.join(" "));
+pub(super) fn is_reserved(name: &Readings) -> bool {
+    let is_made_of = |words: &[&str]| reads_as(name, "", &words.join(" "));
     let with_a_long_one = is_made_of(&[RESERVED, SHORT, BESIDE, DIGITS, LIKE_DIGITS])
         && !is_made_of(&[SHORT, BESIDE, DIGITS, LIKE_DIGITS]);
     with_a_long_one || (is_made_of(&[SHORT, BESIDE, DIGITS]) && !is_made_of(&[BESIDE, DIGITS]))
 }
 
 /// Whether the name can be read as that of a guest, with some number.
-pub(super) fn is_a_guests(name: &str) -> bool {
-    let name: Vec<_> = name.chars().map(readings).collect();
-    reads_as(&name, "guest", &[DIGITS, LIKE_DIGITS].join(" ")) && !reads_as(&name, "guest", "")
+pub(super) fn is_a_guests(name: &Readings) -> bool {
+    reads_as(name, "guest", &[DIGITS, LIKE_DIGITS].join(" ")) && !reads_as(name, "guest", "")
 }
 
 /// Whether a name can be read as `begun`, then any of `words`, and nothing else. Each character has several
 /// readings, in any mixture. So this follows all of them at once, letter by letter, as a regular expression
 /// is matched.
-fn reads_as(name: &[HashSet<String>], begun: &str, words: &str) -> bool {
+fn reads_as(name: &Readings, begun: &str, words: &str) -> bool {
     // As the readings have them: i looks like l when it is a capital, and m looks like rn.
     let words = words.replace('i', "l").replace('m', "rn");
     let words: Vec<&str> = words.split(' ').collect();
@@ -55,18 +56,23 @@ fn reads_as(name: &[HashSet<String>], begun: &str, words: &str) -> bool {
     ways.contains("")
 }
 
-/// All that a character may be taken for, in small ASCII letters and digits, with an l for each i: what it
+/// All that each character may be taken for, in small ASCII letters and digits, with an l for each i: what it
 /// looks like in any case, what that looks like in any case, and so on. Marks, `-` and `_` read as nothing.
-fn readings(c: char) -> HashSet<String> {
-    let mut forms = HashSet::from([c.to_string()]);
-    let mut known = 0;
-    while known < forms.len() {
-        known = forms.len();
-        let spelled = |form: &str| {
-            FOR_LETTERS.iter().fold(form.to_owned(), |form, (digit, letter)| form.replace(*digit, letter))
-        };
-        let more = |form: &String| [look(form), form.to_uppercase(), form.to_lowercase(), spelled(form)];
-        forms.extend(forms.iter().flat_map(more).collect::<Vec<_>>());
+pub(super) fn readings(name: &str) -> Readings {
+    name.chars().map(readings_of).collect()
+}
+
+fn readings_of(c: char) -> HashSet<String> {
+    let mut forms = vec![c.to_string()];
+    let mut next = 0;
+    while let Some(form) = forms.get(next) {
+        let spelled = form.chars().map(|c| replaced(c, &FOR_LETTERS)).collect();
+        for more in [look(form), form.to_uppercase(), form.to_lowercase(), spelled] {
+            if !forms.contains(&more) {
+                forms.push(more);
+            }
+        }
+        next += 1;
     }
     let is_kept = |c: &char| c.is_alphanumeric() && !is_combining_mark(*c);
     let letters = forms.iter().map(|form| form.chars().filter(is_kept).collect::<String>().replace('i', "l"));

@@ -177,7 +177,7 @@ fn a_reply_goes_to_the_author_and_not_to_a_namesake_or_to_oneself() {
 #[test]
 fn punctuation_around_a_name_is_seen_through() {
     let mut stage = Stage::set();
-    for typed in ["bob,", "bob:", "@bob", "<bob>", "\"bob\"", "(Bob)"] {
+    for typed in ["bob,", "bob:", "@bob", "<bob>", "\"bob\"", "(Bob)", "***bob***"] {
         let answer = &stage.types(ALICE, &format!("/msg {typed} hi"))[0].1;
         assert!(answer.to_lowercase().ends_with("did you mean bob?"), "{typed}: {answer}");
     }
