@@ -243,6 +243,25 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_is_still_reading_gets_no_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        while let Ok(more) = near.write(&[b'x'; 1 << 16]) {
+            written += more; // More than the two kernels' buffers hold.
+        }
+        near.set_nonblocking(false).unwrap();
+        near.shutdown(Shutdown::Write).unwrap();
+        let (creditor, credit) = crate::credit::open(None);
+        drop(creditor);
+        linger(&near, credit);
+        drop(near);
+        assert_eq!(far.read_to_end(&mut Vec::new()).unwrap(), written);
+    }
+
+    #[test]
     fn a_connection_that_is_closed_on_both_sides_is_over() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -102,7 +102,9 @@ impl Outbox {
     /// Nothing can reach this client any more. The first reason counts.
     fn fail(&mut self, error: Errno) {
         self.failure.get_or_insert(error);
-        self.waiting = VecDeque::new();
+        if error != Errno::NOMEM {
+            self.waiting = VecDeque::new(); // It tells how much waited where there was no memory for more.
+        }
     }
 
     /// Memory grows in steps, not by doubling, so that a client costs what the limit of its backlog says. A

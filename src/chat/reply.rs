@@ -43,7 +43,8 @@ fn more(before: &str, count: usize, names: &[String]) -> String {
 /// A text, broken at blanks into lines of at most `width` columns; a wider word has a line of its own. All
 /// lines but the first begin with `indent`.
 pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
-    let (mut lines, mut column) = (String::new(), 0);
+    let mut lines = String::new();
+    let mut column = 0;
     for word in text.split_inclusive(' ') {
         if column + word.trim_end().width() > width {
             lines.truncate(lines.trim_end().len());

@@ -237,7 +237,8 @@ impl Room {
     fn whisper(&mut self, from: ClientId, to: ClientId, text: &str) -> Vec<Delivery> {
         let Some(author) = self.members.get_mut(&from) else { return Vec::new() };
         author.lines += 1;
-        let (name, echo) = (author.name.to_string(), author.echo);
+        let name = author.name.to_string();
+        let echo = author.echo;
         let Some(recipient) = self.members.get_mut(&to) else { return Vec::new() };
         info!("{name} wrote to {} privately", recipient.name);
         let line = (Only(to), format!("[{name} -> you] {text}"));

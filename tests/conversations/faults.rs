@@ -93,8 +93,44 @@ fn bytes_without_a_line_break_are_slowed_like_lines() {
         let mut flooder = server.guest();
         flooder.sends(beginning);
         flooder.sends(&b"x".repeat(50_000));
-        flooder.sees_one_that(|line| line.starts_with("*** More comes than goes out: 20 lines a second "));
+        flooder.sees_one_that(|line| line.starts_with(IS_SLOWED));
     }
+}
+
+const IS_SLOWED: &str = "*** More comes than goes out: ";
+
+/// A control character takes four bytes on the screens of the others.
+#[test]
+fn a_line_is_paid_for_as_it_is_shown() {
+    let server = TestServer::with(Config { rate: 20, burst: 40, ..test_config() });
+    let line = |byte: &str| format!("x{}\n", byte.repeat(1000));
+    let (mut plain, mut growing) = (server.guest(), server.guest());
+    growing.sends(line("\x01").repeat(5).as_bytes());
+    growing.sees_one_that(|line| line.starts_with(IS_SLOWED));
+    plain.sends(line("y").repeat(5).as_bytes());
+    plain.says("done");
+    assert!(
+        !plain.reads_until(|line| line.ends_with("> done")).iter().any(|line| line.starts_with(IS_SLOWED))
+    );
+}
+
+/// Each of them is within the pace of its address.
+#[cfg(target_os = "linux")] // The addresses 127.0.0.2 and on are this machine's as well.
+#[test]
+fn talk_from_many_addresses_waits_for_the_room() {
+    let server = TestServer::with(Config { rate: 1, burst: 1, ..test_config() });
+    let mut people: Vec<_> =
+        (2..14).map(|n| Person::connect_from([127, 0, 0, n].into(), server.address)).collect();
+    for person in &mut people {
+        person.sees_welcome();
+        person.says(&"x".repeat(4000));
+    }
+    let all_said = |line: &str| line.starts_with('<');
+    let slowed = people.iter_mut().filter_map(|person| {
+        let seen: Vec<_> = (0..12).flat_map(|_| person.reads_until(all_said)).collect();
+        seen.iter().any(|line| line.starts_with(IS_SLOWED)).then_some(())
+    });
+    assert!(slowed.count() > 2, "the last of them wait for more than two seconds");
 }
 
 // Slow readers.

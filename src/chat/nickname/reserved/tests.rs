@@ -110,6 +110,8 @@ fn disguised(word: &str, script: Script, picks: &[Index]) -> Option<String> {
 }
 
 proptest! {
+    #![proptest_config(crate::fuzz::properties())]
+
     #[test]
     fn no_disguise_makes_a_reserved_name_free(
         word in select(TAKEN.split(' ').collect::<Vec<_>>()),
