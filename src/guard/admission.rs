@@ -123,7 +123,8 @@ impl Admission {
             return Err("your address is banned from this server");
         }
         let mut book = self.book.lock();
-        let free = max_clients.saturating_sub(Arc::strong_count(&book.places) - 1); // One of the clones is ours.
+        let taken = Arc::strong_count(&book.places) - 1; // One of them is the book's own.
+        let free = max_clients.saturating_sub(taken);
         if free == 0 {
             return Err("the server is full; please try again later");
         }

@@ -25,7 +25,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 
 /// Keepalive probes only idle connections. Data on its way may stay unacknowledged for as long as that (RFC 5482); by
 /// default Linux would try for a quarter of an hour.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Listens where it was asked to, or on all addresses of this machine.
@@ -37,12 +37,13 @@ pub(crate) fn bind_all(asked: &[Listen]) -> io::Result<Vec<TcpListener>> {
         return bind_everywhere();
     }
     let all: Vec<_> = asked.iter().flat_map(|listen| listen.addresses.iter().copied()).collect();
-    let mut bound = Vec::new();
-    let mut listeners = Vec::new();
+    let mut listeners: Vec<TcpListener> = Vec::new();
     for Listen { addresses } in asked {
-        let (mut port, mut failures) = (None, Vec::new());
+        let mut port = None; // That of this name, once one of its addresses is listened on.
+        let mut failures = Vec::new();
         for &(mut address) in addresses {
-            if all.iter().any(|&other| covers(other, address)) || bound.contains(&address) {
+            let is_bound = |listener: &TcpListener| listener.local_addr().is_ok_and(|bound| bound == address);
+            if listeners.iter().any(is_bound) || all.iter().any(|&other| covers(other, address)) {
                 port = port.or(Some(address.port())); // Another socket takes what comes there.
                 continue;
             }
@@ -51,9 +52,7 @@ pub(crate) fn bind_all(asked: &[Listen]) -> io::Result<Vec<TcpListener>> {
             }
             match bind(address, takes_ipv4_too(address, &all)) {
                 Ok(listener) => {
-                    let address = listener.local_addr()?;
-                    port = port.or(Some(address.port()));
-                    bound.push(address);
+                    port = port.or(Some(listener.local_addr()?.port()));
                     listeners.push(listener);
                 }
                 Err(error) => failures.push(error),
@@ -94,39 +93,41 @@ fn bind_everywhere() -> io::Result<Vec<TcpListener>> {
 
 fn bind(address: SocketAddr, ipv4_too: bool) -> io::Result<TcpListener> {
     listen_on(address, ipv4_too).map_err(|error| {
-        let advice = advice(address, &error);
-        io::Error::new(error.kind(), format!("cannot listen on {address}: {advice}"))
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {}", advice(address, &error)))
     })
 }
 
-/// The cause, and what to do: an address to listen on that differs from the one asked for only in what is wrong with it.
+/// The cause, and what to do: an address to listen on that differs from the one asked for only in what is
+/// wrong with it.
 fn advice(address: SocketAddr, error: &io::Error) -> String {
-    let (mut other, port) = (address, address.port());
-    let (cause, choose) = match error.kind() {
+    let mut other = address;
+    let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            other.set_port(port.checked_add(1).unwrap_or(DEFAULT_PORT));
-            ("the address is in use", "stop the other server, or choose another port")
+            other.set_port(address.port().checked_add(1).unwrap_or(DEFAULT_PORT));
+            "the address is in use; stop the other server, or choose another port"
         }
         io::ErrorKind::PermissionDenied => {
-            other.set_port(port.saturating_add(8000));
-            ("this port needs special rights", "choose one above 1023")
+            other.set_port(address.port().saturating_add(8000));
+            "this port needs special rights; choose one above 1023"
         }
         io::ErrorKind::AddrNotAvailable => {
             other.set_ip(if address.is_ipv4() { Config::ANY_IPV4.ip() } else { Config::ANY_IPV6.ip() });
-            ("this machine does not have that address", "choose one of its own, or all of them")
+            "this machine does not have that address; choose one of its own, or all of them"
         }
         _ => return error.to_string(),
     };
-    format!("{cause}; {choose}, for example with --listen {other}")
+    format!("{advice}, for example with --listen {other}")
 }
 
 fn listen_on(address: SocketAddr, ipv4_too: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A server that starts again need not wait for the old connections of the one before.
     socket.set_reuse_address(true)?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
+    if address.is_ipv6() {
         let done = socket.set_only_v6(!ipv4_too);
-        done.or_else(|error| if ipv4_too { Ok(()) } else { Err(error) })?; // OpenBSD never mixes them.
+        if !ipv4_too {
+            done?; // To mix them is only a wish: OpenBSD never does.
+        }
     }
     socket.bind(&address.into())?;
     // Accepted sockets inherit these.
@@ -149,7 +150,7 @@ pub(crate) fn tune(socket: &TcpStream) -> io::Result<()> {
     #[cfg(not(target_os = "openbsd"))] // There these are for the whole system only.
     let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
     SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     Ok(())
 }

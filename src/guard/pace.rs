@@ -215,8 +215,8 @@ fn tokens(bytes: usize) -> u32 {
 impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of_one = self.own.interval.as_secs_f64().recip();
-        let [of_address, of_room] =
-            [CLIENTS_PER_ADDRESS, RATES_PER_ROOM].map(|times| of_one * f64::from(times));
+        let of_address = of_one * f64::from(CLIENTS_PER_ADDRESS);
+        let of_room = of_one * f64::from(RATES_PER_ROOM);
         write!(
             f,
             "More comes than goes out: {of_one:.0} lines a second from one client, {of_address:.0} from one address, \

@@ -35,7 +35,6 @@ mod linux {
     const QUESTION: u32 = 72;
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const NLM_F_REQUEST: u16 = 1;
-    const AF_INET: u8 = 2;
     const AF_INET6: u8 = 10;
     const IPPROTO_TCP: u8 = 6;
     const KERNEL: SocketAddrNetlink = SocketAddrNetlink::new(0, 0);
@@ -44,8 +43,8 @@ mod linux {
     /// knows no such connection.
     pub(super) fn state(connection: &TcpStream) -> io::Result<Option<u8>> {
         let question = question(connection.local_addr()?, connection.peer_addr()?);
-        let (netlink, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
-        let kernel = socket_with(netlink, SocketType::DGRAM, flags, Some(SOCK_DIAG))?;
+        let family = AddressFamily::NETLINK;
+        let kernel = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
         sendto(&kernel, &question, SendFlags::empty(), &KERNEL)?;
         let mut answer = [0; 18]; // Up to the state.
         recv(&kernel, &mut answer, RecvFlags::DONTWAIT)?; // It is here already; the dispatcher must not wait for it.
@@ -54,8 +53,6 @@ mod linux {
     }
 
     fn question(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
-        // The kernel looks for IPv4 clients of an IPv6 socket among those of IPv4.
-        let family = if peer.ip().to_canonical().is_ipv4() { AF_INET } else { AF_INET6 };
         // A link-local address is only complete with its interface.
         let interface = if let SocketAddr::V6(peer) = peer { peer.scope_id() } else { 0 };
         let mut question = Vec::with_capacity(QUESTION as usize);
@@ -66,7 +63,7 @@ mod linux {
         question.extend(NLM_F_REQUEST.to_ne_bytes());
         question.extend([0; 8]);
         // struct inet_diag_req_v2: family, protocol, no extensions, padding, any state.
-        question.extend([family, IPPROTO_TCP, 0, 0]);
+        question.extend([AF_INET6, IPPROTO_TCP, 0, 0]);
         question.extend(u32::MAX.to_ne_bytes());
         // struct inet_diag_sockid: ports, addresses, interface, any cookie.
         question.extend(local.port().to_be_bytes());
@@ -78,11 +75,12 @@ mod linux {
         question
     }
 
-    /// An address in its field of 16 bytes. An IPv4 one has the first four.
-    fn address(ip: IpAddr) -> Vec<u8> {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => [ip.octets(), [0; 4], [0; 4], [0; 4]].concat(),
-            IpAddr::V6(ip) => ip.octets().to_vec(),
+    /// An address in its field of 16 bytes. An IPv4 one is written as IPv6 (RFC 4291, 2.5.5.2), and the kernel
+    /// looks for it among those of IPv4, also for a client of an IPv6 socket (since Linux 4.5).
+    fn address(ip: IpAddr) -> [u8; 16] {
+        match ip {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
         }
     }
 }

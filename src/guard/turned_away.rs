@@ -1,19 +1,17 @@
 //! Connections that were refused.
 //!
 //! A refused client gets one sentence. Its connection is closed a little later than our half of it: closing with unread
-//! input makes the kernel send a reset, and that can overtake the sentence. The log gets at most one line a second about
-//! refusals, so that strangers cannot fill the disk with them.
+//! input makes the kernel send a reset, and that can overtake the sentence.
 
 use rustix::event::Timespec;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How many refused connections stay half open at once, and for how long.
 const MAX_HALF_OPEN: usize = 8;
-const HALF_OPEN: Duration = Duration::from_secs(1);
+const HALF_OPEN: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 #[derive(Debug, Default)]
 pub(crate) struct TurnedAway {
@@ -31,7 +29,7 @@ impl TurnedAway {
 
     /// When to [hang up](TurnedAway::hang_up), if no connection comes before.
     pub(crate) fn timeout(&self) -> Option<Timespec> {
-        if self.half_open.is_empty() { None } else { HALF_OPEN.try_into().ok() }
+        (!self.half_open.is_empty()).then_some(HALF_OPEN)
     }
 
     pub(crate) fn hang_up(&mut self) {

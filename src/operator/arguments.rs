@@ -61,7 +61,8 @@ pub fn blame(sentence: &str) -> String {
     let mut sentence = sentence.to_owned();
     for flag in command.get_arguments() {
         let (Some(name), Some(variable)) = (flag.get_long(), flag.get_env()) else { continue };
-        let (word, variable) = (format!("--{name}"), variable.to_string_lossy());
+        let word = format!("--{name}");
+        let variable = variable.to_string_lossy();
         let is_typed = env::args_os().any(|typed| typed.to_string_lossy().starts_with(&word));
         if !is_typed && env::var_os(&*variable).is_some() {
             sentence = sentence.replace(&format!("'{flag}'"), &variable); // '--listen <ADDR>'

@@ -47,7 +47,8 @@ fn commands(listening: &[SocketAddr], interfaces: &[Interface], allow: &[Allow])
 
 /// The addresses of this machine at which one socket is reached.
 fn reached(socket: SocketAddr, listening: &[SocketAddr], interfaces: &[Interface]) -> Vec<Interface> {
-    let (all, ipv4) = (socket.ip().is_unspecified(), socket.is_ipv4());
+    let all = socket.ip().is_unspecified();
+    let ipv4 = socket.is_ipv4();
     let ipv4_too = takes_ipv4_too(socket, listening);
     let takes = |ip: IpAddr| ip == socket.ip() || all && ip.is_ipv4() == ipv4 || ipv4_too && ip.is_ipv4();
     let mut reached: Vec<_> = interfaces.iter().filter(|(_, net)| takes(net.addr())).cloned().collect();

@@ -8,8 +8,8 @@ use crossbeam_channel::{Sender, bounded};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
-use std::{mem, thread};
 
 /// How many lines, and how many bytes, may wait for one destination.
 const MAX_LINES: usize = 4096;
@@ -69,7 +69,8 @@ impl LineQueue {
                 if written.is_err() {
                     counts.lost_lines.fetch_add(lost + 1, Ordering::Relaxed);
                 }
-                if mem::replace(&mut is_failing, written.is_err()) != is_failing {
+                if written.is_err() != is_failing {
+                    is_failing = written.is_err();
                     changed(written.as_ref().err());
                 }
             }
