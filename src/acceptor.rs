@@ -33,7 +33,7 @@ pub(crate) struct Acceptor {
     pub(crate) admission: Admission,
     /// Each client's thread gets a clone.
     pub(crate) events: Sender<Event>,
-    /// How many clients there have been. The next one gets the next number.
+    /// The number of the last client. The next one gets the next number.
     pub(crate) clients: u64,
     pub(crate) turned_away: TurnedAway,
 }
@@ -108,8 +108,9 @@ impl Acceptor {
         self.turned_away.refuse(socket, &format!("!!! {}", problem.unwrap_or_default()));
     }
 
-    /// A connection could not be accepted. If it was gone before, that is over; otherwise the system has run
-    /// out of something, the connection is still there, and trying again at once would only keep a core busy.
+    /// A connection could not be accepted. If it was gone before, that is over; otherwise the system has most
+    /// likely run out of something, the connection is still there, and trying again at once would only keep a
+    /// core busy.
     fn recover(&mut self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, WouldBlock};
         if !matches!(error.kind(), ConnectionAborted | WouldBlock) {

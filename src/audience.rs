@@ -232,8 +232,8 @@ impl Audience {
         self.with_outbox(id, |connection, public| connection.outbox.skip(public));
     }
 
-    /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when that
-    /// has arrived, the other half. All that may take `until` then.
+    /// A client has left: it gets the lines up to here, then our half of its connection is closed, and when
+    /// that has arrived, the other half. All that may take `until` then.
     pub(crate) fn dismiss(&mut self, id: ClientId, until: Option<Instant>) {
         self.set_timestamps(id, false, self.day);
         self.with_outbox(id, |connection, public| {
@@ -384,8 +384,8 @@ impl Connection {
         flushed.reader_is_behind |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
     }
 
-    /// Closes our half when the last line is sent, and both when that has arrived or the client's time is over. This
-    /// wakes the client's thread, if it still reads.
+    /// Closes our half when the last line is sent, and both when that has arrived or the client's time is
+    /// over. This wakes the client's thread, if it still reads.
     fn see_off(&mut self, mut leaving: Leaving, now: Instant, flushed: &mut Flushed) {
         if self.backlog() == 0 && leaving.closed.is_none() {
             let _ = self.outbox.socket().shutdown(Shutdown::Write);

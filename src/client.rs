@@ -5,7 +5,7 @@
 //! 1. for its client, in `read`: for a line, or for 4 KiB without a line break;
 //! 2. for its pace: for as many bytes as were read, or as are shown because of them, if these are more;
 //! 3. for its turn in the room, if others will read the line;
-//! 4. for [credit], so that few of its lines are under way to the dispatcher;
+//! 4. for [credit], and a slot of its address, so that few of its lines are under way to the dispatcher;
 //! 5. for space in the event channel;
 //! 6. and at the end in [`linger`], until the dispatcher is done with the client, and a second for the client
 //!    to hang up.
@@ -77,9 +77,9 @@ impl Client {
         if events.send(Event::Joined { id, peer, socket, creditor }).is_err() {
             return;
         }
-        // A panic is a bug, and must end the client whose input brought it out, and no other. Nothing that others
-        // use can be left half changed by it (`AssertUnwindSafe`): locks are held only by the pace, which does not
-        // panic.
+        // A panic is a bug, and must end the client whose input brought it out, and no other. Nothing that
+        // others use can be left half changed by it (`AssertUnwindSafe`): locks are held only by the pace,
+        // which does not panic.
         let ended = catch_unwind(AssertUnwindSafe(|| listen(&mut self, &mut credit)));
         let ending = ended.map_or(Ending::Panicked, |ended| ended.err().unwrap_or(Ending::Closed));
         if events.send(Event::Left { id, ending }).is_ok() {
@@ -147,8 +147,8 @@ impl Client {
         }
     }
 
-    /// Waits, and tells the client when its lines must wait for long. When a client's connection turns out to be
-    /// over, on both sides or by a reset, the rest of its lines is not heard.
+    /// Waits, and tells the client when its lines must wait for long. When a client's connection turns out to
+    /// be over, on both sides or by a reset, the rest of its lines is not heard.
     fn wait(&mut self, pause: Duration, credit: &mut Credit) -> Result<(), Ending> {
         let begun = Instant::now();
         let was_told = self.waited > LONG_WAIT;
@@ -172,9 +172,9 @@ impl Client {
 struct Input<'a>(&'a TcpStream);
 
 impl Read for Input<'_> {
-    /// Reads from the socket. A broken connection is an error, even where the kernel has told the error already to
-    /// the dispatcher, which writes, and tells this thread of an end of file. Otherwise half a line before a
-    /// reset would be said as a whole one.
+    /// Reads from the socket. A broken connection is an error, even where the kernel has told the error
+    /// already to the dispatcher, which writes, and tells this thread of an end of file. Otherwise half a
+    /// line before a reset would be said as a whole one.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer)? {
             0 if is_over(self.0) => Err(io::ErrorKind::NotConnected.into()),

@@ -5,16 +5,16 @@
 //! events that have happened meanwhile, and then [`send`](Dispatcher::send) gives each client all its lines
 //! in one system call. Under load a turn moves many lines; when it is quiet, a line goes out at once. A
 //! client whose kernel does not take everything has a backlog, and a timer tries it again; the timer exists
-//! only while there is a backlog, so an idle server does not wake up.
+//! only while there is a backlog or a client is leaving, so an idle server does not wake up.
 //!
 //! The room and the outboxes are not shared, so they need no lock: one thread owns all writers. The compiler
 //! holds us to that: [`Server::run`](crate::Server::run) moves the dispatcher into its thread, and code
 //! elsewhere that still used it would not compile.
 //!
-//! It never blocks on a client, a terminal or a disk. Three waits are deliberate and have a limit: 20 ms for
-//! readers that are behind, where no `--rate` paces the talk; the grace time of the goodbye; and after it two
-//! seconds for the screen. A turn that takes longer than [`OVERLONG`] is in the log. The dispatcher must
-//! never panic: everyone depends on it.
+//! It never blocks on a client, a terminal or a disk. Its deliberate waits have a limit: 20 ms a turn for
+//! readers that are behind, where the pace does not keep backlogs small; the grace time of the goodbye; after
+//! it two seconds for the screen, and then a second or two for the clients' threads to end. A turn that takes
+//! longer than [`OVERLONG`] is in the log. The dispatcher must never panic: everyone depends on it.
 
 mod shutdown;
 

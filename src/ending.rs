@@ -26,10 +26,10 @@
 //!    connection.
 //!
 //! "A reset in the end" means: in that last step, if the client has not closed its half, and only when its
-//! kernel has acknowledged everything. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when the
-//! server closes its half; it waits for its user to press Enter. It does end at a reset. "Now" means that all
-//! of this is skipped: the thread closes the connection at once, with a reset. A refused client has
-//! no thread, and [`TurnedAway`](crate::guard::turned_away::TurnedAway) closes its connection.
+//! kernel has acknowledged everything. OpenBSD's `nc`, the default of Debian and Ubuntu, does not end when
+//! the server closes its half; it waits for its user to press Enter. It does end at a reset. "Now" means that
+//! all of this is skipped: the thread closes the connection at once, with a reset. A refused client has no
+//! thread, and [`TurnedAway`](crate::guard::turned_away::TurnedAway) closes its connection.
 
 use crate::chat::{Problem, room::Farewell};
 use crate::credit::{Credit, Done};
@@ -49,7 +49,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// How often a thread looks whether the client has closed its half, when `read` does not wait any more.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(10);
 
 /// How many bytes of a last word, or of the operator's reason, the others see.
 const MAX_LAST_WORDS: usize = 200;
@@ -184,7 +184,7 @@ pub(crate) fn linger(mut socket: &TcpStream, credit: Credit) {
     let mut thrown_away = [0; 1024];
     while Instant::now() < until && !is_over(socket) {
         if !matches!(socket.read(&mut thrown_away), Ok(1..)) {
-            thread::sleep(LOOK);
+            thread::sleep(POLL);
         }
     }
     if has_acknowledged_everything(socket) {

@@ -31,7 +31,7 @@ pub(crate) enum Event {
     },
     /// A client sent a line: a request, or a problem to tell it about.
     Line { id: ClientId, line: Line, slot: Option<Slot> },
-    /// A client's lines have to wait, and it should be told how long.
+    /// A client's lines have to wait, and it is told why.
     Slowed { id: ClientId, how: String },
     /// A client sends nothing more.
     Left { id: ClientId, ending: Ending },

@@ -18,7 +18,7 @@
 //! | thread | owns | waits for |
 //! |---|---|---|
 //! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll`; for 100 ms when the system has run out of something |
-//! | a client's, one for each | the bytes that it has read; its place among `--max-clients` | its client: `read`; its pace; its turn in the room; credit; space in the event channel; at the end, for its client to hang up |
+//! | a client's, one for each | the bytes that it has read; its place among `--max-clients` | its client: `read`; its pace; its turn in the room; credit and a slot; space in the event channel; at the end, for its client to hang up |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
 //! | console | the keyboard (standard input) | the operator's next line; space in its channel |
 //! | one for each log and screen | the far end of a queue | a terminal, a disk |
@@ -27,10 +27,10 @@
 //!
 //! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two
 //! lines cannot get mixed up in one socket, and all clients see all lines in the same order. No lock does
-//! this: no other thread can reach them. In Rust this is no convention, because code of another thread that
-//! touches the dispatcher's room does not compile. A few things are shared, and have locks or counters of
-//! their own: a client's socket (one thread reads, the other writes), the places, bans and paces of the
-//! guard, and the log.
+//! this: no other thread can reach them, but for those to which a flush lends connections, each to one. In
+//! Rust this is no convention, because code of another thread that touches the dispatcher's room does not
+//! compile. A few things are shared, and have locks or counters of their own: a client's socket (one thread
+//! reads, the other writes), the places, bans and paces of the guard, and the log.
 //!
 //! One person has three types, because three parts of the program know different things of it. A
 //! [`Client`](client::Client) is its thread: what it sends. A [`Connection`](audience::Connection) is its
@@ -50,10 +50,11 @@
 //!
 //! Nothing deadlocks: clients' threads wait for the dispatcher, and the dispatcher waits for no client. It
 //! waits for the next event, for time to pass, for its flush threads, and for locks that other threads hold
-//! while they format a log line or look up a number; none of those waits for a client either. Where no
-//! `--rate` paces the talk, it gives readers that are behind up to 20 ms a turn. It never blocks until a
-//! socket, a terminal or a disk takes bytes. At the end it waits for the screen, two seconds at most, and for
-//! the clients' threads, and each of these waits for its client a second at most.
+//! while they format a log line or look up a number; none of those waits for a client either. Where the pace
+//! does not keep backlogs small (`--rate 0`, a large `--burst`, a small `--max-backlog`), it gives readers
+//! that are behind up to 20 ms a turn. It never blocks until a socket, a terminal or a disk takes bytes. At
+//! the end it waits for the screen, two seconds at most, and for the clients' threads, and each of these
+//! waits for its client a second at most.
 //!
 //! # The tour: the way of a line
 //!
@@ -69,9 +70,11 @@
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the line `<alice> hello` to everyone.
 //! 6. **Out.** The [`audience`] keeps that line once, for all. At the end of the dispatcher's turn each
-//!    client's [`outbox`] sends all that it has not sent yet, with one system call and without waiting.
+//!    client's [`outbox`] sends all that it has not sent yet, mostly with one system call, and without
+//!    waiting.
 //! 7. **A slow reader** has a backlog, up to `--max-backlog` (256 KiB). `Connection::flush` finds it beyond
-//!    that, and `Dispatcher::flush` disconnects it with a reset and tells the others why.
+//!    that, and `Dispatcher::flush` disconnects it with a reset and, in a room of up to 200, tells the others
+//!    why.
 //! 8. **A flooder** waits, in [`client`] and nowhere else. After 200 lines its thread lets 20 a second
 //!    through. While it waits it does not read, so TCP slows the client down; the client is told once, and
 //!    loses nothing. Many flooders wait for the room: it is told no more than a slow reader reads. And few

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let stopper = Arc::new(OnceLock::new());
     let caught = stop_on_signals(stopper.clone()); // First of all, so that no signal comes too early.
     let ended = caught.and_then(|()| Arguments::read()).and_then(|arguments| serve(arguments, &stopper));
-    log::logger().flush(); // The last lines are written, but that takes a second or two at most.
+    log::logger().flush(); // The last lines are written, but that takes four seconds at most.
     let Err(error) = ended else { return ExitCode::SUCCESS };
     let _ = writeln!(stderr(), "chat-server: {}", blame(&error.to_string()));
     ExitCode::from(if error.kind() == io::ErrorKind::InvalidInput { USAGE } else { 1 })

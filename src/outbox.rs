@@ -29,9 +29,9 @@ const STEP: usize = 16 * 1024;
 /// ```
 ///
 /// Most lines are for everyone. The dispatcher keeps those of one turn once, in one buffer that all outboxes
-/// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once. `served`
-/// says how far into that buffer this client has got its lines, so that lines for it alone get their place
-/// between the others.
+/// read from (`public`), and an outbox copies from it only the bytes that it cannot send at once, or that
+/// stand before a line for this client alone. `served` says how far into that buffer this client has got its
+/// lines, so that lines for it alone get their place between the others.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: Arc<TcpStream>,

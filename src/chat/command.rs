@@ -30,7 +30,7 @@ pub(crate) enum Request {
 /// A request, or the problem that the client is told about.
 pub(crate) type Line = Result<Request, Problem>;
 
-/// What may stand around a text, in bytes: a date, a time, two names, marks and line breaks.
+/// What may stand around a text, in bytes: a date, a time, a name, marks and line breaks.
 pub(crate) const AROUND: usize =
     "*** 2026-11-25\n[2026-11-25 14:03] [ -> you] \n".len() + Nickname::MAX_BYTES;
 

@@ -27,8 +27,8 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// The target of log lines about what the room is told: talk and new names. All of them are in the log, whatever their
-/// pace.
+/// The target of log lines about what the room is told: talk and new names. All of them are in the log,
+/// whatever their pace.
 pub(crate) const TALK: &str = "talk";
 
 /// One sentence for a person: what was wrong with a line, and what to do about it. Written where the problem

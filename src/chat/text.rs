@@ -1,5 +1,5 @@
-//! Only text reaches another person's terminal: nothing in it moves the cursor, rings the bell, turns the
-//! reading direction around or forges a line of its own.
+//! Only text reaches another person's terminal: nothing in it moves the cursor, rings the bell or turns the
+//! reading direction around, and no blanks push it to the next row.
 
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;

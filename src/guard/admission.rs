@@ -1,10 +1,11 @@
 //! Decides which connections become clients.
 //!
-//! The acceptor asks for a [`Permit`] before it starts a thread. A permit is a place in the room: for as long as it lives,
-//! whatever happens to its client, the place is counted. The places and the bans are behind a lock, because the acceptor
-//! and the dispatcher share them; it is held for a few instructions.
+//! The acceptor asks for a [`Permit`] before it starts a thread. A permit is a place in the room: for as long
+//! as it lives, whatever happens to its client, the place is counted. The places and the bans are behind a
+//! lock, because the acceptor and the dispatcher share them; it is held for a look-up, and now and then for a
+//! walk through all addresses.
 
-use super::pace::{Bucket, OfAddress, OfRoom, Pace};
+use super::pace::{Bucket, AddressPace, RoomPace, Pace};
 use crate::config::{Config, interfaces};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ipnet::IpNet;
@@ -18,25 +19,25 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{fs, io};
 
-/// Descriptors that are not for clients: the standard streams, the listeners, the logs, refused connections, some to
-/// spare.
+/// Descriptors that are not for clients: the standard streams, the listeners, the logs, refused connections,
+/// some to spare.
 const RESERVED_DESCRIPTORS: u64 = 18;
 
 /// A thread has a stack, a signal stack, and a guard page for each (Linux counts them all).
 const MAPPINGS_PER_THREAD: u64 = 4;
 const RESERVED_MAPPINGS: u64 = 512;
 
-/// How much address space must be free before another thread is started, or a large backlog grows. The standard
-/// library aborts the process if a new thread finds no memory for its signal stack, or anything else no memory for
-/// a few bytes. So there must be far more than one of them needs.
+/// How much address space must be free before another thread is started, or a large backlog grows. The
+/// standard library aborts the process if a new thread finds no memory for its signal stack, or anything else
+/// no memory for a few bytes. So there must be far more than one of them needs.
 const HEADROOM: usize = 32 * 1024 * 1024;
 
-/// How many clients a second may come from one address, after --max-per-ip at once. In a small room each of them may be two
-/// lines for everyone.
+/// How many clients a second may come from one address, after --max-per-ip at once. In a small room each of
+/// them may be two lines for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
 
-/// How many lines of one address may be under way to the dispatcher, where there is a pace. Those of more than a hundred
-/// addresses fit into the event channel, so that nobody waits in front of it.
+/// How many lines of one address may be under way to the dispatcher, where there is a pace. Those of more
+/// than a hundred addresses fit into the event channel, so that nobody waits in front of it.
 const SLOTS: usize = 8;
 
 /// Why a client is refused: the middle of a sentence.
@@ -52,7 +53,7 @@ pub(crate) struct Admission {
     /// The IPv6 networks that this machine is on, of a /64 or smaller.
     networks: Arc<[IpNet]>,
     book: Arc<Mutex<Book>>,
-    pub(crate) room: Arc<OfRoom>,
+    pub(crate) room: Arc<RoomPace>,
 }
 
 /// Who is here, and who is banned.
@@ -71,7 +72,7 @@ struct Address {
     /// How fast its clients may connect.
     connects: Bucket,
     /// How fast they may talk, all together. The pace of each has a clone of it, so it counts them.
-    pace: Arc<Mutex<OfAddress>>,
+    pace: Arc<Mutex<AddressPace>>,
     /// A slot for each line that is under way to the dispatcher.
     slots: Option<Slots>,
 }
@@ -101,12 +102,12 @@ impl Admission {
         let networks = interfaces()
             .map(|(_, net)| net.trunc())
             .filter(|net| net.addr().is_ipv6() && net.prefix_len() >= 64);
-        let room = Arc::new(OfRoom::new(config.rate, config.burst));
+        let room = Arc::new(RoomPace::new(config.rate, config.burst));
         Admission { config, networks: networks.collect(), book: Arc::default(), room }
     }
 
-    /// What counts as one address. On this machine's own networks each IPv6 address does, because everyone there shares the
-    /// /64; elsewhere the /64 does, because each customer has one (RFC 6177).
+    /// What counts as one address. On this machine's own networks each IPv6 address does, because everyone
+    /// there shares the /64; elsewhere the /64 does, because each customer has one (RFC 6177).
     pub(crate) fn origin(&self, address: IpAddr) -> IpAddr {
         let is_neighbour = self.networks.iter().any(|net| net.contains(&address));
         let prefix = if address.is_ipv4() || is_neighbour { 128 } else { 64 };
@@ -133,10 +134,11 @@ impl Admission {
         }
         let from_there = book.by_address.entry(self.origin(address)).or_insert_with(|| Address {
             connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(max_per_ip).unwrap_or(u32::MAX)),
-            pace: Arc::new(Mutex::new(OfAddress::new(rate, burst))),
+            pace: Arc::new(Mutex::new(AddressPace::new(rate, burst))),
             slots: (rate > 0 && burst > 0).then(|| bounded(SLOTS)),
         });
-        // While the last quarter of the places fills up, the share of each address gets smaller, so that others find some.
+        // While the last quarter of the places fills up, the share of each address gets smaller, so that
+        // others find some.
         let share = max_per_ip.min(max_per_ip.saturating_mul(free).div_ceil((max_clients / 4).max(1)));
         if max_per_ip > 0 && Arc::strong_count(&from_there.pace) > share && !address.is_loopback() {
             return Err("there are too many clients from your address already");
@@ -180,9 +182,11 @@ impl Admission {
 }
 
 impl Book {
-    /// Forgets addresses without clients, but not before their buckets are full again: to come again must not fill them.
+    /// Forgets addresses without clients, but not before their buckets are full again: to come again must not
+    /// fill them.
     ///
-    /// This is for when the map would have to grow, and it leaves so much space that it is not needed again soon.
+    /// This is for when the map would have to grow, and it leaves so much space that it is not needed again
+    /// soon.
     fn forget(&mut self, now: Instant) {
         self.by_address.retain(|_, Address { connects, pace, .. }| {
             Arc::strong_count(pace) > 1 || !connects.is_full(now) || !pace.lock().is_rested(now)
@@ -191,13 +195,14 @@ impl Book {
     }
 }
 
-/// Fails while there is not enough memory to start another thread safely, or to let a backlog grow. A mapping that
-/// nobody touches costs no page, and none has to be taken back from the other cores.
+/// Fails while there is not enough memory to start another thread safely, or to let a backlog grow. A mapping
+/// that nobody touches costs no page, and none has to be taken back from the other cores.
 pub(crate) fn check_headroom() -> io::Result<()> {
     MmapMut::map_anon(HEADROOM).map(drop)
 }
 
-/// For how many clients the system has room: each has one descriptor, and its thread a few mappings of memory.
+/// For how many clients the system has room: each has one descriptor, and its thread a few mappings of
+/// memory.
 fn room_in_the_system() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let mappings = fs::read_to_string("/proc/sys/vm/max_map_count").ok();

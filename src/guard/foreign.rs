@@ -30,10 +30,11 @@ impl Foreign {
         }
     }
 
-    /// Recognises a protocol by its first line, or by the beginning of one that was too long to be `complete`.
+    /// Recognises a protocol by its first line, or by the beginning of one that was too long to be
+    /// `complete`.
     ///
-    /// People begin with such words as well, so this asks for what only programs send with them. But after `NICK`, `PASS`
-    /// and `AUTH` a word or two are enough, for they may be a password.
+    /// People begin with such words as well, so this asks for what only programs send with them. But after
+    /// `NICK`, `PASS` and `AUTH` a word or two are enough, for they may be a password.
     pub(crate) fn by_first_line(line: &[u8], complete: bool) -> Option<Foreign> {
         let is_control = |byte: &&u8| byte.is_ascii_control() && **byte != b'\t';
         if line.contains(&0) || line.iter().filter(is_control).count() * 2 > line.len() {

@@ -1,22 +1,25 @@
 //! From bytes to lines: however the network cuts them up, the same bytes give the same lines.
 //!
-//! LF, CR LF, CR NUL (RFC 854) and a lone CR each end a line, at once. Backspace and DEL erase, as they did on the screen
-//! of the person who typed them; this comes before all other rules, so what is erased reaches nobody. Holds one buffer
-//! of a few KiB and at most one line. It hands over pieces of at most [`PIECE`] bytes, whether a line ends in them or not,
-//! so that a client pays for all that was read, also for what never becomes a line.
+//! LF, CR LF, CR NUL (RFC 854) and a lone CR each end a line, at once. Backspace and DEL erase, as they did
+//! on the screen of the person who typed them; this comes before all other rules, so what is erased reaches
+//! nobody. Holds one buffer of a few KiB and at most one line. It hands over pieces of at most [`PIECE`]
+//! bytes, whether a line ends in them or not, so that a client pays for all that was read, also for what
+//! never becomes a line.
 
 use super::foreign::{ENOUGH, Foreign};
-use super::telnet::{Heard, Telnet};
+use super::telnet::{Meaning, Telnet};
 use std::io::{self, BufRead, BufReader, Read};
 use std::mem;
 
-/// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of clients.
+/// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of
+/// clients.
 const READ_SIZE: usize = 2048;
 
 /// The largest piece, in bytes.
 const PIECE: usize = 4096;
 
-/// The longest character in UTF-8 (RFC 3629). A line is kept up to `max` and the rest of a character that began there.
+/// The longest character in UTF-8 (RFC 3629). A line is kept up to `max` and the rest of a character that
+/// began there.
 const LONGEST_CHARACTER: usize = 4;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -50,7 +53,8 @@ pub(crate) struct LineReader<R> {
 pub(crate) struct Piece {
     /// How many bytes were read, with those that are no text or were erased.
     pub(crate) bytes: usize,
-    /// The line that ends here, without its line break; of one that is too long, a sentence for the person who typed it.
+    /// The line that ends here, without its line break; of one that is too long, a sentence for the person
+    /// who typed it.
     pub(crate) line: Option<Result<String, String>>,
 }
 
@@ -75,12 +79,12 @@ impl<R: Read> LineReader<R> {
         LineReader { may_be_foreign: false, ..LineReader::new(source, max) }
     }
 
-    /// Waits for the next line, or for [`PIECE`] bytes; `None` when there will be no more. A last line without a line break
-    /// counts as one.
+    /// Waits for the next line, or for [`PIECE`] bytes; `None` when there will be no more. A last line
+    /// without a line break counts as one.
     ///
     /// # Errors
-    /// The errors of the source, such as [`io::ErrorKind::ConnectionReset`]; with a [`Foreign`] inside when the first bytes
-    /// or the first line are those of another protocol.
+    /// The errors of the source, such as [`io::ErrorKind::ConnectionReset`]; with a [`Foreign`] inside when
+    /// the first bytes or the first line are those of another protocol.
     pub(crate) fn next_piece(&mut self) -> io::Result<Option<Piece>> {
         let mut bytes = 0;
         while !self.ended && bytes < PIECE {
@@ -91,13 +95,13 @@ impl<R: Read> LineReader<R> {
             };
             bytes += 1;
             self.check_beginning(byte)?;
-            match self.telnet.hear(byte) {
+            match self.telnet.read(byte) {
                 // Its first two bytes are all that the line has.
-                Heard::Text(_) if self.first == BYTE_ORDER_MARK => self.line.clear(),
-                Heard::Text(byte) if self.hear(byte) => return self.finish(bytes).map(Some),
-                Heard::Text(_) | Heard::Nothing => {}
-                Heard::EndOfFile => self.ended = true,
-                Heard::Interrupt => {
+                Meaning::Text(_) if self.first == BYTE_ORDER_MARK => self.line.clear(),
+                Meaning::Text(byte) if self.take_byte(byte) => return self.finish(bytes).map(Some),
+                Meaning::Text(_) | Meaning::Nothing => {}
+                Meaning::EndOfFile => self.ended = true,
+                Meaning::Interrupt => {
                     self.line.clear(); // As in a terminal, where Ctrl-C throws away the line being typed.
                     self.ended = true;
                 }
@@ -110,8 +114,8 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Takes the bytes that are here and can only be text, as nearly all are: up to the length of a line, and less than
-    /// `most`. Says how many they are.
+    /// Takes the bytes that are here and can only be text, as nearly all are: up to the length of a line, and
+    /// less than `most`. Says how many they are.
     fn take_plain(&mut self, most: usize) -> usize {
         if self.telnet != Telnet::Text || self.first.len() < ENOUGH {
             return 0;
@@ -126,7 +130,7 @@ impl<R: Read> LineReader<R> {
     }
 
     /// Takes one byte of text. True when it ends the line.
-    fn hear(&mut self, byte: u8) -> bool {
+    fn take_byte(&mut self, byte: u8) -> bool {
         let after_cr = mem::replace(&mut self.after_cr, byte == b'\r');
         match byte {
             b'\n' | 0 if after_cr => {}

@@ -1,5 +1,5 @@
-//! Sockets as this server wants them: a long listen backlog, kernel buffers of a fixed size, and probes that notice a
-//! client whose machine is gone.
+//! Sockets as this server wants them: a long listen backlog, kernel buffers of a fixed size, and probes that
+//! notice a client whose machine is gone.
 
 use crate::config::{Config, DEFAULT_PORT, Listen};
 use log::warn;
@@ -13,18 +13,20 @@ use std::time::Duration;
 /// packets and waits a second for TCP to try again: 1,000 connects took 5 to 7 s, and 0.02 s with this.
 const LISTEN_BACKLOG: i32 = 4096;
 
-/// The kernel's buffers for one client, in bytes. Left to itself Linux grows them to many MiB, so that a thousand
-/// clients that do not read would hold gigabytes that no flag mentions. A larger one makes nothing faster here.
+/// The kernel's buffers for one client, in bytes. Left to itself Linux grows them to many MiB, so that a
+/// thousand clients that do not read would hold gigabytes that no flag mentions. A larger one makes nothing
+/// faster here.
 pub(crate) const SEND_BUFFER: usize = 128 * 1024;
 const RECEIVE_BUFFER: usize = 64 * 1024;
 
-/// The kernel probes a connection that has been silent for this long, so many times, at such intervals (tcp(7)).
+/// The kernel probes a connection that has been silent for this long, so many times, at such intervals
+/// (tcp(7)).
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Keepalive probes only idle connections. Data on its way may stay unacknowledged for as long as that (RFC 5482); by
-/// default Linux would try for a quarter of an hour.
+/// Keepalive probes only idle connections. Data on its way may stay unacknowledged for as long as that (RFC
+/// 5482); by default Linux would try for a quarter of an hour.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -68,13 +70,15 @@ pub(crate) fn bind_all(asked: &[Listen]) -> io::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// Whether a socket for all addresses of one kind takes what would come to `address`. The kernel refuses to bind both.
+/// Whether a socket for all addresses of one kind takes what would come to `address`. The kernel refuses to
+/// bind both.
 fn covers(other: SocketAddr, address: SocketAddr) -> bool {
     let same_kind = other.is_ipv4() == address.is_ipv4() && other.port() == address.port();
     same_kind && address.port() != 0 && other.ip().is_unspecified() && !address.ip().is_unspecified()
 }
 
-/// Whether an IPv6 socket for all addresses takes IPv4 too (RFC 3493, 5.3): unless there is an IPv4 socket of that port.
+/// Whether an IPv6 socket for all addresses takes IPv4 too (RFC 3493, 5.3): unless there is an IPv4 socket of
+/// that port.
 pub(crate) fn takes_ipv4_too(address: SocketAddr, all: &[SocketAddr]) -> bool {
     let of_ipv4 =
         |other: &SocketAddr| other.is_ipv4() && other.port() == address.port() && address.port() != 0;

@@ -1,9 +1,9 @@
-//! The armour: it keeps clients from hurting the server and each other, whatever they send and however they vanish. The
-//! line reader and the listening sockets live here too, because most of their code is for that.
+//! The armour: it keeps clients from hurting the server and each other, whatever they send and however they
+//! vanish. The line reader and the listening sockets live here too, because most of their code is for that.
 //!
-//! The story calls it in a few places: the acceptor asks [`admission`] before it starts a thread, a client's thread
-//! reads through a [`line_reader`] and keeps to a [`pace`], and the sockets are made by [`listener`]. Without this
-//! folder the server would have to trust its clients.
+//! The story calls it in a few places: the acceptor asks [`admission`] before it starts a thread, a client's
+//! thread reads through a [`line_reader`] and keeps to a [`pace`], and the sockets are made by [`listener`].
+//! Without this folder the server would have to trust its clients.
 
 pub(crate) mod admission;
 pub(crate) mod foreign;

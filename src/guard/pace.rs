@@ -1,14 +1,15 @@
-//! How fast a client may be, all clients of one address together, and the whole room: token buckets, in the form of the
-//! generic cell rate algorithm (ITU-T I.371).
+//! How fast a client may be, all clients of one address together, and the whole room: token buckets, in the
+//! form of the generic cell rate algorithm (ITU-T I.371).
 //!
-//! One token is a line, or each 128 bytes of a longer one, as it is shown; a question with a long answer costs more. A
-//! client's thread simply waits as long as it is told, so that its socket fills up and TCP slows the sender down. Nothing is
-//! dropped: a paste of a thousand lines arrives whole, only not at once.
+//! One token is a line, or each 128 bytes of a longer one, as it is shown; a question with a long answer
+//! costs more. A client's thread simply waits as long as it is told, so that its socket fills up and TCP
+//! slows the sender down. Nothing is dropped: a paste of a thousand lines arrives whole, only not at once.
 //!
-//! The bucket of an address is larger, so that a classroom behind one router never meets it. It outlives the connections:
-//! to connect again does not fill it. But one machine can have many addresses. So there is a bucket for all that the room
-//! is told, which everyone has to read: it fills up no faster than a slow reader reads. Each address has a small share of it
-//! for which nobody waits, so that people who say a line now and then never notice that bucket.
+//! The bucket of an address is larger, so that a classroom behind one router rarely meets it. It outlives the
+//! connections: to connect again does not fill it. But one machine can have many addresses. So there is a
+//! bucket for all that the room is told, which everyone has to read: it fills up no faster than a slow reader
+//! reads. Each address has a small share of it for which nobody waits, so that people who say a line now and
+//! then never notice that bucket.
 
 use parking_lot::Mutex;
 use std::fmt;
@@ -22,8 +23,9 @@ const BYTES_PER_TOKEN: usize = 128;
 /// How many times the rate and the burst of one client all clients of one address have together.
 const CLIENTS_PER_ADDRESS: u32 = 8;
 
-/// The same for the talk of the whole room. By default 400 tokens a second: even with the longest names and times around
-/// the text that is less than 100 KiB a second; and at once no more than a backlog and the kernel hold.
+/// The same for the talk of the whole room. By default 400 tokens a second: with the names and times around
+/// the text, 60 to 90 KiB a second, which a slow reader can read; and at once about as much as a backlog and
+/// the kernel hold.
 const RATES_PER_ROOM: u32 = 20;
 const BURSTS_PER_ROOM: u32 = 8;
 
@@ -34,8 +36,9 @@ const PEOPLE_PER_TOKEN: usize = 500;
 const FREE_RATE: u32 = 2;
 const FREE_BURST: u32 = 8;
 
-/// The longest waits: for the pace of a client or an address, and for the room. Beyond them no debt is written down:
-/// otherwise one client that sends and hangs up, again and again, could silence others for hours.
+/// The longest waits: for the pace of a client or an address, and for the room. Beyond them no debt is
+/// written down: otherwise one client that sends and hangs up, again and again, could silence others for
+/// hours.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT_FOR_ROOM: Duration = Duration::from_secs(60);
 
@@ -89,7 +92,7 @@ impl Bucket {
 
 /// What all clients of one address share.
 #[derive(Debug)]
-pub(crate) struct OfAddress {
+pub(crate) struct AddressPace {
     lines: Bucket,
     /// The free share in the talk of the room.
     free_talk: Bucket,
@@ -97,10 +100,10 @@ pub(crate) struct OfAddress {
     waits_until: Option<Instant>,
 }
 
-impl OfAddress {
-    pub(crate) fn new(rate: u32, burst: u32) -> OfAddress {
+impl AddressPace {
+    pub(crate) fn new(rate: u32, burst: u32) -> AddressPace {
         let of_all = |of_one: u32| of_one.saturating_mul(CLIENTS_PER_ADDRESS);
-        OfAddress {
+        AddressPace {
             lines: Bucket::new(of_all(rate), of_all(burst)),
             free_talk: Bucket::new(FREE_RATE, FREE_BURST),
             waits_until: None,
@@ -117,16 +120,16 @@ impl OfAddress {
 
 /// What everyone shares.
 #[derive(Debug)]
-pub(crate) struct OfRoom {
+pub(crate) struct RoomPace {
     talk: Mutex<Bucket>,
     people: AtomicUsize,
 }
 
-impl OfRoom {
-    pub(crate) fn new(rate: u32, burst: u32) -> OfRoom {
+impl RoomPace {
+    pub(crate) fn new(rate: u32, burst: u32) -> RoomPace {
         let talk = Bucket::new(rate.saturating_mul(RATES_PER_ROOM), burst.saturating_mul(BURSTS_PER_ROOM));
         let talk = Bucket { longest_wait: LONGEST_WAIT_FOR_ROOM, ..talk };
-        OfRoom { talk: Mutex::new(talk), people: AtomicUsize::new(0) }
+        RoomPace { talk: Mutex::new(talk), people: AtomicUsize::new(0) }
     }
 
     /// So many people will read what is said.
@@ -134,8 +137,8 @@ impl OfRoom {
         self.people.store(people, Ordering::Relaxed);
     }
 
-    /// Whether the room may be told a line of the server's own about a client: a join, a leave. It may not while its bucket
-    /// is empty.
+    /// Whether the room may be told a line of the server's own about a client: a join, a leave. It may not
+    /// while its bucket is empty.
     pub(crate) fn may_tell(&self, now: Instant) -> bool {
         self.talk.lock().take_now(self.price(1), now)
     }
@@ -160,12 +163,12 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Pace {
     own: Bucket,
-    address: Arc<Mutex<OfAddress>>,
-    room: Arc<OfRoom>,
+    address: Arc<Mutex<AddressPace>>,
+    room: Arc<RoomPace>,
 }
 
 impl Pace {
-    pub(crate) fn new(rate: u32, burst: u32, address: Arc<Mutex<OfAddress>>, room: Arc<OfRoom>) -> Pace {
+    pub(crate) fn new(rate: u32, burst: u32, address: Arc<Mutex<AddressPace>>, room: Arc<RoomPace>) -> Pace {
         Pace { own: Bucket::new(rate, burst), address, room }
     }
 
@@ -179,8 +182,8 @@ impl Pace {
 
     /// The same bytes, if others in the room will read them, all of them or one.
     ///
-    /// An address waits for the room with one line at a time, so that it gets no more of its tokens by having more
-    /// connections. It does not wait where its own share is there sooner.
+    /// An address waits for the room with one line at a time, so that it gets no more of its tokens by having
+    /// more connections. It does not wait where its own share is there sooner.
     pub(crate) fn take_turn(&mut self, bytes: usize, now: Instant) -> Turn {
         if self.own.interval.is_zero() {
             return Turn::After(Duration::ZERO);
@@ -238,12 +241,12 @@ mod tests {
         pace_at(&address(rate, burst), rate, burst)
     }
 
-    fn address(rate: u32, burst: u32) -> Arc<Mutex<OfAddress>> {
-        Arc::new(Mutex::new(OfAddress::new(rate, burst)))
+    fn address(rate: u32, burst: u32) -> Arc<Mutex<AddressPace>> {
+        Arc::new(Mutex::new(AddressPace::new(rate, burst)))
     }
 
-    fn pace_at(address: &Arc<Mutex<OfAddress>>, rate: u32, burst: u32) -> Pace {
-        Pace::new(rate, burst, address.clone(), Arc::new(OfRoom::new(rate, burst)))
+    fn pace_at(address: &Arc<Mutex<AddressPace>>, rate: u32, burst: u32) -> Pace {
+        Pace::new(rate, burst, address.clone(), Arc::new(RoomPace::new(rate, burst)))
     }
 
     #[test]
@@ -307,7 +310,8 @@ mod tests {
         assert_eq!((now - begun).as_secs(), 40);
     }
 
-    /// Everyone sends lines of this size as fast as their waits allow; how many get through in so many seconds.
+    /// Everyone sends lines of this size as fast as their waits allow; how many get through in so many
+    /// seconds.
     fn talk(people: &mut [Pace], bytes: usize, seconds: u64, begun: Instant) -> u64 {
         let mut due: BinaryHeap<_> = (0..people.len()).map(|who| Reverse((begun, who))).collect();
         let mut said = 0;
@@ -328,9 +332,9 @@ mod tests {
     }
 
     /// People at so many addresses, so many at each, in one room.
-    fn people(addresses: usize, at_each: usize, room: &Arc<OfRoom>) -> Vec<Pace> {
+    fn people(addresses: usize, at_each: usize, room: &Arc<RoomPace>) -> Vec<Pace> {
         let at_one =
-            |address: Arc<Mutex<OfAddress>>| move |_| Pace::new(20, 200, address.clone(), room.clone());
+            |address: Arc<Mutex<AddressPace>>| move |_| Pace::new(20, 200, address.clone(), room.clone());
         (0..addresses).flat_map(|_| (0..at_each).map(at_one(address(20, 200)))).collect()
     }
 
@@ -338,7 +342,7 @@ mod tests {
     fn the_room_is_told_no_more_than_a_slow_reader_reads_from_however_many_addresses() {
         for (addresses, at_each) in [(1, 64), (8, 8), (64, 8), (200, 1)] {
             for bytes in [10, 128, 4096] {
-                let room = Arc::new(OfRoom::new(20, 200));
+                let room = Arc::new(RoomPace::new(20, 200));
                 let mut people = people(addresses, at_each, &room);
                 let begun = Instant::now();
                 let said =
@@ -355,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_person_who_says_a_line_now_and_then_never_waits_for_the_room() {
-        let (room, begun) = (Arc::new(OfRoom::new(20, 200)), Instant::now());
+        let (room, begun) = (Arc::new(RoomPace::new(20, 200)), Instant::now());
         talk(&mut people(64, 8, &room), 4096, 10, begun);
         let mut alice = people(1, 1, &room).remove(0);
         for line in 0..20 {
@@ -368,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_person_who_says_more_waits_behind_one_line_of_each_address_and_not_of_each_connection() {
-        let (room, begun) = (Arc::new(OfRoom::new(20, 200)), Instant::now());
+        let (room, begun) = (Arc::new(RoomPace::new(20, 200)), Instant::now());
         talk(&mut people(64, 8, &room), 4096, 10, begun);
         let mut alice = people(1, 1, &room).remove(0);
         let now = begun + 10 * SECOND;
@@ -382,8 +386,17 @@ mod tests {
     }
 
     #[test]
+    fn a_token_counts_more_in_a_large_room() {
+        let room = RoomPace::new(20, 200);
+        for (people, price) in [(0, 1), (1, 1), (500, 1), (501, 2), (1000, 2), (3900, 8)] {
+            room.set_people(people);
+            assert_eq!(room.price(1), price, "{people}");
+        }
+    }
+
+    #[test]
     fn an_ordinary_crowd_does_not_meet_the_bucket_of_the_room() {
-        let room = Arc::new(OfRoom::new(20, 200));
+        let room = Arc::new(RoomPace::new(20, 200));
         let mut class = people(100, 1, &room);
         let now = Instant::now();
         assert!(class.iter_mut().all(|person| person.take_turn(60, now) == Turn::After(Duration::ZERO)));

@@ -75,8 +75,8 @@ mod linux {
         question
     }
 
-    /// An address in its field of 16 bytes. An IPv4 one is written as IPv6 (RFC 4291, 2.5.5.2), and the kernel
-    /// looks for it among those of IPv4, also for a client of an IPv6 socket (since Linux 4.5).
+    /// An address in its field of 16 bytes. An IPv4 one is written as IPv6 (RFC 4291, 2.5.5.2), and the
+    /// kernel looks for it among those of IPv4, also for a client of an IPv6 socket (since Linux 4.5).
     fn address(ip: IpAddr) -> [u8; 16] {
         match ip {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),

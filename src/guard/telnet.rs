@@ -4,8 +4,8 @@
 
 /// "Interpret as command". Twice in a row it would be the byte itself, which no UTF-8 contains.
 pub(crate) const IAC: u8 = 255;
-/// The commands that a person can give from the keyboard, here those that end a program: RFC 1184 (end of file, abort)
-/// and RFC 854 (interrupt process: Ctrl-C).
+/// The commands that a person can give from the keyboard, here those that end a program: RFC 1184 (end of
+/// file, abort) and RFC 854 (interrupt process: Ctrl-C).
 const END_OF_FILE: u8 = 236;
 const ABORT: u8 = 238;
 const INTERRUPT: u8 = 244;
@@ -29,7 +29,7 @@ pub(crate) enum Telnet {
 
 /// The meaning of one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Meaning {
     Text(u8),
     /// Part of a command.
     Nothing,
@@ -40,26 +40,26 @@ pub(crate) enum Heard {
 }
 
 impl Telnet {
-    pub(crate) fn hear(&mut self, byte: u8) -> Heard {
-        let (state, heard) = match (*self, byte) {
-            (Telnet::Text, IAC) => (Telnet::Command, Heard::Nothing),
-            (Telnet::Text, _) => (Telnet::Text, Heard::Text(byte)),
-            (Telnet::Command, END_OF_FILE) => (Telnet::Text, Heard::EndOfFile),
-            (Telnet::Command, INTERRUPT | ABORT) => (Telnet::Text, Heard::Interrupt),
-            (Telnet::Command, SUBNEGOTIATION) => (Telnet::Subnegotiation, Heard::Nothing),
-            (Telnet::Command, 251..=254) => (Telnet::Option, Heard::Nothing),
+    pub(crate) fn read(&mut self, byte: u8) -> Meaning {
+        let (state, meaning) = match (*self, byte) {
+            (Telnet::Text, IAC) => (Telnet::Command, Meaning::Nothing),
+            (Telnet::Text, _) => (Telnet::Text, Meaning::Text(byte)),
+            (Telnet::Command, END_OF_FILE) => (Telnet::Text, Meaning::EndOfFile),
+            (Telnet::Command, INTERRUPT | ABORT) => (Telnet::Text, Meaning::Interrupt),
+            (Telnet::Command, SUBNEGOTIATION) => (Telnet::Subnegotiation, Meaning::Nothing),
+            (Telnet::Command, 251..=254) => (Telnet::Option, Meaning::Nothing),
             // Suspend (237), end of record (239) and the commands of RFC 854 that ask for nothing here.
-            (Telnet::Command, 236..=250) => (Telnet::Text, Heard::Nothing),
+            (Telnet::Command, 236..=250) => (Telnet::Text, Meaning::Nothing),
             // IAC IAC is the byte itself, and no command begins otherwise, so this was not telnet.
-            (Telnet::Command, _) => (Telnet::Text, Heard::Text(byte)),
-            (Telnet::Option, _) => (Telnet::Text, Heard::Nothing),
-            (Telnet::SubnegotiationCommand, SUBNEGOTIATION_END) => (Telnet::Text, Heard::Nothing),
-            (Telnet::Subnegotiation, IAC) => (Telnet::SubnegotiationCommand, Heard::Nothing),
+            (Telnet::Command, _) => (Telnet::Text, Meaning::Text(byte)),
+            (Telnet::Option, _) => (Telnet::Text, Meaning::Nothing),
+            (Telnet::SubnegotiationCommand, SUBNEGOTIATION_END) => (Telnet::Text, Meaning::Nothing),
+            (Telnet::Subnegotiation, IAC) => (Telnet::SubnegotiationCommand, Meaning::Nothing),
             // All other bytes of a subnegotiation.
-            _ => (Telnet::Subnegotiation, Heard::Nothing),
+            _ => (Telnet::Subnegotiation, Meaning::Nothing),
         };
         *self = state;
-        heard
+        meaning
     }
 }
 
@@ -70,11 +70,11 @@ mod tests {
     /// The text in a stream, with `^C` and `^D` for its ends.
     fn text_of(stream: &[u8]) -> String {
         let mut telnet = Telnet::default();
-        let text = stream.iter().flat_map(|byte| match telnet.hear(*byte) {
-            Heard::Text(byte) => vec![byte],
-            Heard::Nothing => vec![],
-            Heard::Interrupt => b"^C".to_vec(),
-            Heard::EndOfFile => b"^D".to_vec(),
+        let text = stream.iter().flat_map(|byte| match telnet.read(*byte) {
+            Meaning::Text(byte) => vec![byte],
+            Meaning::Nothing => vec![],
+            Meaning::Interrupt => b"^C".to_vec(),
+            Meaning::EndOfFile => b"^D".to_vec(),
         });
         String::from_utf8_lossy(&text.collect::<Vec<_>>()).into_owned()
     }

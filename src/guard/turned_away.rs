@@ -1,7 +1,7 @@
 //! Connections that were refused.
 //!
-//! A refused client gets one sentence. Its connection is closed a little later than our half of it: closing with unread
-//! input makes the kernel send a reset, and that can overtake the sentence.
+//! A refused client gets one sentence. Its connection is closed a little later than our half of it: closing
+//! with unread input makes the kernel send a reset, and that can overtake the sentence.
 
 use rustix::event::Timespec;
 use rustix::net::{SendFlags, send};

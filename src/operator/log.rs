@@ -24,8 +24,8 @@ use std::{mem, panic};
 /// How a line begins: `2026-11-24 09:02:12+01:00 `.
 const STAMP: &str = "%F %T%:z ";
 
-/// How many lines of one part of the program may come: a second, and at once. A classroom may come in at once; a warning
-/// that repeats itself says nothing new.
+/// How many lines of one part of the program may come: a second, and at once. A classroom may come in at
+/// once; a warning that repeats itself says nothing new.
 const INFOS: (u32, u32) = (5, 200);
 const WARNINGS: (u32, u32) = (1, 5);
 
@@ -64,11 +64,13 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Lines of each part of the program that come faster than a person reads are counted and not listed, so that strangers
-/// cannot fill a disk by coming and going. Talk is listed whatever its pace, for the room has one.
+/// Lines of each part of the program that come faster than a person reads are counted and not listed, so that
+/// strangers cannot fill a disk by coming and going. Talk and new names are listed whatever their pace, for
+/// the room has one.
 struct Paced {
     logger: Box<CombinedLogger>,
-    /// By the level and the target of a line, which is the part of the program: how fast, and how many lines were left out.
+    /// By the level and the target of a line, which is the part of the program: how fast, and how many lines
+    /// were left out.
     paces: Mutex<HashMap<(Level, String), (Bucket, u64)>>,
 }
 

@@ -105,6 +105,7 @@ fn a_line_is_paid_for_as_it_is_shown() {
     let server = TestServer::with(Config { rate: 20, burst: 40, ..test_config() });
     let line = |byte: &str| format!("x{}\n", byte.repeat(1000));
     let (mut plain, mut growing) = (server.guest(), server.guest());
+    growing.says("hello");
     growing.sends(line("\x01").repeat(5).as_bytes());
     growing.sees_one_that(|line| line.starts_with(IS_SLOWED));
     plain.sends(line("y").repeat(5).as_bytes());
@@ -121,13 +122,13 @@ fn talk_from_many_addresses_waits_for_the_room() {
     let server = TestServer::with(Config { rate: 1, burst: 1, ..test_config() });
     let mut people: Vec<_> =
         (2..14).map(|n| Person::connect_from([127, 0, 0, n].into(), server.address)).collect();
+    people.iter_mut().for_each(Person::sees_welcome);
     for person in &mut people {
-        person.sees_welcome();
         person.says(&"x".repeat(4000));
     }
-    let all_said = |line: &str| line.starts_with('<');
+    let is_talk = |line: &str| line.starts_with('<');
     let slowed = people.iter_mut().filter_map(|person| {
-        let seen: Vec<_> = (0..12).flat_map(|_| person.reads_until(all_said)).collect();
+        let seen: Vec<_> = (0..12).flat_map(|_| person.reads_until(is_talk)).collect();
         seen.iter().any(|line| line.starts_with(IS_SLOWED)).then_some(())
     });
     assert!(slowed.count() > 2, "the last of them wait for more than two seconds");

@@ -80,6 +80,21 @@ fn in_a_large_room_nobody_is_told_of_joins_and_leaves() {
 }
 
 #[test]
+fn joins_and_leaves_are_silent_while_the_room_is_told_enough() {
+    let mut room = Room::new(20, 10_000);
+    let [alice, bob] = [1, 2].map(ClientId);
+    for id in [alice, bob] {
+        room.join(id, HOME, NOW);
+        assert_eq!(room.announce(id, || false), None);
+    }
+    assert!(room.announce(bob, || true).is_some(), "it may be said later");
+    let receipt = room.leave(bob, Farewell::Everyone(None), || false, NOW).unwrap().1.unwrap();
+    assert_eq!(receipt, (Only(bob), "*** guest2 left".to_owned()));
+    room.announce(alice, || true);
+    assert_eq!(room.leave(alice, Farewell::Others(None), || false, NOW).unwrap().1, None);
+}
+
+#[test]
 fn what_alice_says_everyone_hears_and_she_too_unless_she_turns_it_off() {
     let mut stage = Stage::set();
     assert_eq!(stage.types(ALICE, "hi"), [(Everyone, "<alice> hi".to_owned())]);
