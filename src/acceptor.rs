@@ -81,7 +81,7 @@ impl Acceptor {
         let socket = Arc::new(socket);
         let permit = match self.admission.admit(peer.ip(), Instant::now()) {
             Ok(permit) => permit,
-            Err(refusal) => return self.refuse(socket, peer, refusal, refusal.to_owned()),
+            Err(refusal) => return self.refuse(socket, peer, refusal, None),
         };
         if let Err(error) = listener::tune(&socket) {
             return warn!("refused {peer}: {error}"); // It is gone already.
@@ -92,17 +92,18 @@ impl Acceptor {
             peer,
             socket: socket.clone(),
             max_line: self.config.max_line,
-            max_shown: (self.config.max_backlog / 2).saturating_sub(AROUND),
+            max_shown: (self.config.max_backlog / 2).saturating_sub(AROUND).max(self.config.max_line),
             permit,
             waited: Duration::ZERO,
             events: self.events.clone(),
         };
         if let Err(error) = client.start() {
-            self.refuse(socket, peer, EXHAUSTED, error.to_string());
+            self.refuse(socket, peer, EXHAUSTED, Some(error));
         }
     }
 
-    fn refuse(&mut self, socket: Arc<TcpStream>, peer: SocketAddr, told: Refusal, cause: String) {
+    /// The log gets the cause where it knows more than the client is told.
+    fn refuse(&mut self, socket: Arc<TcpStream>, peer: SocketAddr, told: Refusal, cause: Option<io::Error>) {
         let Row { log, problem, .. } = Ending::Refused { told, cause }.row();
         warn!("refused {peer}: {log}");
         self.turned_away.refuse(socket, &format!("!!! {}", problem.unwrap_or_default()));

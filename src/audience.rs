@@ -8,30 +8,23 @@
 //! still wait: [`dismiss`](Audience::dismiss) lets it have them, and [`cut_off`](Audience::cut_off) does not.
 //! The table in [`ending`](crate::ending) says which of them is for whom.
 
+pub(crate) mod connection;
+
 use crate::chat::{ClientId, reply::TIME, room::Recipients};
 use crate::credit::Creditor;
-use crate::ending::has_arrived;
 use crate::guard::admission::check_headroom;
-use crate::outbox::Outbox;
+use connection::{Connection, Flushed, Stage};
 use jiff::civil::{Date, DateTime};
 use log::trace;
 use rayon::{ThreadPool, ThreadPoolBuilder, iter::ParallelIterator, slice::ParallelSliceMut};
-use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_linger;
 use std::collections::BTreeSet;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
-
-/// A client with a backlog counts as reading if its backlog has become smaller within this time. It may be
-/// slow, or its machine busy; one that has stopped is not waited for.
-const STILL_READING: Duration = Duration::from_millis(100);
-
-/// How soon the kernel is asked again whether the last line of a client that leaves has arrived.
-const SHORTEST_ASK: Duration = Duration::from_millis(10);
 
 /// From so many connections on, all cores flush them, in chunks of so many. On two cores chunks of 8 to 128
 /// do equally well; with these, four cores can share the smallest such room.
@@ -59,60 +52,6 @@ pub(crate) struct Audience {
     dirty: BTreeSet<ClientId>,
 }
 
-/// One client's connection.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) id: ClientId,
-    pub(crate) peer: SocketAddr,
-    pub(crate) since: Instant,
-    pub(crate) outbox: Outbox,
-    /// When the backlog last began or became smaller.
-    shrank: Instant,
-    wants_time: bool,
-    stage: Stage,
-    /// To the client's thread. It ends with this connection, which tells that thread that all is done.
-    creditor: Creditor,
-    /// An upper bound of the waiting bytes that the client has asked for itself. Nobody else waits because of
-    /// them.
-    own: usize,
-}
-
-/// Whether a client is in the room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Present,
-    /// It has left the room, and gets no new lines, only those that wait.
-    Leaving(Leaving),
-    /// It has got everything.
-    Finished,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Leaving {
-    /// How long it may take. Without a limit at the shutdown, which has its own.
-    until: Option<Instant>,
-    /// Since when our half is closed.
-    closed: Option<Instant>,
-    /// When to ask next whether all has arrived.
-    ask: Instant,
-}
-
-/// The findings of a flush.
-#[derive(Debug, Default)]
-pub(crate) struct Flushed {
-    /// For each of these clients too much waits, so many bytes.
-    pub(crate) too_slow: Vec<(ClientId, usize)>,
-    /// These have a backlog, or are leaving.
-    behind: Vec<ClientId>,
-    /// A client that is leaving has got everything.
-    finished: bool,
-    /// A backlog began or became smaller.
-    pub(crate) progress: bool,
-    /// A client that reads is behind by more than half of what is allowed. Let it catch up before more is
-    /// said.
-    pub(crate) reader_is_behind: bool,
-}
-
 impl Audience {
     /// Nobody yet. A client for which more than `max_backlog` bytes wait is lost.
     pub(crate) fn new(max_backlog: usize) -> Audience {
@@ -123,19 +62,7 @@ impl Audience {
 
     /// Adds a client. It gets the lines that are said from now on.
     pub(crate) fn add(&mut self, id: ClientId, peer: SocketAddr, socket: Arc<TcpStream>, creditor: Creditor) {
-        let outbox = Outbox::new(socket, &self.plain);
-        let now = Instant::now();
-        let connection = Connection {
-            id,
-            peer,
-            since: now,
-            outbox,
-            shrank: now,
-            wants_time: false,
-            stage: Stage::Present,
-            creditor,
-            own: 0,
-        };
+        let connection = Connection::new(id, peer, socket, creditor, &self.plain);
         let at = self.connections.partition_point(|other| other.id < id);
         self.connections.insert(at, connection);
     }
@@ -238,7 +165,7 @@ impl Audience {
         self.set_timestamps(id, false, self.day);
         self.with_outbox(id, |connection, public| {
             connection.outbox.catch_up(public);
-            connection.stage = Stage::Leaving(Leaving { until, closed: None, ask: connection.since });
+            connection.leave(until);
         });
     }
 
@@ -335,81 +262,10 @@ impl Audience {
     }
 }
 
-impl Flushed {
-    fn and(mut self, other: Flushed) -> Flushed {
-        self.too_slow.extend(other.too_slow);
-        self.behind.extend(other.behind);
-        self.finished |= other.finished;
-        self.progress |= other.progress;
-        self.reader_is_behind |= other.reader_is_behind;
-        self
-    }
-}
-
 /// Lines, each with its time in front.
 fn stamped(lines: &str, now: DateTime) -> String {
     let time = now.strftime(TIME);
     lines.lines().map(|line| format!("{time} {line}\n")).collect()
-}
-
-impl Connection {
-    /// How many bytes wait for the client.
-    pub(crate) fn backlog(&self) -> usize {
-        self.outbox.backlog()
-    }
-
-    /// Sends as much as the kernel accepts, and notes the outcome.
-    fn flush(&mut self, public: &[u8], max_backlog: usize, now: Instant, flushed: &mut Flushed) {
-        let before = self.backlog();
-        self.outbox.flush(if self.stage == Stage::Present { public } else { &[] });
-        let backlog = self.backlog();
-        trace!("client {}: sent, {backlog} bytes are left", self.id);
-        if before == 0 || backlog < before {
-            self.shrank = now;
-        }
-        match self.stage {
-            Stage::Leaving(leaving) => {
-                flushed.progress |= backlog < before;
-                return self.see_off(leaving, now, flushed);
-            }
-            _ if backlog > max_backlog || self.outbox.failure() == Some(Errno::NOMEM) => {
-                return flushed.too_slow.push((self.id, backlog));
-            }
-            _ if backlog == 0 => return self.own = 0,
-            _ => {}
-        }
-        flushed.behind.push(self.id);
-        flushed.progress |= self.shrank == now;
-        let reads = now.duration_since(self.shrank) < STILL_READING;
-        flushed.reader_is_behind |= reads && backlog.saturating_sub(self.own) > max_backlog / 2;
-    }
-
-    /// Closes our half when the last line is sent, and both when that has arrived or the client's time is
-    /// over. This wakes the client's thread, if it still reads.
-    fn see_off(&mut self, mut leaving: Leaving, now: Instant, flushed: &mut Flushed) {
-        if self.backlog() == 0 && leaving.closed.is_none() {
-            let _ = self.outbox.socket().shutdown(Shutdown::Write);
-            leaving.closed = Some(now);
-        }
-        let mut is_over = leaving.until.is_some_and(|until| now >= until);
-        if let Some(closed) = leaving.closed.filter(|_| now >= leaving.ask) {
-            is_over |= has_arrived(self.outbox.socket());
-            // The kernel is asked ever more rarely, so that many who do not read cost little.
-            leaving.ask = now + now.duration_since(closed).max(SHORTEST_ASK);
-        }
-        self.stage = Stage::Leaving(leaving);
-        if is_over {
-            self.stage = Stage::Finished;
-            self.close();
-            flushed.finished = true;
-        } else {
-            flushed.behind.push(self.id);
-        }
-    }
-
-    fn close(&self) {
-        let _ = self.outbox.socket().shutdown(Shutdown::Both);
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 //! The acceptor starts the thread with a [`Permit`]. When the thread ends, its permit is dropped, and the
 //! place is free.
 
-use crate::chat::command::{COMMANDS, Line, Request, is_for_others, weight};
+use crate::chat::command::{COMMANDS, Line, Request, is_for_others, shown, weight};
 use crate::chat::{ClientId, Problem};
 use crate::credit::{self, Credit, Done};
 use crate::ending::{Ending, is_over, linger};
@@ -101,8 +101,8 @@ impl Client {
             paid = if is_whole { 0 } else { paid + bytes };
             let waited = self.waited;
             self.wait_for_pace(bytes, credit)?;
-            if line.as_ref().is_some_and(is_for_others) {
-                self.wait_for_turn(bytes, credit)?;
+            if let Some(line) = line.as_ref().filter(|line| is_for_others(line)) {
+                self.wait_for_turn(weight(line), credit)?; // All of it, however many pieces it came in.
             }
             if self.waited == waited {
                 self.waited = Duration::ZERO; // It need not wait, so this is no paste.
@@ -122,12 +122,12 @@ impl Client {
     /// can grow: one that takes up half a backlog could disconnect others who are a little behind.
     fn understand(&self, line: Result<String, Problem>) -> Option<Line> {
         let line = line.map_or_else(|too_long| Some(Err(too_long)), |text| COMMANDS.parse(&text))?;
-        let weight = weight(&line);
-        if weight <= self.max_shown {
+        let shown = shown(&line);
+        if shown <= self.max_shown {
             return Some(line);
         }
         Some(Err(format!(
-            "That line would take {weight} bytes to show, so nobody got it. Please send it in pieces."
+            "That line would take {shown} bytes to show, so nobody got it. Please send it in pieces."
         )))
     }
 

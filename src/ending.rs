@@ -70,7 +70,7 @@ pub(crate) enum Ending {
     /// The operator sent it away, perhaps with a reason.
     Kicked(Option<Arc<str>>),
     /// It was not let in. The log may know more than the client is told.
-    Refused { told: Refusal, cause: String },
+    Refused { told: Refusal, cause: Option<io::Error> },
     /// The server stops.
     Shutdown,
     /// Its thread panicked. That is a bug, and must not harm the others.
@@ -129,7 +129,9 @@ impl Ending {
             Ending::Kicked(Some(why)) => {
                 (format!("it was kicked ({why})"), others(&format!("sent away: {}", quoted(&why))), AfterHint)
             }
-            Ending::Refused { cause, .. } => (cause, Nobody, AfterLastLines),
+            Ending::Refused { told, cause } => {
+                (cause.map_or(told.to_owned(), |cause| cause.to_string()), Nobody, AfterLastLines)
+            }
             Ending::Shutdown => ("the server stops".to_owned(), Nobody, AfterHint),
             Ending::Panicked => {
                 ("a bug ended its thread".to_owned(), others("an error in the server"), AfterLastLines)
@@ -280,22 +282,61 @@ mod tests {
 
     #[test]
     fn the_others_are_told_why_and_a_persons_words_are_quoted() {
+        let others = |reason: &str| Farewell::Others(Some(reason.to_owned()));
+        let everyone = |reason: &str| Farewell::Everyone(Some(reason.to_owned()));
         let long = "x".repeat(300);
-        for (ending, told) in [
-            (Ending::Quit(None), Farewell::Everyone(None)),
-            (Ending::Quit(Some("bye \"all\"".into())), Farewell::Everyone(Some("\"bye 'all'\"".to_owned()))),
-            (Ending::Quit(Some(long.into())), Farewell::Everyone(Some(format!("\"{}\"", "x".repeat(200))))),
-            (Ending::Closed, Farewell::Others(None)),
-            (Ending::Failed(ErrorKind::ConnectionReset.into()), Farewell::Others(None)),
+        for (ending, log, farewell, close) in [
+            (Ending::Quit(None), "it quit", Farewell::Everyone(None), Close::AfterHint),
+            (
+                Ending::Quit(Some("\"bye\"".into())),
+                "it quit (\"bye\")",
+                everyone("\"'bye'\""),
+                Close::AfterHint,
+            ),
+            (
+                Ending::Quit(Some(long.into())),
+                "it quit (xxx",
+                everyone(&format!("\"{}\"", "x".repeat(200))),
+                Close::AfterHint,
+            ),
+            (Ending::Closed, "it closed the connection", Farewell::Others(None), Close::AfterLastLines),
+            (
+                Ending::Failed(ErrorKind::ConnectionReset.into()),
+                "the connection broke (",
+                Farewell::Others(None),
+                Close::AtOnce,
+            ),
             (
                 Ending::Failed(ErrorKind::TimedOut.into()),
-                Farewell::Others(Some("connection lost".to_owned())),
+                "the connection broke (",
+                others("connection lost"),
+                Close::AtOnce,
             ),
-            (Ending::Kicked(Some("no".into())), Farewell::Others(Some("sent away: \"no\"".to_owned()))),
-            (Ending::Shutdown, Farewell::Nobody),
+            (
+                Ending::TooSlow(7),
+                "it was too slow, 7 bytes",
+                others("too slow: too much was waiting to be read"),
+                Close::AtOnce,
+            ),
+            (Ending::Kicked(None), "it was kicked", others("sent away"), Close::AfterHint),
+            (
+                Ending::Kicked(Some("no".into())),
+                "it was kicked (no)",
+                others("sent away: \"no\""),
+                Close::AfterHint,
+            ),
+            (Ending::Refused { told: "no", cause: None }, "no", Farewell::Nobody, Close::AfterLastLines),
+            (Ending::Shutdown, "the server stops", Farewell::Nobody, Close::AfterHint),
+            (
+                Ending::Panicked,
+                "a bug ended its thread",
+                others("an error in the server"),
+                Close::AfterLastLines,
+            ),
         ] {
-            let what = format!("{ending:?}");
-            assert_eq!(ending.row().farewell, told, "{what}");
+            let row = ending.row();
+            assert!(row.log.starts_with(log), "{row:?}");
+            assert_eq!((&row.farewell, &row.close), (&farewell, &close), "{row:?}");
         }
     }
 }

@@ -33,9 +33,10 @@
 //! reads, the other writes), the places, bans and paces of the guard, and the log.
 //!
 //! One person has three types, because three parts of the program know different things of it. A
-//! [`Client`](client::Client) is its thread: what it sends. A [`Connection`](audience::Connection) is its
-//! half in the dispatcher: what it gets. A [`Member`](chat::room::Member) is the person in the room: a name.
-//! One [`ClientId`](chat::ClientId) belongs to all three.
+//! [`Client`](client::Client) is its thread: what it sends. A
+//! [`Connection`](audience::connection::Connection) is its half in the dispatcher: what it gets. A
+//! [`Member`](chat::room::Member) is the person in the room: a name. One [`ClientId`](chat::ClientId) belongs
+//! to all three.
 //!
 //! # Channels
 //!
@@ -162,6 +163,7 @@ pub mod guide {
             #[doc = "[side_by_side]: crate::guide::side_by_side"]
             #[doc = "[exercises]: crate::guide::exercises"]
             #[doc = "[results]: ../../../../../tests/bench/results/results.md"]
+            #[doc = "[siege-results]: ../../../../../tests/bench/results/siege.md"]
             #[doc = "[growth]: ../../../../../tests/bench/results/growth.svg"]
             #[doc = ""]
             #[doc = include_str!(concat!("guide/", stringify!($page), ".md"))]

@@ -34,19 +34,26 @@ pub(crate) type Line = Result<Request, Problem>;
 pub(crate) const AROUND: usize =
     "*** 2026-11-25\n[2026-11-25 14:03] [ -> you] \n".len() + Nickname::MAX_BYTES;
 
-/// What comes of a line: how many bytes are shown to others, or to its author. That is what its author pays
-/// for. Not counted is what stands [`AROUND`] a text. An answer that is a list has one price, by its usual
-/// size and work. A new name is dear as well, or a client that the operator wants to send away could change
-/// it faster than anyone types.
-pub(crate) fn weight(line: &Line) -> usize {
+/// How many bytes of a line's text are shown to others, or to its author. Not counted is what stands
+/// [`AROUND`] it.
+pub(crate) fn shown(line: &Line) -> usize {
     match line {
         Ok(Request::Say(text) | Request::Me(text) | Request::Reply(text)) => text.len(),
         Ok(Request::Msg(name, text)) => name.len() + text.len(),
+        Ok(Request::Quit(words)) => words.as_ref().map_or(0, |words| words.len()),
+        Ok(_) => 0,
+        Err(problem) => problem.len(),
+    }
+}
+
+/// For how many bytes the author of a line pays: for those that are shown of it. An answer that is a list has
+/// one price, by its usual size and work. A new name costs as much as eight lines; otherwise a client that
+/// the operator wants to send away could change it faster than anyone types.
+pub(crate) fn weight(line: &Line) -> usize {
+    match line {
         Ok(Request::List | Request::History) => 2560,
         Ok(Request::Help | Request::Nick(_)) => 1024,
-        Ok(Request::Quit(words)) => words.as_ref().map_or(0, |words| words.len()),
-        Ok(Request::Echo(_) | Request::Timestamps(_)) => 0,
-        Err(problem) => problem.len(),
+        _ => shown(line),
     }
 }
 

@@ -5,10 +5,9 @@
 //! "this name is free, so take it" needs no lock: nothing can come in between.
 //!
 //! The server's own lines begin with `*** `, a problem with what the client sent begins with `!!! `, and no
-//! name can begin like either. Most of what clients see is written here, in the [table of
-//! commands](super::command), the [names](super::nickname) and the [lists](super::reply). What the story adds
-//! is about connections: the sentences of a refusal, of a long wait, of a kick, of another protocol, and the
-//! goodbye.
+//! name can begin like either. Much of what clients see is written here, in the [table of
+//! commands](super::command), the [names](super::nickname) and the [lists](super::reply). A sentence about a
+//! connection, its pace or the length of a line stands where the story or the guard finds the matter.
 
 use super::command::{COMMANDS, Request};
 use super::nickname::{Nickname, fold};

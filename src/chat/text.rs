@@ -103,7 +103,18 @@ fn is_tag(c: char) -> bool {
 
 /// White space, and letters that look like it (Hangul fillers, an empty Braille cell).
 pub(super) fn is_blank(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{115f}'
+                | '\u{1160}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{ffa0}'
+                | '\u{13441}'
+                | '\u{13442}'
+                | '\u{1d159}'
+        )
 }
 
 pub(super) fn is_invisible(c: char) -> bool {

@@ -34,8 +34,10 @@ impl Dispatcher {
         drop(self); // This ends the credit of every client that is left: its thread stops waiting.
 
         // Those who came too late have a moment to read their goodbye before their input ends.
-        let moment = if late.is_empty() { Duration::ZERO } else { LINGER };
-        late.extend(drain(events, moment));
+        late.extend(drain(events, Duration::ZERO));
+        if !late.is_empty() {
+            late.extend(drain(events, LINGER));
+        }
         for socket in late.into_iter().chain(events.iter().filter_map(come_too_late)) {
             let _ = socket.shutdown(Shutdown::Both);
         } // Until the acceptor and every client's thread have ended.

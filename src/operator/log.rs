@@ -1,8 +1,8 @@
 //! The log, which must not stop the chat: a thread that logs formats the line and puts it into the
 //! [queue](super::line_queue) of each destination.
 //!
-//! The logger of simplelog has a lock of its own, which a thread holds while it formats. No thread waits for
-//! a disk or a terminal while it holds that lock, because behind it there are only the queues. The one
+//! Two locks are held for a moment each: that of the paces, and that of simplelog while it formats a line. No
+//! thread waits for a disk or a terminal meanwhile, because behind them there are only the queues. The one
 //! exception is the flush at the end of the program, which waits up to two seconds for each destination. The
 //! dispatcher has ended by then.
 

@@ -4,7 +4,7 @@
 
 use super::console::Typed;
 use super::order::{ORDERS, Order};
-use crate::audience::{Audience, Connection};
+use crate::audience::{Audience, connection::Connection};
 use crate::chat::reply::{COLUMNS, INDENT, wrapped};
 use crate::chat::room::{Member, Room};
 use crate::chat::{ClientId, Problem};

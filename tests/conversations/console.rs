@@ -101,7 +101,8 @@ fn the_operator_lists_who_is_here_with_all_there_is_to_know() {
     );
 }
 
-/// Had his input ended before that, his key would be answered with a reset, which destroys what he has not got yet.
+/// Had his input ended before that, his key would be answered with a reset, which destroys what he has not
+/// got yet.
 #[test]
 fn a_kicked_person_who_is_behind_and_types_on_gets_all_lines_and_the_reason() {
     let mut operator = Operator::starts(&["--rate=0", "--max-backlog=100000000"]);

@@ -124,7 +124,7 @@ fn talk_from_many_addresses_waits_for_the_room() {
         (2..14).map(|n| Person::connect_from([127, 0, 0, n].into(), server.address)).collect();
     people.iter_mut().for_each(Person::sees_welcome);
     for person in &mut people {
-        person.says(&"x".repeat(4000));
+        person.says(&"x".repeat(4096)); // The longest line: it comes in two pieces, and is paid for as a whole.
     }
     let is_talk = |line: &str| line.starts_with('<');
     let slowed = people.iter_mut().filter_map(|person| {

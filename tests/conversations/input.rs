@@ -81,6 +81,16 @@ fn a_line_that_would_fill_half_a_backlog_when_it_is_shown_reaches_nobody() {
     alice.sees_next(&format!("<bob> {}", "x".repeat(65_536)));
 }
 
+#[test]
+fn with_small_limits_lines_and_lists_come_through() {
+    let server = TestServer::with(Config { max_line: 40, max_backlog: 160, ..test_config() });
+    let mut alice = server.guest();
+    alice.says(&"x".repeat(40));
+    alice.sees_next(&format!("<guest1> {}", "x".repeat(40)));
+    alice.says("/list");
+    alice.sees_next("*** 1 here: guest1");
+}
+
 // Names.
 
 #[test]

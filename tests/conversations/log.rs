@@ -20,7 +20,8 @@ fn temporary_file(name: &str) -> PathBuf {
     path
 }
 
-/// The promise that the dispatcher never waits is watched. Here its machine stops, in the middle of a turn sooner or later.
+/// The promise that the dispatcher never waits is watched. Here its machine stops, in the middle of a turn
+/// sooner or later.
 #[test]
 fn a_turn_that_took_too_long_is_in_the_log() {
     let server = ServerProcess::start(&["--rate=0", "--log-level=warn"]);

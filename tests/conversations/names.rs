@@ -1,4 +1,4 @@
-//! Who may have which name, as people at several addresses see it.
+//! Names, as people at several addresses see them.
 
 use chat_test_support::{Person, TestServer, eventually};
 use std::net::Ipv4Addr;

@@ -255,7 +255,8 @@ fn signals_stop_it_politely() {
     }
 }
 
-/// Before there is anyone to say goodbye to, a signal ends it in the same polite way: it is caught before anything else.
+/// Before there is anyone to say goodbye to, a signal ends it in the same polite way: it is caught before
+/// anything else.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_signal_comes_too_early_to_be_caught() {

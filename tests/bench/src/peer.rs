@@ -98,8 +98,8 @@ impl Peer {
         Manners { echoes: self != Self::Ncat, greets, burst, pause }
     }
 
-    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails. chat-server has no
-    /// limits then; or all of its defaults, and listens on this address.
+    /// Turns this process into the server, listening on 127.0.0.1:`port`. Returns only if that fails.
+    /// chat-server has no limits then; or all of its defaults, and listens on this address.
     pub fn become_server(self, port: u16, ours: &Path, as_shipped: Option<IpAddr>) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         let address = format!("127.0.0.1:{port}");

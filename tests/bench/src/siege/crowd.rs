@@ -149,7 +149,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Waits until somebody can read, lets those read, and says how many they were.
+    /// Waits until anyone can read, lets those read, and says how many they were.
     fn read_ready(&mut self, timeout: Duration) -> Result<usize> {
         let mut ready: Vec<epoll::Event> = Vec::with_capacity(1024);
         let timeout = Timespec::try_from(timeout)?;

@@ -68,7 +68,8 @@ impl Taker {
     }
 }
 
-/// Listens for a certain line until then, or until the server has closed the connection; false if it did not come.
+/// Listens for a certain line until then, or until the server has closed the connection; false if it did not
+/// come.
 fn hear(person: &mut Person, until: Instant, mut is_it: impl FnMut(&str) -> bool) -> Result<bool> {
     let mut is_heard = false;
     loop {

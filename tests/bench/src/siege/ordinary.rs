@@ -136,7 +136,7 @@ impl Scene {
             }
             let (time, lost) = converse(&mut people, &self.script(), &mut delays)?;
             if lost > 0 {
-                return Ok(format!("{lost} lines to somebody have not come after {} s", PATIENCE.as_secs()));
+                return Ok(format!("{lost} lines have not come after {} s", PATIENCE.as_secs()));
             }
             times.push(time);
         }
