@@ -68,7 +68,8 @@ impl Credit {
         let Some((slots, taken)) = &self.slots else { return Ok(None) };
         loop {
             select! {
-                send(slots, ()) -> _ => return Ok(Some(Slot(taken.clone()))), // Both ends are here, so it does not fail.
+                // Both ends are here, so it does not fail.
+                send(slots, ()) -> _ => return Ok(Some(Slot(taken.clone()))),
                 recv(self.returned) -> returned => returned.map_err(|_| Done)?,
             }
             self.left += LINES_PER_MESSAGE;

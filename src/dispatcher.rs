@@ -197,8 +197,9 @@ impl Dispatcher {
                 let deliveries = self.room.join(id, self.admission.origin(peer.ip()), self.now);
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
+                // Banned after it was let in, and before this.
                 if self.admission.is_banned(peer.ip()) {
-                    self.part(id, Ending::Kicked(Some(BANNED.into()))); // Banned after it was let in, and before this.
+                    self.part(id, Ending::Kicked(Some(BANNED.into())));
                 }
             }
             Event::Line { id, line, slot: _slot } => {

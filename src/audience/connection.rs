@@ -155,12 +155,12 @@ impl Connection {
             // The kernel is asked ever more rarely, so that many who do not read cost little.
             leaving.ask = now + now.duration_since(closed).max(SHORTEST_ASK);
         }
-        self.stage = Stage::Leaving(leaving);
         if is_over {
             self.stage = Stage::Finished;
             self.close();
             flushed.finished = true;
         } else {
+            self.stage = Stage::Leaving(leaving);
             flushed.behind.push(self.id);
         }
     }

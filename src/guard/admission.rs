@@ -124,8 +124,7 @@ impl Admission {
             return Err("your address is banned from this server");
         }
         let mut book = self.book.lock();
-        let taken = Arc::strong_count(&book.places) - 1; // One of them is the book's own.
-        let free = max_clients.saturating_sub(taken);
+        let free = max_clients.saturating_sub(book.places_taken());
         if free == 0 {
             return Err("the server is full; please try again later");
         }
@@ -153,7 +152,7 @@ impl Admission {
     }
 
     pub(crate) fn places_taken(&self) -> usize {
-        Arc::strong_count(&self.book.lock().places) - 1
+        self.book.lock().places_taken()
     }
 
     /// Lets no one in from there any more. Clients already connected stay.
@@ -182,6 +181,10 @@ impl Admission {
 }
 
 impl Book {
+    fn places_taken(&self) -> usize {
+        Arc::strong_count(&self.places) - 1 // One of the clones is our own.
+    }
+
     /// Forgets addresses without clients, but not before their buckets are full again: to come again must not
     /// fill them.
     ///

@@ -155,7 +155,8 @@ impl RoomPace {
 pub(crate) enum Turn {
     /// The tokens are taken, and there after this time.
     After(Duration),
-    /// Another client of this address waits already. Ask again after this time.
+    /// Another client of this address waits already, or the address's own share is there sooner. Ask again
+    /// after this time.
     AskAgainAfter(Duration),
 }
 
@@ -180,7 +181,7 @@ impl Pace {
         self.own.take(tokens(bytes), now).max(self.address.lock().lines.take(tokens(bytes), now))
     }
 
-    /// The same bytes, if others in the room will read them, all of them or one.
+    /// So many bytes of a whole line that others in the room will read, all of them or one.
     ///
     /// An address waits for the room with one line at a time, so that it gets no more of its tokens by having
     /// more connections. It does not wait where its own share is there sooner.

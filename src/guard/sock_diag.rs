@@ -47,7 +47,8 @@ mod linux {
         let kernel = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
         sendto(&kernel, &question, SendFlags::empty(), &KERNEL)?;
         let mut answer = [0; 18]; // Up to the state.
-        recv(&kernel, &mut answer, RecvFlags::DONTWAIT)?; // It is here already; the dispatcher must not wait for it.
+        // It is here already, and the dispatcher must not wait for it.
+        recv(&kernel, &mut answer, RecvFlags::DONTWAIT)?;
         let is_error = answer[4..6] != SOCK_DIAG_BY_FAMILY.to_ne_bytes();
         Ok((!is_error).then_some(answer[17]))
     }
