@@ -5,6 +5,7 @@
 
 use crate::chat::{ClientId, command::AROUND};
 use crate::client::Client;
+use crate::client::LINES_PER_EVENT;
 use crate::config::Config;
 use crate::ending::{Ending, Row};
 use crate::event::Event;
@@ -95,6 +96,8 @@ impl Acceptor {
             max_shown: (self.config.max_backlog / 2).saturating_sub(AROUND).max(self.config.max_line),
             permit,
             waited: Duration::ZERO,
+            ready: Vec::new(),
+            lines_per_event: self.config.events_per_turn.min(LINES_PER_EVENT),
             events: self.events.clone(),
         };
         if let Err(error) = client.start() {

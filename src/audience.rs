@@ -190,13 +190,6 @@ impl Audience {
         self.plain.len() + self.private
     }
 
-    /// A line of a client has been taken.
-    pub(crate) fn give_credit_back(&mut self, id: ClientId) {
-        if let Some(at) = self.position(id) {
-            self.connections[at].creditor.give_back();
-        }
-    }
-
     /// Whether bytes wait for a single client. Between two turns, these are backlogs.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()

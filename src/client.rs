@@ -23,18 +23,22 @@ use crate::ending::{Ending, is_over, linger};
 use crate::event::Event;
 use crate::guard::admission::{Permit, check_headroom};
 use crate::guard::line_reader::LineReader;
-use crate::guard::pace::Turn;
+use crate::guard::pace::{BYTES_PER_TOKEN, Turn};
 use crossbeam_channel::Sender;
 use log::trace;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
-use std::{sync::Arc, thread};
+use std::{mem, sync::Arc, thread};
 
 /// How much stack a client's thread gets, in bytes. It needs a few KiB; pages that it does not touch cost no
 /// memory.
 const STACK_SIZE: usize = 128 * 1024;
+
+/// How many lines one event holds at most. Lines that have arrived together, and need not wait, travel
+/// together: a message to another thread costs more than a short line. A long line is the last of its event.
+pub(crate) const LINES_PER_EVENT: usize = 16;
 
 /// How often a thread that waits for its pace looks whether its connection is over.
 const LOOK: Duration = Duration::from_secs(1);
@@ -55,6 +59,9 @@ pub(crate) struct Client {
     pub(crate) max_shown: usize,
     /// Its place in the room, and its pace. When this is dropped, the place is free.
     pub(crate) permit: Permit,
+    /// Lines that wait for nothing more. They go in one event, before the thread waits again.
+    pub(crate) ready: Vec<Line>,
+    pub(crate) lines_per_event: usize,
     /// How long the lines of this paste have waited.
     pub(crate) waited: Duration,
     pub(crate) events: Sender<Event>,
@@ -72,7 +79,7 @@ impl Client {
     /// place.
     fn run(mut self, listen: Listen) {
         let (id, peer, socket) = (self.id, self.peer, self.socket.clone());
-        let (creditor, mut credit) = credit::open(self.permit.slots.clone());
+        let (creditor, credit) = credit::open(self.permit.slots.clone());
         let events = self.events.clone();
         if events.send(Event::Joined { id, peer, socket, creditor }).is_err() {
             return;
@@ -80,7 +87,7 @@ impl Client {
         // A panic is a bug, and must end the client whose input brought it out, and no other. Nothing that
         // others use can be left half changed by it (`AssertUnwindSafe`): locks are held only by the pace,
         // which does not panic.
-        let ended = catch_unwind(AssertUnwindSafe(|| listen(&mut self, &mut credit)));
+        let ended = catch_unwind(AssertUnwindSafe(|| listen(&mut self, &credit)));
         let ending = ended.map_or(Ending::Panicked, |ended| ended.err().unwrap_or(Ending::Closed));
         if events.send(Event::Left { id, ending }).is_ok() {
             linger(&self.socket, credit);
@@ -91,8 +98,8 @@ impl Client {
 
     /// Reads lines and sends them to the dispatcher, until the end of the client's input (`Ok`) or another
     /// ending.
-    fn listen(&mut self, credit: &mut Credit) -> Result<(), Ending> {
-        let (id, socket) = (self.id, self.socket.clone());
+    fn listen(&mut self, credit: &Credit) -> Result<(), Ending> {
+        let socket = self.socket.clone();
         let mut reader = LineReader::new(Input(&socket), self.max_line);
         let mut paid = 0; // For the line that has not ended yet.
         while let Some(piece) = reader.next_piece()? {
@@ -105,16 +112,27 @@ impl Client {
             if let Some(line) = line.as_ref().filter(|line| is_for_others(line)) {
                 self.wait_for_turn(weight(line), credit)?; // All of it, however many pieces it came in.
             }
-            if self.waited == waited {
+            if is_whole && self.waited == waited {
                 self.waited = Duration::ZERO; // It need not wait, so this is no paste.
             }
-            let Some(line) = line else { continue }; // It is blank, or has not ended yet.
-            if let Ok(Request::Quit(last_words)) = line {
+            if let Some(Ok(Request::Quit(last_words))) = line {
+                self.send(credit)?;
                 return Err(Ending::Quit(last_words));
             }
-            let slot = credit.take()?;
+            self.ready.extend(line); // Unless it is blank, or has not ended yet.
+            if reader.is_drained() || bytes > BYTES_PER_TOKEN || self.ready.len() == self.lines_per_event {
+                self.send(credit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the lines that wait for nothing more.
+    fn send(&mut self, credit: &Credit) -> Result<(), Ending> {
+        if !self.ready.is_empty() {
+            let (id, lines, slot) = (self.id, mem::take(&mut self.ready), credit.take()?);
             trace!("client {id}: on its way to the dispatcher");
-            self.events.send(Event::Line { id, line, slot }).map_err(|_| Done)?;
+            self.events.send(Event::Lines { id, lines, slot }).map_err(|_| Done)?;
         }
         Ok(())
     }
@@ -133,13 +151,13 @@ impl Client {
     }
 
     /// Waits while the client is ahead of its pace, or all clients of its address are ahead of theirs.
-    fn wait_for_pace(&mut self, bytes: usize, credit: &mut Credit) -> Result<(), Ending> {
+    fn wait_for_pace(&mut self, bytes: usize, credit: &Credit) -> Result<(), Ending> {
         let pause = self.permit.pace.take(bytes, Instant::now());
         self.wait(pause, credit)
     }
 
     /// Waits while the room is told more than its slow readers can read.
-    fn wait_for_turn(&mut self, bytes: usize, credit: &mut Credit) -> Result<(), Ending> {
+    fn wait_for_turn(&mut self, bytes: usize, credit: &Credit) -> Result<(), Ending> {
         loop {
             match self.permit.pace.take_turn(bytes, Instant::now()) {
                 Turn::After(pause) => return self.wait(pause, credit),
@@ -150,10 +168,11 @@ impl Client {
 
     /// Waits, and tells the client when its lines must wait for long. When a client's connection turns out to
     /// be over, on both sides or by a reset, the rest of its lines is not heard.
-    fn wait(&mut self, pause: Duration, credit: &mut Credit) -> Result<(), Ending> {
+    fn wait(&mut self, pause: Duration, credit: &Credit) -> Result<(), Ending> {
         if pause.is_zero() {
             return Ok(()); // As nearly always, and then no clock is read.
         }
+        self.send(credit)?;
         let begun = Instant::now();
         let was_told = self.waited > LONG_WAIT;
         self.waited += pause;
@@ -188,13 +207,14 @@ impl Read for Input<'_> {
 }
 
 /// The work of a client's thread between joining and leaving.
-type Listen = fn(&mut Client, &mut Credit) -> Result<(), Ending>;
+type Listen = fn(&mut Client, &Credit) -> Result<(), Ending>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dispatcher::Dispatcher;
     use crate::guard::admission::Admission;
+    use crate::guard::line_reader::Piece;
     use crate::operator::stopper::Stopper;
     use crossbeam_channel::bounded;
     use rustix::net::sockopt::set_socket_linger;
@@ -220,6 +240,8 @@ mod tests {
                 max_line: 4096,
                 max_shown: 4096,
                 permit,
+                ready: Vec::new(),
+                lines_per_event: 1,
                 waited: Duration::ZERO,
                 events,
             };
@@ -232,9 +254,13 @@ mod tests {
 
         let mut alice = connect(1, Client::listen);
         sees(&mut alice, "*** 1 here: guest1");
-        let mut bob = connect(2, |bob, _| {
+        let mut bob = connect(2, |bob, slot| {
             bob.events
-                .send(Event::Line { id: bob.id, line: Ok(Request::Say("hello".into())), slot: None })
+                .send(Event::Lines {
+                    id: bob.id,
+                    lines: vec![Ok(Request::Say("hello".into()))],
+                    slot: slot.take().unwrap(),
+                })
                 .unwrap();
             panic!("provoked by a test")
         });
@@ -264,29 +290,8 @@ mod tests {
         }
         let mut reader = LineReader::new(Input(&near), 100);
         assert_eq!(reader.next_piece().unwrap().unwrap().line, Some(Ok("hello".to_owned())));
+        let half = Piece { bytes: 0, line: None };
+        assert_eq!(reader.next_piece().unwrap(), Some(half));
         assert!(reader.next_piece().is_err());
-    }
-
-    #[test]
-    fn to_be_told_of_a_long_wait_brings_no_credit() {
-        let config = crate::Config::default();
-        let (events, inbox) = bounded(100);
-        let dispatcher = Dispatcher::new(&config, Admission::new(&config), None, Stopper::pair().unwrap().0);
-        let dispatcher = thread::spawn(move || dispatcher.run(&inbox));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let _far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (socket, peer) = listener.accept().unwrap();
-        let (id, (creditor, mut credit)) = (ClientId(1), credit::open(None));
-        events.send(Event::Joined { id, peer, socket: Arc::new(socket), creditor }).unwrap();
-        for _ in 0..credit::LINES {
-            events.send(Event::Slowed { id, how: "Slowly!".to_owned() }).unwrap();
-            events.send(Event::Line { id, line: Ok(Request::List), slot: None }).unwrap();
-        }
-        events.send(Event::Left { id, ending: Ending::Closed }).unwrap();
-        let taken = std::iter::from_fn(|| credit.take().ok()).count();
-        assert_eq!(taken, 2 * credit::LINES, "what it began with, and what came back for its lines");
-        events.send(Event::Stop).unwrap();
-        drop(events);
-        dispatcher.join().unwrap();
     }
 }

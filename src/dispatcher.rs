@@ -19,8 +19,9 @@
 mod shutdown;
 
 use crate::audience::Audience;
+use crate::chat::command::{Line, Request};
 use crate::chat::room::{self, Delivery, Recipients, Room};
-use crate::chat::{ClientId, Now, command::Request};
+use crate::chat::{ClientId, Now};
 use crate::config::Config;
 use crate::ending::{Close, Ending, PATIENCE, Row, has_ended_its_input};
 use crate::event::Event;
@@ -29,7 +30,7 @@ use crate::operator::clock;
 use crate::operator::console::{Console, Typed};
 use crate::operator::orders::{BANNED, Effect, Orders};
 use crate::operator::stopper::Stopper;
-use crossbeam_channel::{Receiver, after, at, never, select};
+use crossbeam_channel::{Receiver, never, select};
 use log::{info, trace, warn};
 use std::io::ErrorKind::NotConnected;
 use std::time::{Duration, Instant};
@@ -95,10 +96,8 @@ enum Happening {
     Event(Event),
     /// The operator typed a line, or the input has ended.
     Typed(Option<Typed>),
-    /// It is time to try the backlogs again.
-    Retry,
-    /// It is time to announce newcomers.
-    Announce,
+    /// It is time to try the backlogs again, or to announce newcomers.
+    Timer,
 }
 
 impl Dispatcher {
@@ -139,8 +138,10 @@ impl Dispatcher {
                 Happening::Typed(Some(line)) => self.obey(line),
                 Happening::Typed(None) => self.console.iter_mut().for_each(Console::close),
                 // `send` below tries again.
-                Happening::Retry => self.pause = LONGEST_PAUSE.min(self.pause * 2),
-                Happening::Announce => self.announce_newcomers(),
+                Happening::Timer => {
+                    self.pause = LONGEST_PAUSE.min(self.pause * 2);
+                    self.announce_newcomers(begun);
+                }
             }
             let more = self.take_more(events);
             let handled = begun.elapsed();
@@ -160,16 +161,16 @@ impl Dispatcher {
 
     /// Waits for the next thing that happens.
     fn wait(&self, events: &Receiver<Event>) -> Happening {
-        let retry = if self.audience.is_dirty() { after(self.pause) } else { never() };
-        let announce = self.newcomers.front().map_or(never(), |(due, _)| at(*due));
+        let retry = self.audience.is_dirty().then_some(self.pause);
+        let announce = self.newcomers.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
+        let timer = retry.into_iter().chain(announce).min().unwrap_or(Duration::MAX);
         let nothing = never();
         let typed = self.console.as_ref().map_or(&nothing, |console| &console.lines);
         select! {
             // All senders are gone without a Stop only if the acceptor has panicked.
             recv(events) -> event => Happening::Event(event.unwrap_or(Event::Stop)),
             recv(typed) -> line => Happening::Typed(line.ok()),
-            recv(retry) -> _ => Happening::Retry,
-            recv(announce) -> _ => Happening::Announce,
+            default(timer) => Happening::Timer,
         }
     }
 
@@ -202,16 +203,10 @@ impl Dispatcher {
                     self.part(id, Ending::Kicked(Some(BANNED.into())));
                 }
             }
-            Event::Line { id, line, slot: _slot } => {
+            Event::Lines { id, lines, slot: _slot } => {
                 trace!("client {id}: taken");
-                self.audience.give_credit_back(id);
                 self.announce(id);
-                // A matter of the audience; the room only confirms it.
-                if let Ok(Request::Timestamps(is_on)) = line {
-                    self.audience.set_timestamps(id, is_on, self.now.local.date());
-                }
-                let answer = line.and_then(|request| self.room.act(id, request, self.now));
-                self.deliver(answer.unwrap_or_else(|problem| vec![room::problem(id, &problem)]));
+                lines.into_iter().for_each(|line| self.hear(id, line));
             }
             Event::Slowed { id, how } => self.deliver([room::notice(id, &how)]),
             Event::Left { id, ending } => self.part(id, ending),
@@ -219,13 +214,22 @@ impl Dispatcher {
         }
     }
 
+    /// A client sent a line.
+    fn hear(&mut self, id: ClientId, line: Line) {
+        // A matter of the audience; the room only confirms it.
+        if let Ok(Request::Timestamps(is_on)) = line {
+            self.audience.set_timestamps(id, is_on, self.now.local.date());
+        }
+        let answer = line.and_then(|request| self.room.act(id, request, self.now));
+        self.deliver(answer.unwrap_or_else(|problem| vec![room::problem(id, &problem)]));
+    }
+
     fn announce(&mut self, id: ClientId) {
         let joined = self.room.announce(id, || self.admission.room.may_tell(Instant::now()));
         self.deliver(joined);
     }
 
-    fn announce_newcomers(&mut self) {
-        let now = Instant::now();
+    fn announce_newcomers(&mut self, now: Instant) {
         while let Some((_, id)) = self.newcomers.front().copied().filter(|(due, _)| *due <= now) {
             self.newcomers.pop_front();
             self.announce(id);

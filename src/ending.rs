@@ -233,7 +233,7 @@ mod tests {
         near.write_all(b"the last line\n").unwrap();
         assert!(!has_arrived(&near), "our half is still open");
         near.shutdown(Shutdown::Write).unwrap();
-        let (creditor, credit) = crate::credit::open(None);
+        let (creditor, credit) = crate::credit::open(crossbeam_channel::bounded(1));
         drop(creditor);
         linger(&near, credit);
         drop(near);
@@ -256,7 +256,7 @@ mod tests {
         }
         near.set_nonblocking(false).unwrap();
         near.shutdown(Shutdown::Write).unwrap();
-        let (creditor, credit) = crate::credit::open(None);
+        let (creditor, credit) = crate::credit::open(crossbeam_channel::bounded(1));
         drop(creditor);
         linger(&near, credit);
         drop(near);

@@ -26,11 +26,11 @@ pub(crate) enum Event {
         peer: SocketAddr,
         /// Shared with the client's thread: that one reads, the dispatcher writes.
         socket: Arc<TcpStream>,
-        /// With it the dispatcher gives credit back. It drops this half when it is done with the client.
+        /// The dispatcher drops it when it is done with the client.
         creditor: Creditor,
     },
-    /// A client sent a line: a request, or a problem to tell it about.
-    Line { id: ClientId, line: Line, slot: Option<Slot> },
+    /// A client sent a few lines, each of them a request, or a problem to tell it about.
+    Lines { id: ClientId, lines: Vec<Line>, slot: Slot },
     /// A client's lines have to wait, and it is told why.
     Slowed { id: ClientId, how: String },
     /// A client sends nothing more.

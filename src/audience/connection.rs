@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     pub(super) wants_time: bool,
     pub(super) stage: Stage,
     /// To the client's thread. It ends with this connection, which tells that thread that all is done.
-    pub(super) creditor: Creditor,
+    _creditor: Creditor,
     /// An upper bound of the waiting bytes that the client has asked for itself. Nobody else waits because of
     /// them.
     pub(super) own: usize,
@@ -101,7 +101,7 @@ impl Connection {
             shrank: now,
             wants_time: false,
             stage: Stage::Present,
-            creditor,
+            _creditor: creditor,
             own: 0,
         }
     }

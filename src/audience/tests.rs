@@ -12,7 +12,7 @@ fn audience(n: usize, max_backlog: usize) -> (Audience, Vec<(ClientId, BufReader
     let far_ends = (1..=n).map(|n| {
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (near, peer) = listener.accept().unwrap();
-        audience.add(ClientId(n as u64), peer, Arc::new(near), credit::open(None).0);
+        audience.add(ClientId(n as u64), peer, Arc::new(near), credit::open(crossbeam_channel::bounded(1)).0);
         (ClientId(n as u64), BufReader::new(far))
     });
     let far_ends = far_ends.collect();
@@ -154,8 +154,8 @@ fn the_client_s_thread_learns_when_its_connection_is_done() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut audience = Audience::new(1000);
     let far = [(); 2].map(|()| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-    let [mut one, mut other] = [1, 2].map(|n| {
-        let (creditor, credit) = credit::open(None);
+    let [one, other] = [1, 2].map(|n| {
+        let (creditor, credit) = credit::open(crossbeam_channel::bounded(1));
         let (near, peer) = listener.accept().unwrap();
         audience.add(ClientId(n), peer, Arc::new(near), creditor);
         credit

@@ -36,8 +36,8 @@ const HEADROOM: usize = 32 * 1024 * 1024;
 /// them may be two lines for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
 
-/// How many lines of one address may be under way to the dispatcher, where there is a pace. Those of more
-/// than a hundred addresses fit into the event channel, so that nobody waits in front of it.
+/// How many events of one address may be under way to the dispatcher; where there is no pace, of one client.
+/// Those of more than a hundred addresses fit into the event channel, so that nobody waits in front of it.
 const SLOTS: usize = 8;
 
 /// Why a client is refused: the middle of a sentence.
@@ -73,11 +73,11 @@ struct Address {
     connects: Bucket,
     /// How fast they may talk, all together. The pace of each has a clone of it, so it counts them.
     pace: Arc<Mutex<AddressPace>>,
-    /// A slot for each line that is under way to the dispatcher.
-    slots: Option<Slots>,
+    /// A slot for each event that is under way to the dispatcher.
+    slots: Slots,
 }
 
-/// The two ends of a channel: a line is under way from when something is put in until it is taken out again.
+/// The two ends of a channel: an event is under way from when something is put in until it is taken out again.
 pub(crate) type Slots = (Sender<()>, Receiver<()>);
 
 /// One taken place.
@@ -86,7 +86,8 @@ pub(crate) struct Permit {
     _place: Arc<()>,
     /// How fast its client may talk.
     pub(crate) pace: Pace,
-    pub(crate) slots: Option<Slots>,
+    /// Its own, or all of its address share them.
+    pub(crate) slots: Slots,
 }
 
 impl Admission {
@@ -134,7 +135,7 @@ impl Admission {
         let from_there = book.by_address.entry(self.origin(address)).or_insert_with(|| Address {
             connects: Bucket::new(CONNECTS_PER_SECOND, u32::try_from(max_per_ip).unwrap_or(u32::MAX)),
             pace: Arc::new(Mutex::new(AddressPace::new(rate, burst))),
-            slots: (rate > 0 && burst > 0).then(|| bounded(SLOTS)),
+            slots: bounded(SLOTS),
         });
         // While the last quarter of the places fills up, the share of each address gets smaller, so that
         // others find some.
@@ -147,7 +148,7 @@ impl Admission {
             return Err("too many clients have come from your address; please try again in a second");
         }
         let pace = Pace::new(rate, burst, from_there.pace.clone(), self.room.clone());
-        let slots = from_there.slots.clone();
+        let slots = if self.config.is_paced() { from_there.slots.clone() } else { bounded(SLOTS) };
         Ok(Permit { _place: book.places.clone(), pace, slots })
     }
 

@@ -2,9 +2,8 @@
 //!
 //! LF, CR LF, CR NUL (RFC 854) and a lone CR each end a line, at once. Backspace and DEL erase, as they did
 //! on the screen of the person who typed them; this comes before all other rules, so what is erased reaches
-//! nobody. Holds one buffer of a few KiB and at most one line. It hands over pieces of at most [`PIECE`]
-//! bytes, whether a line ends in them or not, so that a client pays for all that was read, also for what
-//! never becomes a line.
+//! nobody. Holds one buffer of a few KiB and at most one line. It hands over what was read,
+//! whether a line ends in it or not, so that a client pays also for what never becomes a line.
 
 use super::foreign::{ENOUGH, Foreign};
 use super::telnet::{Meaning, Telnet};
@@ -14,9 +13,6 @@ use std::mem;
 /// How much is asked of the kernel at once: enough for a burst of lines, little enough for thousands of
 /// clients.
 const READ_SIZE: usize = 2048;
-
-/// The largest piece, in bytes.
-const PIECE: usize = 4096;
 
 /// The longest character in UTF-8 (RFC 3629). A line is kept up to `max` and the rest of a character that
 /// began there.
@@ -41,6 +37,8 @@ pub(crate) struct LineReader<R> {
     may_be_foreign: bool,
     telnet: Telnet,
     line: Vec<u8>,
+    /// How many bytes were read that have not been in a [`Piece`] yet.
+    unpaid: usize,
     /// How many characters of the line are skipped because it is too long.
     skipped: usize,
     /// The last line ended with a CR: an LF or NUL that follows belongs to it.
@@ -51,7 +49,8 @@ pub(crate) struct LineReader<R> {
 /// One step of reading.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// How many bytes were read, with those that are no text or were erased.
+    /// How many bytes were read for it, with those that are no text or were erased. The first bytes of a line
+    /// count when it ends, or when they are [`READ_SIZE`].
     pub(crate) bytes: usize,
     /// The line that ends here, without its line break; of one that is too long, a sentence for the person
     /// who typed it.
@@ -68,6 +67,7 @@ impl<R: Read> LineReader<R> {
             may_be_foreign: true,
             telnet: Telnet::default(),
             line: Vec::new(),
+            unpaid: 0,
             skipped: 0,
             after_cr: false,
             ended: false,
@@ -79,26 +79,24 @@ impl<R: Read> LineReader<R> {
         LineReader { may_be_foreign: false, ..LineReader::new(source, max) }
     }
 
-    /// Waits for the next line, or for [`PIECE`] bytes; `None` when there will be no more. A last line
-    /// without a line break counts as one.
+    /// The next piece: up to the end of a line, or of what has been read. Waits only if that has all been
+    /// handed over. `None` when there will be no more; a last line without a line break counts as one.
     ///
     /// # Errors
     /// The errors of the source, such as [`io::ErrorKind::ConnectionReset`]; with a [`Foreign`] inside when
     /// the first bytes or the first line are those of another protocol.
     pub(crate) fn next_piece(&mut self) -> io::Result<Option<Piece>> {
-        let mut bytes = 0;
-        while !self.ended && bytes < PIECE {
-            bytes += self.take_plain(PIECE - bytes);
+        while !self.ended {
             let Some(byte) = self.buffer.by_ref().bytes().next().transpose()? else {
                 self.ended = true;
                 break;
             };
-            bytes += 1;
+            self.unpaid += 1;
             self.check_beginning(byte)?;
             match self.telnet.read(byte) {
                 // Its first two bytes are all that the line has.
                 Meaning::Text(_) if self.first == BYTE_ORDER_MARK => self.line.clear(),
-                Meaning::Text(byte) if self.take_byte(byte) => return self.finish(bytes).map(Some),
+                Meaning::Text(byte) if self.take_byte(byte) => return self.finish().map(Some),
                 Meaning::Text(_) | Meaning::Nothing => {}
                 Meaning::EndOfFile => self.ended = true,
                 Meaning::Interrupt => {
@@ -106,27 +104,35 @@ impl<R: Read> LineReader<R> {
                     self.ended = true;
                 }
             }
+            if self.ended {
+                break;
+            }
+            self.take_plain();
+            if self.is_drained() {
+                let bytes = if self.unpaid < READ_SIZE { 0 } else { mem::take(&mut self.unpaid) };
+                return Ok(Some(Piece { bytes, line: None }));
+            }
         }
-        match self.ended {
-            true if self.line.is_empty() => Ok(None),
-            true => self.finish(bytes).map(Some),
-            false => Ok(Some(Piece { bytes, line: None })),
-        }
+        if self.line.is_empty() { Ok(None) } else { self.finish().map(Some) }
     }
 
-    /// Takes the bytes that are here and can only be text, as nearly all are: up to the length of a line, and
-    /// less than `most`. Says how many they are.
-    fn take_plain(&mut self, most: usize) -> usize {
+    /// Whether all that was read has been handed over.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.buffer.buffer().is_empty()
+    }
+
+    /// Takes the bytes that are here and can only be text, as nearly all are: up to the length of a line.
+    fn take_plain(&mut self) {
         if self.telnet != Telnet::Text || self.first.len() < ENOUGH {
-            return 0;
+            return;
         }
         let is_plain = |byte: &&u8| matches!(**byte, b' '..=b'~' | 0x80..=0xfe);
-        let space = self.max.saturating_sub(self.line.len()).min(most - 1);
+        let space = self.max.saturating_sub(self.line.len());
         let length = self.buffer.buffer().iter().take(space).take_while(is_plain).count();
         self.line.extend_from_slice(&self.buffer.buffer()[..length]);
         self.buffer.consume(length);
+        self.unpaid += length;
         self.after_cr &= length == 0;
-        length
     }
 
     /// Takes one byte of text. True when it ends the line.
@@ -165,7 +171,7 @@ impl<R: Read> LineReader<R> {
     }
 
     /// The line is whole.
-    fn finish(&mut self, bytes: usize) -> io::Result<Piece> {
+    fn finish(&mut self) -> io::Result<Piece> {
         let max = self.max;
         let is_complete = self.skipped == 0 && self.line.len() <= max;
         if self.may_be_foreign {
@@ -181,7 +187,7 @@ impl<R: Read> LineReader<R> {
         };
         self.line.clear();
         self.skipped = 0;
-        Ok(Piece { bytes, line: Some(line) })
+        Ok(Piece { bytes: mem::take(&mut self.unpaid), line: Some(line) })
     }
 
     /// Notes the first bytes, and fails if they are those of a foreign protocol.

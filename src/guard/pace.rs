@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many bytes of a line one token is for.
-const BYTES_PER_TOKEN: usize = 128;
+pub(crate) const BYTES_PER_TOKEN: usize = 128;
 
 /// How many times the rate and the burst of one client all clients of one address have together.
 const CLIENTS_PER_ADDRESS: u32 = 8;

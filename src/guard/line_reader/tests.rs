@@ -93,7 +93,7 @@ fn endless_text_without_a_line_break_is_one_error_and_one_buffer() {
         let mut reader = LineReader::for_keyboard(endless, 4096);
         let pieces: Vec<_> = std::iter::from_fn(|| reader.next_piece().unwrap()).collect();
         assert_eq!(pieces.iter().map(|piece| piece.bytes).sum::<usize>(), (1 << 22) + 13);
-        assert!(pieces.iter().all(|piece| piece.bytes <= PIECE && piece.bytes > 0));
+        assert!(pieces.iter().all(|piece| piece.bytes < 2 * READ_SIZE));
         let lines: Vec<_> = pieces.into_iter().filter_map(|piece| piece.line).collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].is_err() == (byte != BACKSPACE) && lines[1] == Ok("still here".to_owned()));
@@ -103,10 +103,10 @@ fn endless_text_without_a_line_break_is_one_error_and_one_buffer() {
 
 #[test]
 fn what_is_no_text_is_counted_too() {
-    let negotiation = [&[telnet::IAC, 250][..], &[0; 2 * PIECE], &[telnet::IAC, 240], b"hi\n"].concat();
+    let negotiation = [&[telnet::IAC, 250][..], &[0; 2 * READ_SIZE], &[telnet::IAC, 240], b"hi\n"].concat();
     let mut reader = LineReader::new(&negotiation[..], 100);
     let pieces: Vec<_> = std::iter::from_fn(|| reader.next_piece().unwrap()).collect();
-    assert_eq!(pieces.iter().map(|piece| piece.bytes).collect::<Vec<_>>(), [PIECE, PIECE, 7]);
+    assert_eq!(pieces.iter().map(|piece| piece.bytes).collect::<Vec<_>>(), [READ_SIZE, READ_SIZE, 7]);
     assert_eq!(pieces[2].line, Some(Ok("hi".to_owned())));
 }
 
@@ -134,4 +134,15 @@ proptest! {
     ) {
         prop_assert_eq!(lines(&bytes, &sizes, max), lines(&bytes, &[usize::MAX], max));
     }
+}
+
+/// A thread that has lines to pass on must know when the next piece has to be waited for.
+#[test]
+fn a_piece_ends_where_the_read_ends() {
+    let mut reader = LineReader::new(&b"one\r\ntwo\r\nthr"[..], 100);
+    let pieces: Vec<_> =
+        std::iter::from_fn(|| reader.next_piece().unwrap().map(|piece| (piece.line, reader.is_drained())))
+            .collect();
+    let line = |text: &str| Some(Ok(text.to_owned()));
+    assert_eq!(pieces, [(line("one"), false), (line("two"), false), (None, true), (line("thr"), true)]);
 }
