@@ -97,6 +97,7 @@ impl Acceptor {
             permit,
             waited: Duration::ZERO,
             ready: Vec::new(),
+            // Turns of one event show what batching brings.
             lines_per_event: self.config.events_per_turn.min(LINES_PER_EVENT),
             events: self.events.clone(),
         };

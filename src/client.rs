@@ -2,10 +2,10 @@
 //!
 //! It never writes to the socket, so no other client's slowness can hold it up. It waits
 //!
-//! 1. for its client, in `read`: for a line, or for 4 KiB without a line break;
+//! 1. for its client, in `read`;
 //! 2. for its pace: for as many bytes as were read, or as are shown because of them, if these are more;
 //! 3. for its turn in the room, if others will read the line;
-//! 4. for [credit], and a slot of its address, so that few of its lines are under way to the dispatcher;
+//! 4. for a slot ([`credit`]), so that few lines of its address are under way to the dispatcher;
 //! 5. for space in the event channel;
 //! 6. and at the end in [`linger`], until the dispatcher is done with the client, and a second for the client
 //!    to hang up.
@@ -88,6 +88,7 @@ impl Client {
         // others use can be left half changed by it (`AssertUnwindSafe`): locks are held only by the pace,
         // which does not panic.
         let ended = catch_unwind(AssertUnwindSafe(|| listen(&mut self, &credit)));
+        let _ = self.send(&credit); // What it said before it quit, or before a panic.
         let ending = ended.map_or(Ending::Panicked, |ended| ended.err().unwrap_or(Ending::Closed));
         if events.send(Event::Left { id, ending }).is_ok() {
             linger(&self.socket, credit);
@@ -116,7 +117,6 @@ impl Client {
                 self.waited = Duration::ZERO; // It need not wait, so this is no paste.
             }
             if let Some(Ok(Request::Quit(last_words))) = line {
-                self.send(credit)?;
                 return Err(Ending::Quit(last_words));
             }
             self.ready.extend(line); // Unless it is blank, or has not ended yet.

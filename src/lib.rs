@@ -18,7 +18,7 @@
 //! | thread | owns | waits for |
 //! |---|---|---|
 //! | acceptor (the one that calls [`Server::run`]) | the listeners | connections, the stopper: `poll`; for 100 ms when the system has run out of something |
-//! | a client's, one for each | the bytes that it has read; its place among `--max-clients` | its client: `read`; its pace; its turn in the room; credit and a slot; space in the event channel; at the end, for its client to hang up |
+//! | a client's, one for each | the bytes that it has read; its place among `--max-clients` | its client: `read`; its pace; its turn in the room; a slot; space in the event channel; at the end, for its client to hang up |
 //! | dispatcher | the room, every connection's write half | events, the operator's lines, time to retry or to announce: `select!` |
 //! | console | the keyboard (standard input) | the operator's next line; space in its channel |
 //! | one for each log and screen | the far end of a queue | a terminal, a disk |
@@ -43,8 +43,8 @@
 //! | channel | capacity | from | to | when it is full | its end means |
 //! |---|---|---|---|---|---|
 //! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | the acceptor and every client's thread have ended |
-//! | [`credit`], one for each client | 4, empty at first | dispatcher | the client's thread | never: a thread starts with credit for 32 lines, and a message gives it back for each 8 that were taken | the dispatcher is done with this client |
-//! | slots, one channel for each address, where there is a pace | 8 | its clients' threads | whoever drops the event | its clients' threads wait, for their lines are under way | – |
+//! | slots ([`credit`]), for each address, or without a pace for each client | 8 | its clients' threads | whoever drops the event | its clients' threads wait, for their lines are under way | – |
+//! | "done with you" ([`credit`]), one for each client | 0, nothing is ever sent | dispatcher | the client's thread | – | the dispatcher is done with this client |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |
 //! | "all is written", one for each such queue | 0, nothing is ever sent | its writer | the thread that ends the program; the dispatcher for the screen | – | everything before it is written |
@@ -67,7 +67,8 @@
 //! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes
 //!    ([`guard::line_reader`]), understands them ([`chat::command`], [`chat::text`]), and waits if she is too
 //!    fast ([`guard::pace`]).
-//! 4. **Across.** With [`credit`] an [`event`] goes into the one channel to the dispatcher.
+//! 4. **Across.** With a slot ([`credit`]) an [`event`] goes into the one channel to the dispatcher. Lines that
+//!    have arrived together, and need not wait, go in one.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the line `<alice> hello` to everyone.
 //! 6. **Out.** The [`audience`] keeps that line once, for all. At the end of the dispatcher's turn each
@@ -79,8 +80,8 @@
 //! 8. **A flooder** waits, in [`client`] and nowhere else. After 200 lines its thread lets 20 a second
 //!    through. While it waits it does not read, so TCP slows the client down; the client is told once, and
 //!    loses nothing. Many flooders wait for the room: it is told no more than a slow reader reads. And few
-//!    lines of one client and of one address are under way to the dispatcher at one time, so the others'
-//!    lines do not wait behind a thousand.
+//!    lines of one address are under way to the dispatcher at one time, so the others' lines do not wait
+//!    behind a thousand.
 //! 9. **The end.** An [`Ending`](ending::Ending) says why a connection ends. It comes with the client's last
 //!    event, or from the dispatcher when that throws the client out. The table in [`ending`] says what
 //!    happens then, and `dispatcher/shutdown.rs` how the whole room ends.

@@ -148,7 +148,7 @@ impl Admission {
             return Err("too many clients have come from your address; please try again in a second");
         }
         let pace = Pace::new(rate, burst, from_there.pace.clone(), self.room.clone());
-        let slots = if self.config.is_paced() { from_there.slots.clone() } else { bounded(SLOTS) };
+        let slots = if rate > 0 && burst > 0 { from_there.slots.clone() } else { bounded(SLOTS) };
         Ok(Permit { _place: book.places.clone(), pace, slots })
     }
 
