@@ -18,11 +18,12 @@ use jiff::civil::{Date, DateTime};
 use log::trace;
 use rayon::{ThreadPool, ThreadPoolBuilder, iter::ParallelIterator, slice::ParallelSliceMut};
 use rustix::net::sockopt::set_socket_linger;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
@@ -37,6 +38,7 @@ const FLUSH_STACK: usize = 256 * 1024;
 pub(crate) struct Audience {
     max_backlog: usize,
     cores: usize,
+    threads: OnceCell<Option<ThreadPool>>,
     /// In the order of their ids.
     connections: Vec<Connection>,
     /// The lines for everyone of this turn.
@@ -214,6 +216,8 @@ impl Audience {
             connection.flush(public, max_backlog, now, &mut flushed);
             flushed
         };
+        let is_large = self.connections.len() >= LARGE_ROOM;
+        let threads = is_large.then(|| self.threads.get_or_init(|| start_flush_threads(self.cores)).as_ref());
         let dirty = mem::take(&mut self.dirty);
         let mut flushed = Flushed::default();
         if plain.is_empty() && stamped.is_empty() {
@@ -222,7 +226,7 @@ impl Audience {
                     flushed = serve(flushed, &mut self.connections[at]);
                 }
             }
-        } else if let Some(threads) = self.flush_threads() {
+        } else if let Some(threads) = threads.flatten() {
             let chunks = self.connections.par_chunks_mut(CHUNK);
             let served = chunks.map(|chunk| chunk.iter_mut().fold(Flushed::default(), serve));
             flushed = threads.install(|| served.reduce(Flushed::default, Flushed::and));
@@ -238,21 +242,14 @@ impl Audience {
         }
         flushed
     }
+}
 
-    /// The threads that flush a large room, if the system lets them start. They exist from the first such
-    /// flush on, and sleep between two of them.
-    fn flush_threads(&self) -> Option<&'static ThreadPool> {
-        static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
-        if self.connections.len() < LARGE_ROOM {
-            return None;
-        }
-        let start = || {
-            check_headroom().ok()?;
-            let threads = ThreadPoolBuilder::new().num_threads(self.cores).stack_size(FLUSH_STACK);
-            threads.thread_name(|n| format!("flush-{n}")).build().ok()
-        };
-        THREADS.get_or_init(start).as_ref()
-    }
+/// The threads that flush a large room, the dispatcher's own and one for each other core, if the system lets
+/// them start. They exist from the first such flush on, and sleep between two of them.
+fn start_flush_threads(cores: usize) -> Option<ThreadPool> {
+    check_headroom().ok()?;
+    let threads = ThreadPoolBuilder::new().num_threads(cores).use_current_thread().stack_size(FLUSH_STACK);
+    threads.thread_name(|n| format!("flush-{n}")).build().ok()
 }
 
 /// Lines, each with its time in front.

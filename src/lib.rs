@@ -23,7 +23,7 @@
 //! | console | the keyboard (standard input) | the operator's next line; space in its channel |
 //! | one for each log and screen | the far end of a queue | a terminal, a disk |
 //! | signals (the `ctrlc` crate's) | a [`Stopper`] | SIGINT, SIGTERM, SIGHUP |
-//! | one for each core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
+//! | one for each other core, once a room is large | a chunk of the connections, for the length of a flush | the next flush |
 //!
 //! The room and the outboxes belong to one thread. So two clients cannot take one name at the same time, two
 //! lines cannot get mixed up in one socket, and all clients see all lines in the same order. No lock does
