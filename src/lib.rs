@@ -43,7 +43,7 @@
 //! | channel | capacity | from | to | when it is full | its end means |
 //! |---|---|---|---|---|---|
 //! | events | 1,024 | every client's thread, the acceptor | dispatcher | the client's thread waits, and so its client does: back-pressure | the acceptor and every client's thread have ended |
-//! | slots ([`credit`]), for each address, or without a pace for each client | 8 | its clients' threads | whoever drops the event | its clients' threads wait, for their lines are under way | – |
+//! | slots ([`credit`]), one channel for each address | 8 | its clients' threads | whoever drops the event | its clients' threads wait, for their lines are under way | – |
 //! | "done with you" ([`credit`]), one for each client | 0, nothing is ever sent | dispatcher | the client's thread | – | the dispatcher is done with this client |
 //! | operator's lines | 16 | console | dispatcher | the console waits | the operator's input has ended |
 //! | queue of the log, the log file, the screen | 4,096 lines, 4 MiB | any thread | its writer | lines are lost, and counted | – |

@@ -36,8 +36,7 @@ const HEADROOM: usize = 32 * 1024 * 1024;
 /// them may be two lines for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
 
-/// How many events of one address may be under way to the dispatcher; where there is no pace, of one client.
-/// Those of more than a hundred addresses fit into the event channel, so that nobody waits in front of it.
+/// How many events of one address may be under way to the dispatcher. Those of more than a hundred addresses fit into the event channel, so that nobody waits in front of it.
 const SLOTS: usize = 8;
 
 /// Why a client is refused: the middle of a sentence.
@@ -86,7 +85,7 @@ pub(crate) struct Permit {
     _place: Arc<()>,
     /// How fast its client may talk.
     pub(crate) pace: Pace,
-    /// Its own, or all of its address share them.
+    /// All clients of its address share them.
     pub(crate) slots: Slots,
 }
 
@@ -148,7 +147,7 @@ impl Admission {
             return Err("too many clients have come from your address; please try again in a second");
         }
         let pace = Pace::new(rate, burst, from_there.pace.clone(), self.room.clone());
-        let slots = if rate > 0 && burst > 0 { from_there.slots.clone() } else { bounded(SLOTS) };
+        let slots = from_there.slots.clone();
         Ok(Permit { _place: book.places.clone(), pace, slots })
     }
 
