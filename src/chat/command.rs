@@ -142,6 +142,17 @@ const MISTAKEN: [(&str, &[&str]); 5] = [
     ("help", &["?", "h", "commands"]),
 ];
 
+/// The words for a line to one person, ours and those of other programs.
+const PRIVATE: [&str; 11] =
+    ["msg", "w", "reply", "r", "tell", "whisper", "pm", "dm", "query", "private", "privmsg"];
+
+/// Those that, before the name of a person who is here, are taken for a command whose slash was forgotten.
+/// The others are words of ordinary talk: "tell bob to come".
+const PRIVATE_WITHOUT_SLASH: [&str; 3] = ["msg", "w", "whisper"];
+
+/// How many stray characters in front of a private word are taken for a slip: a wrong key, and the slash.
+const MOST_STRAY: usize = 2;
+
 /// What looks like a slash.
 const SLASHES: [char; 5] = ['/', '\u{2044}', '\u{2215}', '\u{2571}', '\u{29f8}'];
 
@@ -149,15 +160,20 @@ impl<T> Table<T> {
     /// Understands one line; `None` if nothing in it is visible.
     ///
     /// A private line must not become public by a slip of the finger. So nobody gets a line that begins with
-    /// a slash and a letter and is no command, nor one that only looks like a command on the screen: with a
-    /// blank or an invisible character in front, say.
+    /// a slash and a letter and is no command; nor one that only looks like a command on the screen, with a
+    /// blank or an invisible character in front, say; nor one that begins like a private command with a wrong
+    /// key for its slash. A path is text: its first word has a second slash.
     pub(crate) fn parse(&self, line: &str) -> Option<Result<T, Problem>> {
         let seen = visible(line);
         if seen.trim().is_empty() {
             return None;
         }
         let line = printable(line);
-        let is_command = |it: &str| it.is_empty() || it == "?" || it.starts_with(char::is_alphabetic);
+        let is_command = |it: &str| {
+            it.is_empty()
+                || it == "?"
+                || (it.starts_with(char::is_alphabetic) && !split_word(it).0.contains('/'))
+        };
         let is_text = |it: &str| it.starts_with('/') && !it[1..].starts_with(char::is_whitespace);
         Some(match line.strip_prefix('/') {
             Some(command) if is_command(command) => {
@@ -166,10 +182,7 @@ impl<T> Table<T> {
             }
             Some(text) if is_text(text) => Ok((self.say)(text.into())),
             _ => match self.disguised(&seen) {
-                Some(word) => Err(format!(
-                    "That looks like /{word}, but does not begin with exactly that, so nobody got that. \
-                     To say it to everyone, begin it with //{word}."
-                )),
+                Some(word) => Err(looks_like(word)),
                 None => Ok((self.say)((*line).into())),
             },
         })
@@ -187,11 +200,13 @@ impl<T> Table<T> {
     fn disguised(&self, seen: &str) -> Option<&'static str> {
         // In front, a broken character is a blank or a key of another encoding.
         let begins = seen.trim_start_matches(|c: char| c.is_whitespace() || c == char::REPLACEMENT_CHARACTER);
-        let command = begins.strip_prefix(SLASHES)?.trim_start().to_lowercase();
+        let Some(command) = begins.strip_prefix(SLASHES) else { return with_wrong_key(begins) };
+        let command = command.trim_start().to_lowercase();
         let word = split_word(&command).0;
         let theirs = MISTAKEN.iter().flat_map(|(_, theirs)| *theirs).copied();
         let is_private = command.replace(' ', "").starts_with("msg"); // `/m sg alice …`
-        self.words().chain(theirs).find(|known| *known == word).or(is_private.then_some("msg"))
+        let known = self.words().chain(theirs).find(|known| *known == word);
+        known.or(is_private.then_some("msg")).or_else(|| with_wrong_key(begins))
     }
 
     /// Names the commands that may have been meant: the one that other programs call so, or else those that
@@ -228,6 +243,43 @@ impl<T> Table<T> {
     }
 }
 
+/// The private word with which a line begins, but for a stray character: on many keyboards `/` is Shift-7, so
+/// `7msg bob …` is a slip. Or with a slash behind it: `/msg/bob …`. Some text must follow, as in every private
+/// line; `$r = 1` is code.
+fn with_wrong_key(begins: &str) -> Option<&'static str> {
+    let is_stray = |c: &char| *c == '7' || !(c.is_alphanumeric() || c.is_whitespace());
+    let stray: String = begins.chars().take_while(is_stray).collect();
+    let (first, rest) = split_word(&begins[stray.len()..]);
+    let (word, path) = first.split_once('/').unwrap_or((first, ""));
+    let is_slip = (1..=MOST_STRAY).contains(&stray.chars().count()) && !stray.starts_with("//");
+    let has_text = [path, split_word(rest).0].iter().any(|word| word.contains(char::is_alphanumeric));
+    let is_time = stray == "7" && word.eq_ignore_ascii_case("pm");
+    let word = PRIVATE.into_iter().find(|known| known.eq_ignore_ascii_case(word))?;
+    (is_slip && has_text && !is_time).then_some(word)
+}
+
+/// Text that may be a private line without its slash: the word with which it begins, and the name after it.
+/// Of any other text nothing is looked at but the first word.
+pub(crate) fn without_slash(text: &str) -> Option<(&'static str, String)> {
+    let seen = visible(text);
+    let (first, rest) = split_word(seen.trim_start());
+    let is_slip = |known: &str| first.ends_with(known) && first.chars().count() == known.len() + 1;
+    let word = PRIVATE_WITHOUT_SLASH.into_iter().find(|known| {
+        first.eq_ignore_ascii_case(known) || (known.len() > 1 && is_slip(known)) // `zmsg bob …`
+    })?;
+    let (name, text) = split_word(rest);
+    let name = name.trim_matches(|c: char| !c.is_alphanumeric() && !"-_".contains(c));
+    (!text.is_empty()).then(|| (word, name.to_owned()))
+}
+
+/// The problem of a line that is held back, because it may be meant for one person alone.
+pub(crate) fn looks_like(word: &str) -> Problem {
+    format!(
+        "That looks like /{word}, but does not begin with exactly that, so nobody got that. \
+         To say it to everyone, begin it with another word."
+    )
+}
+
 impl<T> Row<T> {
     /// The command as it is typed: `/msg NAME TEXT`.
     fn usage(&self) -> String {
@@ -235,7 +287,11 @@ impl<T> Row<T> {
     }
 
     fn understand(&self, rest: &str) -> Result<T, Problem> {
-        let misused = || format!("/{} needs something else after it. Usage: {}", self.words[0], self.usage());
+        let takes = if self.arguments.is_empty() { "takes nothing" } else { "needs something else" };
+        let misused = || format!("/{} {takes} after it. Usage: {}", self.words[0], self.usage());
+        if self.arguments.is_empty() && !rest.is_empty() {
+            return Err(misused());
+        }
         (self.parse)(rest).map_err(|why| why.unwrap_or_else(misused))
     }
 }

@@ -9,7 +9,7 @@
 //! commands](super::command), the [names](super::nickname) and the [lists](super::reply). A sentence about a
 //! connection, its pace or the length of a line stands where the story or the guard finds the matter.
 
-use super::command::{COMMANDS, Request};
+use super::command::{COMMANDS, Request, looks_like, without_slash};
 use super::nickname::{Nickname, fold};
 use super::{ClientId, Now, Problem, TALK, names::Names, reply, text::is_blank};
 use jiff::civil::DateTime;
@@ -155,6 +155,11 @@ impl Room {
         let all = if member.echo { Everyone } else { EveryoneBut(id) };
         let text = match request {
             Request::Say(text) => {
+                if let Some((word, _)) =
+                    without_slash(&text).filter(|(_, name)| self.names.find(name).is_some())
+                {
+                    return Err(looks_like(word));
+                }
                 // Without its blanks: behind a time and a name they could reach the next row.
                 info!(target: TALK, "{me}: {}", text.trim_start_matches(is_blank));
                 member.lines += 1;

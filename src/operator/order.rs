@@ -33,10 +33,7 @@ pub(crate) static ORDERS: Table<Order> = Table {
             text(split_word(rest).0).map(Order::Unban)
         }),
         row(&["bans"], "", "who is banned", |_| Ok(Order::Bans)),
-        row(&["stop"], "", "stop the server", |rest| match text(rest) {
-            Err(_) => Ok(Order::Stop),
-            Ok(_) => Err(Some("Nothing may follow, so the server goes on. Usage: /stop".to_owned())),
-        }),
+        row(&["stop"], "", "stop the server", |_| Ok(Order::Stop)),
         row(&["quit", "exit"], "", "how to end the server or this console", |_| {
             let how = "/stop stops the server. Ctrl-D closes this console, and the server goes on.";
             Err(Some(how.to_owned()))

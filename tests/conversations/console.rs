@@ -201,7 +201,7 @@ fn only_the_word_alone_stops_the_server() {
     for (typed, answer) in [
         ("/quit", "!!! /stop stops the server. Ctrl-D closes this console, and the server goes on."),
         ("/EXIT now", "!!! /stop stops the server. Ctrl-D closes this console, and the server goes on."),
-        ("/stop it, bob!", "!!! Nothing may follow, so the server goes on. Usage: /stop"),
+        ("/stop it, bob!", "!!! /stop takes nothing after it. Usage: /stop"),
     ] {
         operator.types(typed);
         operator.sees(answer);

@@ -111,6 +111,85 @@ fn a_line_that_only_looks_like_a_command_is_said_to_nobody() {
     assert!(parse_order(" /kick bob").unwrap().unwrap_err().contains("nobody got that"));
 }
 
+/// On many keyboards a slash is Shift-7, and other keys are beside it.
+#[test]
+fn a_private_line_with_a_wrong_key_for_its_slash_is_said_to_nobody() {
+    for line in [
+        "7msg bob secret",
+        "&msg bob secret",
+        "?msg bob secret",
+        ":msg bob secret",
+        "\\msg bob secret",
+        ".msg bob secret",
+        "|msg bob secret",
+        "-MSG bob secret",
+        "７ｍｓｇ bob secret",
+        " 7msg bob secret",
+        "{w bob secret",
+        "7w bob secret",
+        "&w bob",
+        "7r secret",
+        ".r secret",
+        "_reply secret",
+        "7tell bob secret",
+        "?whisper bob secret",
+        "&pm bob secret",
+        "/7msg bob secret",
+        "7/msg bob secret",
+        "\\\\msg bob secret",
+        "/msg/bob secret",
+        "/MSG/bob",
+        " /w/bob secret",
+        "/r/rust is nice",
+    ] {
+        assert!(refused(line).contains("so nobody got that"), "{line:?}: {}", refused(line));
+    }
+    assert!(refused("7msg bob secret").starts_with("That looks like /msg, "));
+    assert!(parse_order("7msg bob secret").unwrap().unwrap_err().contains("nobody got that"));
+}
+
+#[test]
+fn talk_and_paths_are_said_as_they_are() {
+    for text in [
+        "7pm is fine",
+        "7 words",
+        "7nick is taken",
+        "w00t",
+        "(w)",
+        ":w",
+        "&w",
+        "$r = 1",
+        "- msg me later",
+        "msg me later",
+        "tell bob I am late",
+        "...msg me",
+        "r u there?",
+        "/home/x/a.py:12: error",
+        "/etc/hosts is broken",
+        "/o/",
+        "/list/",
+        "/usr/bin/env python3",
+        "\u{a0}/etc/hosts",
+    ] {
+        assert_eq!(understood(text), Request::Say(text.into()), "{text}");
+    }
+    for (text, name) in [
+        ("msg bob secret", Some(("msg", "bob"))),
+        ("MSG @bob: secret", Some(("msg", "bob"))),
+        ("w bob secret", Some(("w", "bob"))),
+        ("whisper bob secret", Some(("whisper", "bob"))),
+        ("zmsg bob secret", Some(("msg", "bob"))),
+        ("m\u{200b}sg bob secret", Some(("msg", "bob"))),
+        ("msg bob", None),
+        ("ew bob, look", None),
+        ("tell bob to come", None),
+        ("bob, msg me later", None),
+    ] {
+        let found = without_slash(text);
+        assert_eq!(found.as_ref().map(|(word, name)| (*word, name.as_str())), name, "{text}");
+    }
+}
+
 #[test]
 fn blank_lines_are_nothing() {
     for blank in ["", " ", "\t", "  \t ", "\u{200b}\u{feff}", "\u{3164}", "\x1b[A", "\u{fe0f}\u{ad}"] {
@@ -159,6 +238,9 @@ fn a_bad_use_is_answered_with_what_to_type() {
         ("/echo x", "/echo on|off"),
     ] {
         assert!(refused(line).ends_with(&format!("needs something else after it. Usage: {usage}")), "{line}");
+    }
+    for line in ["/list bob", "/history 10", "/help msg", "/who x"] {
+        assert!(refused(line).contains(" takes nothing after it. Usage: /"), "{line}: {}", refused(line));
     }
     assert!(refused("/").starts_with("There is no command /. /help lists them"));
     assert!(refused("/dance now").starts_with("There is no command /dance. /help lists them"));
