@@ -65,8 +65,12 @@ impl Audience {
     /// Adds a client. It gets the lines that are said from now on.
     pub(crate) fn add(&mut self, id: ClientId, peer: SocketAddr, socket: Arc<TcpStream>, creditor: Creditor) {
         let connection = Connection::new(id, peer, socket, creditor, &self.plain);
-        let at = self.connections.partition_point(|other| other.id < id);
-        self.connections.insert(at, connection);
+        self.connections.insert(self.came_before(id), connection);
+    }
+
+    /// How many came before this client.
+    fn came_before(&self, id: ClientId) -> usize {
+        self.connections.partition_point(|other| other.id < id)
     }
 
     /// The clients that are in the room.
@@ -86,7 +90,7 @@ impl Audience {
     /// Says one line, or several in one text, to its recipients. Those who want that get the time in front of
     /// each line.
     pub(crate) fn say(&mut self, to: Recipients, lines: &str, now: DateTime) {
-        use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, Only};
+        use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, EveryoneFrom, Only};
         if self.want_time > 0 && self.day != now.date() {
             self.day = now.date();
             self.stamped.extend_from_slice(format!("*** {}\n", self.day).as_bytes());
@@ -97,10 +101,8 @@ impl Audience {
                 let at = self.position(id).map_or(0..0, |at| at..at + 1);
                 self.publish(lines, now, at);
             }
-            EveryoneBefore(id) => {
-                let at = self.connections.partition_point(|connection| connection.id < id);
-                self.publish(lines, now, at..self.connections.len());
-            }
+            EveryoneBefore(id) => self.publish(lines, now, self.came_before(id)..self.connections.len()),
+            EveryoneFrom(id) => self.publish(lines, now, 0..self.came_before(id)),
             Only(id) | Asker(id) | AskerForHistory(id) => self.with_outbox(id, |connection, public| {
                 let is_stamped = connection.wants_time && !matches!(to, AskerForHistory(_));
                 let text = if is_stamped { stamped(lines, now) } else { format!("{lines}\n") };

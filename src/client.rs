@@ -16,7 +16,7 @@
 //! The acceptor starts the thread with a [`Permit`]. When the thread ends, its permit is dropped, and the
 //! place is free.
 
-use crate::chat::command::{COMMANDS, Line, Request, is_for_others, shown, weight};
+use crate::chat::command::{COMMANDS, Line, Request, is_said, shown, weight};
 use crate::chat::{ClientId, Problem};
 use crate::credit::{self, Credit, Done};
 use crate::ending::{Ending, is_over, linger};
@@ -110,7 +110,9 @@ impl Client {
             paid = if is_whole { 0 } else { paid + bytes };
             let waited = self.waited;
             self.wait_for_pace(bytes, credit)?;
-            if let Some(line) = line.as_ref().filter(|line| is_for_others(line)) {
+            if let Some(line) =
+                line.as_ref().filter(|line| is_said(line) || matches!(line, Ok(Request::Nick(_))))
+            {
                 self.wait_for_turn(weight(line), credit)?; // All of it, however many pieces it came in.
             }
             if is_whole && self.waited == waited {

@@ -19,7 +19,7 @@
 mod shutdown;
 
 use crate::audience::Audience;
-use crate::chat::command::{Line, Request};
+use crate::chat::command::{Line, Request, is_said};
 use crate::chat::room::{self, Delivery, Recipients, Room};
 use crate::chat::{ClientId, Now};
 use crate::config::Config;
@@ -205,7 +205,6 @@ impl Dispatcher {
             }
             Event::Lines { id, lines, slot: _slot } => {
                 trace!("client {id}: taken");
-                self.announce(id);
                 lines.into_iter().for_each(|line| self.hear(id, line));
             }
             Event::Slowed { id, how } => self.deliver([room::notice(id, &how)]),
@@ -214,14 +213,31 @@ impl Dispatcher {
         }
     }
 
-    /// A client sent a line.
+    /// A client sent a line. The others are told that it joined before they hear of it, and before a list of
+    /// who is here; a client that only asks is not announced because of that.
     fn hear(&mut self, id: ClientId, line: Line) {
+        match &line {
+            line if is_said(line) => self.announce(id),
+            Ok(Request::List) => {
+                let others: Vec<_> = self.newcomers.iter().map(|(_, other)| *other).collect();
+                others
+                    .into_iter()
+                    .filter(|other| *other != id)
+                    .for_each(|other| self.announce_newcomer(other));
+            }
+            _ => {}
+        }
+        let is_name = matches!(line, Ok(Request::Nick(_)));
         // A matter of the audience; the room only confirms it.
         if let Ok(Request::Timestamps(is_on)) = line {
             self.audience.set_timestamps(id, is_on, self.now.local.date());
         }
         let answer = line.and_then(|request| self.room.act(id, request, self.now));
+        let is_named = is_name && answer.is_ok();
         self.deliver(answer.unwrap_or_else(|problem| vec![room::problem(id, &problem)]));
+        if is_named {
+            self.announce(id);
+        }
     }
 
     fn announce(&mut self, id: ClientId) {
@@ -232,6 +248,14 @@ impl Dispatcher {
     fn announce_newcomers(&mut self, now: Instant) {
         while let Some((_, id)) = self.newcomers.front().copied().filter(|(due, _)| *due <= now) {
             self.newcomers.pop_front();
+            self.announce_newcomer(id);
+        }
+    }
+
+    /// Announces a client that has said nothing yet. Of one that has ended its input, only what it says is
+    /// news.
+    fn announce_newcomer(&mut self, id: ClientId) {
+        if self.audience.get(id).is_some_and(|it| !has_ended_its_input(it.outbox.socket())) {
             self.announce(id);
         }
     }
@@ -278,8 +302,8 @@ impl Dispatcher {
             }
             (ending, _) => ending,
         };
-        if matches!(ending, Ending::Quit(_)) {
-            self.announce(id); // It has said something, so the others know of it.
+        if matches!(ending, Ending::Quit(Some(_))) {
+            self.announce(id); // It says something, so the others know of it.
         }
         let Row { log, farewell, problem, close } = ending.row();
         let may_tell = || self.admission.room.may_tell(Instant::now());

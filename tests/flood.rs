@@ -45,7 +45,7 @@ fn bob_reads_slowly_what_alice_floods(typed: &str, shown: &str) {
     let mut alice = server.person("alice");
     let mut bob = TcpStream::connect(server.address).unwrap();
     bob.write_all(b"/nick bob\n").unwrap();
-    alice.sees("*** guest2 is now bob");
+    alice.sees("*** bob joined");
     alice.says("/echo off");
     let text = "x".repeat(4000);
     let line = format!("{typed}{text}\n");

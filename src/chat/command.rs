@@ -57,10 +57,9 @@ pub(crate) fn weight(line: &Line) -> usize {
     }
 }
 
-/// Whether others will read it, all of them or one.
-pub(crate) fn is_for_others(line: &Line) -> bool {
-    use Request::{Me, Msg, Nick, Reply, Say};
-    matches!(line, Ok(Say(_) | Me(_) | Nick(_) | Msg(..) | Reply(_)))
+/// Whether it is said to others, to all of them or to one.
+pub(crate) fn is_said(line: &Line) -> bool {
+    matches!(line, Ok(Request::Say(_) | Request::Me(_) | Request::Msg(..) | Request::Reply(_)))
 }
 
 /// All that one may type: as a client, or as the operator.
@@ -289,10 +288,8 @@ impl<T> Row<T> {
     fn understand(&self, rest: &str) -> Result<T, Problem> {
         let takes = if self.arguments.is_empty() { "takes nothing" } else { "needs something else" };
         let misused = || format!("/{} {takes} after it. Usage: {}", self.words[0], self.usage());
-        if self.arguments.is_empty() && !rest.is_empty() {
-            return Err(misused());
-        }
-        (self.parse)(rest).map_err(|why| why.unwrap_or_else(misused))
+        let parsed = (self.parse)(rest).map_err(|why| why.unwrap_or_else(misused))?;
+        if self.arguments.is_empty() && !rest.is_empty() { Err(misused()) } else { Ok(parsed) }
     }
 }
 

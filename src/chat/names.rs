@@ -20,7 +20,7 @@ const KEPT_FOR_ALL: usize = 4096;
 /// All names in use, and those that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    /// By what [`fold`] makes of the name, so in alphabetical order.
+    /// By the [key](sorted_by) of the name.
     holders: BTreeMap<String, Holder>,
     /// Until when a name is kept, and for whom. The newest come first.
     kept: VecDeque<(Duration, Holder)>,
@@ -37,13 +37,15 @@ struct Holder {
 impl Names {
     /// A client from `origin` has this name from now on.
     pub(crate) fn add(&mut self, id: ClientId, name: Nickname, origin: IpAddr) {
-        self.holders.insert(name.folded.clone(), Holder { id, name, origin });
+        self.holders.insert(sorted_by(&name.folded), Holder { id, name, origin });
     }
 
     /// Nobody has this name any more. But for a guest's, it is kept for a while, in the place of the oldest
     /// of that address, or of all, where there are too many.
     pub(crate) fn remove(&mut self, name: &Nickname, now: Now) {
-        let Some(holder) = self.holders.remove(&name.folded).filter(|_| !name.is_a_guests) else { return };
+        let Some(holder) = self.holders.remove(&sorted_by(&name.folded)).filter(|_| !name.is_a_guests) else {
+            return;
+        };
         let origin = holder.origin;
         let mut of_this_address = 0;
         self.kept.push_front((now.uptime + KEPT_FOR, holder));
@@ -56,7 +58,9 @@ impl Names {
 
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
     pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: Now) -> Result<(), Problem> {
-        let Some(&Holder { id, origin, .. }) = self.holders.get(&old.folded) else { return Ok(()) };
+        let Some(&Holder { id, origin, .. }) = self.holders.get(&sorted_by(&old.folded)) else {
+            return Ok(());
+        };
         if new.is_a_guests && !new.looks_like(&Nickname::guest(id)) {
             return Err(format!("{new} is for the guest with that number. Please pick another name."));
         }
@@ -81,14 +85,30 @@ impl Names {
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
     pub(crate) fn find(&self, name: &str) -> Option<ClientId> {
         // Any longer word is no name, and to fold it would only take time.
-        let name = (name.len() < 1024).then(|| fold(name))?;
+        let name = (name.len() < 1024).then(|| sorted_by(&fold(name)))?;
         self.holders.get(&name).map(|holder| holder.id)
     }
 
-    /// All names in use, in alphabetical order.
+    /// All names in use, sorted as people sort them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Nickname> {
         self.holders.values().map(|holder| &holder.name)
     }
+}
+
+/// A key that sorts names as people do, each number in them by its value: guest2 comes before guest10. Before
+/// a number stands its length without zeros in front, and behind it the count of these, so that no two names
+/// have one key.
+fn sorted_by(folded: &str) -> String {
+    let length = |digits: &str| char::from(u8::try_from(digits.len()).unwrap_or(u8::MAX));
+    let (mut key, mut rest) = (String::new(), folded);
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[at..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| at + end);
+        let number = rest[at..end].trim_start_matches('0');
+        let zeros = &rest[at..end - number.len()];
+        key += &format!("{}{}{number}{}", &rest[..at], length(number), length(zeros));
+        rest = &rest[end..];
+    }
+    key + rest
 }
 
 /// A laptop that woke up elsewhere, or a cable that was pulled, leaves a connection behind that the server

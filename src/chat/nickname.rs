@@ -36,7 +36,7 @@ const STACKERS: [char; 5] = ['\u{1039}', '\u{17d2}', '\u{1a60}', '\u{11133}', '\
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nickname {
     shown: String,
-    /// The name without its case, by which the list of names is sorted.
+    /// The name without its case.
     pub(super) folded: String,
     /// Names that share one of these look alike.
     keys: [String; 3],
@@ -55,7 +55,7 @@ impl Nickname {
         Nickname::new(format!("guest{id}"), true)
     }
 
-    fn new(shown: String, is_a_guests: bool) -> Nickname {
+    pub(super) fn new(shown: String, is_a_guests: bool) -> Nickname {
         Nickname { folded: fold(&shown), keys: keys(&shown), shown, is_a_guests }
     }
 

@@ -70,6 +70,8 @@ pub(crate) enum Recipients {
     EveryoneBut(ClientId),
     /// Those who came before this client. Whoever came later has found it here.
     EveryoneBefore(ClientId),
+    /// This client, and those who came later.
+    EveryoneFrom(ClientId),
     Only(ClientId),
     /// The one who asked. The room never waits for a client that is behind with answers to itself.
     Asker(ClientId),
@@ -86,7 +88,7 @@ pub(crate) enum Farewell {
     Everyone(Option<String>),
 }
 
-use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, Only};
+use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, EveryoneFrom, Only};
 
 impl Room {
     /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes`
@@ -196,9 +198,11 @@ impl Room {
                 info!(target: TALK, "client {id} ({me}) is now {new}");
                 let renamed = format!("*** {me} is now {new}");
                 member.name = new;
-                return Ok(vec![(Everyone, renamed)]);
+                // The others will be told that it joined, under the new name only.
+                return Ok(vec![(if member.announced { Everyone } else { EveryoneFrom(id) }, renamed)]);
             }
             Request::Quit(_) => return Ok(Vec::new()), // The client's thread has made a leave of it.
+            Request::History if self.max_history.0 == 0 => "*** This server keeps no history.".to_owned(),
             Request::History => return Ok(vec![self.recall(id, now)]),
             Request::List => reply::names_in_lines(self.members.len(), &self.names(NAMES_IN_LIST)),
             Request::Echo(on) => {

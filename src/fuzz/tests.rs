@@ -254,7 +254,10 @@ impl Watched {
                     let (lines, length) = (text.lines().count() - 1, text.len());
                     assert!(lines <= most && length <= bytes + 100, "{lines} lines, {length} bytes");
                 }
-                Recipients::Everyone | Recipients::EveryoneBut(_) | Recipients::EveryoneBefore(_) => {
+                Recipients::Everyone
+                | Recipients::EveryoneBut(_)
+                | Recipients::EveryoneBefore(_)
+                | Recipients::EveryoneFrom(_) => {
                     let is_public = matches!(request, Request::Say(_) | Request::Me(_) | Request::Nick(_));
                     assert!(is_public, "{request:?}");
                 }

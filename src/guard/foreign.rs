@@ -14,6 +14,7 @@ use std::net::IpAddr;
 pub(crate) struct Foreign(&'static str);
 
 const REDIS: &str = "the protocol of Redis";
+const PROXY: &str = "the PROXY protocol";
 
 /// How many bytes it takes to know all that [`Foreign::by_first_bytes`] knows.
 pub(crate) const ENOUGH: usize = 4;
@@ -26,6 +27,8 @@ impl Foreign {
             [0x16, 0x03, ..] => Some(Foreign("TLS")),
             // The version exchange (RFC 4253).
             [b'S', b'S', b'H', b'-', ..] => Some(Foreign("SSH")),
+            // CONNECT, its length in one byte, and the length of a name that is "MQTT" (MQTT 3.1.1, 3.1).
+            [0x10, _, 0x00, 0x04, ..] => Some(Foreign("MQTT")),
             _ => None,
         }
     }
@@ -52,6 +55,9 @@ impl Foreign {
             ["USER", _, mode, _, name, ..] if is_number(mode) && name.starts_with(':') => "IRC",
             // RFC 5321, 4.1.1.1.
             ["EHLO" | "HELO", host] if is_host(host) => "SMTP",
+            // What a proxy says in front of its client's first line: it would hide who comes.
+            ["PROXY", "UNKNOWN"] => PROXY,
+            ["PROXY", "TCP4" | "TCP6", from, _, ..] if from.parse::<IpAddr>().is_ok() => PROXY,
             // A password, or the length of an array (RESP).
             ["AUTH", _] | ["AUTH", _, _] => REDIS,
             [array] if array.strip_prefix('*').is_some_and(is_number) => REDIS,

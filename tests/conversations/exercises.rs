@@ -15,7 +15,7 @@ fn alice_bob_and_carol() -> (TestServer, Person, Person, Person) {
     let (server, mut alice, mut bob) = alice_and_bob();
     let carol = server.person("carol");
     for person in [&mut alice, &mut bob] {
-        person.sees("*** guest3 is now carol");
+        person.sees("*** carol joined");
     }
     (server, alice, bob, carol)
 }
@@ -298,7 +298,7 @@ fn exercise_10_what_is_said_here_is_heard_there() {
     carol.says("before the bridge");
     let address = there.address.to_string();
     let here = ServerProcess::start(&["--bridge", &address]);
-    carol.sees("*** guest2 is now bridge");
+    carol.sees("*** bridge joined");
     let mut alice = here.person("alice");
     alice.says("/history");
     alice.sees_next("*** Nothing has been said yet.");

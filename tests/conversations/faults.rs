@@ -23,7 +23,7 @@ fn a_paste_of_a_thousand_lines_is_slowed_and_arrives_whole_and_in_order() {
     let begun = Instant::now();
     bob.sends(lines.join("\n").as_bytes());
     bob.ends_input();
-    alice.sees("*** guest2 is now bob");
+    alice.sees("*** bob joined");
     for line in &lines {
         alice.sees_next(&format!("<bob> {line}"));
     }

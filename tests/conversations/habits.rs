@@ -13,8 +13,8 @@ fn no_private_line_becomes_public_whatever_stands_in_front_of_it() {
     let mut carol = server.person("carol");
     let mut bob = Person::connect(server.address);
     bob.sends("\u{feff}/nick bob\r\n".as_bytes()); // A byte order mark is dropped.
-    alice.sees("*** guest3 is now bob");
-    carol.sees("*** guest3 is now bob");
+    alice.sees("*** bob joined");
+    carol.sees("*** bob joined");
     for front in
         [" ", "\t", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}", "\x1b[A", "\x01", "x\x7f", "xy\x08\x08"]
     {
@@ -63,17 +63,38 @@ fn a_newcomer_is_announced_at_its_first_line_or_after_a_moment_and_a_health_chec
     for _ in 0..5 {
         drop(TcpStream::connect(server.address).unwrap());
     }
-    let mut bob = server.guest();
+    let bob = server.guest();
     alice.says("/list");
-    alice.sees_one_that(|line| line.starts_with("*** ") && line.contains(&bob.name)); // Listed at once.
-    bob.says("/list");
-    alice.sees_next(&format!("*** {} joined", bob.name));
-    let carol = server.guest();
+    alice.sees_next(&format!("*** {} joined", bob.name)); // Before the list that has it.
+    alice.sees_next(&format!("*** 2 here: alice, {}", bob.name));
+    let mut carol = server.guest();
+    carol.says("hello");
     alice.sees_next(&format!("*** {} joined", carol.name));
-    drop(carol);
-    alice.sees_one_that(|line| line.ends_with(" left"));
+    alice.sees_next(&format!("<{}> hello", carol.name));
+    let dave = server.guest();
+    alice.sees_next(&format!("*** {} joined", dave.name)); // After a moment.
+    drop((bob, carol, dave));
+    (0..3).for_each(|_| drop(alice.sees_one_that(|line| line.ends_with(" left"))));
     alice.says("done");
     alice.sees_next("<alice> done");
+}
+
+#[test]
+fn a_script_that_only_asks_is_not_announced_and_one_that_sets_its_name_makes_one_line() {
+    let server = TestServer::start();
+    let mut alice = server.person("alice");
+    for questions in ["/list\n", "/help\n/list\n/quit\n", "/history\n/echo off\n", "/dance\n/nick alice\n"] {
+        let mut script = server.guest();
+        script.sends(questions.as_bytes());
+        script.ends_input();
+        script.reads_to_the_end();
+    }
+    let mut ci = server.guest();
+    ci.sends(b"/nick ci\nbuild passed\n");
+    ci.ends_input();
+    for line in ["*** ci joined", "<ci> build passed", "*** ci left"] {
+        alice.sees_next(line);
+    }
 }
 
 #[test]

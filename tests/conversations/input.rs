@@ -77,7 +77,7 @@ fn a_line_that_would_fill_half_a_backlog_when_it_is_shown_reaches_nobody() {
         ));
     }
     bob.says(&"x".repeat(65_536));
-    alice.sees("*** guest2 is now bob");
+    alice.sees("*** bob joined");
     alice.sees_next(&format!("<bob> {}", "x".repeat(65_536)));
 }
 

@@ -79,7 +79,7 @@ fn a_name_that_was_left_is_kept_for_its_address() {
     bob.says("/msg alice psst");
     bob.sees_one_that(|line| line.starts_with("!!! No one here is called \"alice\""));
     let mut alice = server.person("alice");
-    bob.sees_one_that(|line| line.ends_with(" is now alice"));
+    bob.sees("*** alice joined");
     bob.says("/msg alice psst");
     alice.sees("[guest1 -> you] psst");
     // And the same after a rename.

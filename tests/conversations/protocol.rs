@@ -183,7 +183,7 @@ fn quitting_is_seen_by_everyone_with_the_last_word() {
     assert_eq!(bob.reads_to_the_end(), ["*** bob left (\"see you tomorrow\")"]);
     alice.sees_next("*** bob left (\"see you tomorrow\")");
     let mut carol = server.person("carol");
-    alice.sees_next("*** guest3 joined");
+    alice.sees_next("*** carol joined");
     carol.says("/quit");
     assert_eq!(carol.reads_to_the_end(), ["*** carol left"]);
     alice.sees("*** carol left");

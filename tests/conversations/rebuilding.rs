@@ -74,7 +74,7 @@ fn exercise_12_the_threads_of_a_client_end_with_it() {
     let mut server = ServerProcess::start(&["--rate", "0"]);
     let mut alice = server.person("alice");
     let mut bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
+    alice.sees("*** bob joined");
     let tasks = format!("/proc/{}/task", server.child.id());
     let threads = || fs::read_dir(&tasks).unwrap().count();
     let before = threads();

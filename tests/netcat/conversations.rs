@@ -17,7 +17,7 @@ pub fn converses(program: &Program) -> Result<(), Failed> {
     let mut bob = Person::with_program(&mut program.command(&server));
     bob.sees_welcome();
     bob.says("/nick bob");
-    alice.sees("*** guest2 is now bob");
+    alice.sees("*** bob joined");
     bob.says("grüß dich");
     alice.sees_next("<bob> grüß dich");
     bob.sees("<bob> grüß dich");

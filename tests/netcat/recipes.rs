@@ -66,7 +66,7 @@ pub fn for_a_person_with_a_name(_: &Program) -> Result<(), Failed> {
     let (server, directory) = (TestServer::start(), directory("name"));
     let mut alice = server.person("alice");
     let mut person = shell(&recipe(&server, "(echo /nick me"), &[], &directory);
-    alice.sees("*** guest2 is now me");
+    alice.sees("*** me joined");
     person.says("hello");
     alice.sees_next("<me> hello");
     person.says("/quit");
@@ -80,7 +80,7 @@ pub fn for_a_transcript(_: &Program) -> Result<(), Failed> {
     let (server, directory) = (TestServer::start(), directory("transcript"));
     let mut alice = server.person("alice");
     let mut scribe = shell(&recipe(&server, "(dir=$(mktemp"), &[], &directory);
-    alice.sees("*** guest2 is now scribe");
+    alice.sees("*** scribe joined");
     alice.says("write this down");
     let file = directory.join("transcript.txt");
     eventually("it is written down", || {
@@ -99,7 +99,7 @@ pub fn for_a_bot(_: &Program) -> Result<(), Failed> {
     let mut alice = server.person("alice");
     let port = server.address.port().to_string();
     let mut bot = shell(&recipe(&server, "dir=$(mktemp"), &["127.0.0.1", &port], &directory);
-    alice.sees("*** guest2 is now clock");
+    alice.sees("*** clock joined");
     alice.says("what time is it?");
     alice.sees_one_that(|line| line.starts_with("<clock> It is "));
     server.stop();

@@ -44,6 +44,35 @@ impl Stage {
 }
 
 #[test]
+fn names_are_listed_as_people_sort_them() {
+    let sorted =
+        ["7", "07", "10", "a", "a2", "a2b", "a10", "a10b2", "a10b10", "ab", "guest", "guest2", "guest10"];
+    let mut names = Names::default();
+    for (id, name) in sorted.iter().enumerate().rev() {
+        let name = Nickname::new(name.to_string(), false);
+        names.add(ClientId(id as u64), name, Ipv4Addr::LOCALHOST.into());
+    }
+    let listed: Vec<_> = names.iter().map(ToString::to_string).collect();
+    assert_eq!(listed, sorted);
+}
+
+proptest! {
+    #![proptest_config(crate::fuzz::properties())]
+
+    /// As text up to the first difference, where that is no number; a number by its value.
+    #[test]
+    fn a_number_sorts_by_its_value(front in "[a-z]{0,3}", one in 0..10_000_u64, other in 0..10_000_u64, end in "[a-z]{0,3}") {
+        let key = |number: u64| sorted_by(&format!("{front}{number}{end}"));
+        prop_assert_eq!(key(one).cmp(&key(other)), one.cmp(&other));
+    }
+
+    #[test]
+    fn no_two_names_have_one_key(one in "[0-9a]{1,20}", other in "[0-9a]{1,20}") {
+        prop_assert_eq!(sorted_by(&one) == sorted_by(&other), one == other);
+    }
+}
+
+#[test]
 fn the_answer_says_with_which_name_it_collides() {
     let mut stage = Stage::default();
     for (id, name) in [(10, "alice"), (11, "Lan"), (12, "tom"), (13, "محمد")] {

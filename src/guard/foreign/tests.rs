@@ -6,9 +6,11 @@ fn stopped(stream: &[u8]) -> Option<Foreign> {
 
 #[test]
 fn binary_protocols_are_stopped_at_their_first_bytes_however_they_come() {
-    for (stream, foreign) in
-        [(&b"\x16\x03\x01\x02\x00\x01"[..], Foreign("TLS")), (b"SSH-2.0-OpenSSH_9.2\r\n", Foreign("SSH"))]
-    {
+    for (stream, foreign) in [
+        (&b"\x16\x03\x01\x02\x00\x01"[..], Foreign("TLS")),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Foreign("SSH")),
+        (b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00", Foreign("MQTT")),
+    ] {
         assert_eq!(stopped(stream), Some(foreign));
     }
 }
@@ -63,6 +65,9 @@ fn first_lines_that_only_programs_send_are_recognised() {
         ("AUTH alice pa$$word", redis),
         ("AUTH default secret", redis),
         ("*1", redis),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 40000 12345", Foreign(PROXY)),
+        ("PROXY TCP6 2001:db8::1 2001:db8::2 40000 12345", Foreign(PROXY)),
+        ("PROXY UNKNOWN", Foreign(PROXY)),
         ("*12", redis),
         ("a\0b", Foreign("a binary protocol")),
         ("\x01\x02x", Foreign("a binary protocol")),
@@ -77,6 +82,8 @@ fn talk_that_only_looks_like_a_protocol_is_talk() {
     for line in [
         "GET",
         "GET it",
+        "PROXY TCP4 is what HAProxy sends",
+        "passcode: 1234",
         "GET the HTTP spec",
         "GET /etc/hosts please",
         "GET /etc/hosts",

@@ -59,7 +59,7 @@ pub fn alice_and_bob() -> (TestServer, Person, Person) {
     let server = TestServer::start();
     let mut alice = server.person("alice");
     let bob = server.person("bob");
-    alice.sees("*** guest2 is now bob");
+    alice.sees("*** bob joined");
     (server, alice, bob)
 }
 
