@@ -51,7 +51,7 @@ port=$(sed -n 's/.*Listening on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$scratch/server
 connects alice; exec 3>"$scratch/alice.keyboard"; sees alice "1 here"
 says alice "/nick alice";                         sees alice "is now alice"
 connects bob;   exec 4>"$scratch/bob.keyboard";   sees bob "2 here"
-says bob "/nick bob";                             sees alice "is now bob"
+says bob "/nick bob";                             sees alice "bob joined"
 connects carol; exec 5>"$scratch/carol.keyboard"; sees carol "3 here"
 says carol "/nick carol";                         sees bob "is now carol"
 says alice "Good morning, everybody!";            sees carol "Good morning"

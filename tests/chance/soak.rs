@@ -186,7 +186,8 @@ impl Visitor<'_> {
         let (mut packet, mut last) = (String::new(), 0);
         for _ in 0..self.rng.usize(1..=BURST) {
             let (name, text) = (self.name(), self.text());
-            let kind = self.rng.u32(..10);
+            // The first line is said as a guest, and announces that guest.
+            let kind = if self.visit.said.len() == 1 { 0 } else { self.rng.u32(..10) };
             if kind < 7 {
                 last = *self.count; // A line that the observer will see.
             }
