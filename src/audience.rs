@@ -103,6 +103,7 @@ impl Audience {
             }
             EveryoneBefore(id) => self.publish(lines, now, self.came_before(id)..self.connections.len()),
             EveryoneFrom(id) => self.publish(lines, now, 0..self.came_before(id)),
+            Recipients::Operator => {} // The dispatcher shows it on the screen.
             Only(id) | Asker(id) | AskerForHistory(id) => self.with_outbox(id, |connection, public| {
                 let is_stamped = connection.wants_time && !matches!(to, AskerForHistory(_));
                 let text = if is_stamped { stamped(lines, now) } else { format!("{lines}\n") };

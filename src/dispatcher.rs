@@ -25,6 +25,7 @@ use crate::chat::{ClientId, Now};
 use crate::config::Config;
 use crate::ending::{Close, Ending, PATIENCE, Row, has_ended_its_input};
 use crate::event::Event;
+use crate::guard::pace::{Bucket, RoomPace, tokens};
 use crate::guard::{admission::Admission, listener::SEND_BUFFER};
 use crate::operator::clock;
 use crate::operator::console::{Console, Typed};
@@ -75,6 +76,9 @@ pub(crate) struct Dispatcher {
     /// Clients that are perhaps still unannounced, and when their announcement is due.
     newcomers: VecDeque<(Instant, ClientId)>,
     is_stopping: bool,
+    /// How fast the operator's talk goes out: no faster than that of all clients.
+    operators_pace: Bucket,
+    operator_waits_until: Instant,
     config: Config,
     /// Where the operator takes part, if there is one.
     console: Option<Console>,
@@ -96,7 +100,7 @@ enum Happening {
     Event(Event),
     /// The operator typed a line, or the input has ended.
     Typed(Option<Typed>),
-    /// It is time to try the backlogs again, or to announce newcomers.
+    /// It is time to try the backlogs again, to announce newcomers, or to listen to the operator again.
     Timer,
 }
 
@@ -108,11 +112,16 @@ impl Dispatcher {
         console: Option<Console>,
         stopper: Stopper,
     ) -> Self {
+        // A newcomer is sent the history at once. It must fit into the backlog, with space for what is said
+        // meanwhile.
+        let mut room = Room::new(config.history, config.max_backlog / 2);
+        room.has_operator = console.is_some();
+        let started = Instant::now();
         Dispatcher {
-            // A newcomer is sent the history at once. It must fit into the backlog, with space for what is
-            // said meanwhile.
-            room: Room::new(config.history, config.max_backlog / 2),
-            started: Instant::now(),
+            room,
+            started,
+            operators_pace: RoomPace::bucket(config.rate, config.burst),
+            operator_waits_until: started,
             now: Now::default(),
             audience: Audience::new(config.max_backlog),
             pause: SHORTEST_PAUSE,
@@ -136,7 +145,10 @@ impl Dispatcher {
             match happening {
                 Happening::Event(event) => self.handle(event),
                 Happening::Typed(Some(line)) => self.obey(line),
-                Happening::Typed(None) => self.console.iter_mut().for_each(Console::close),
+                Happening::Typed(None) => {
+                    self.room.has_operator = false;
+                    self.console.iter_mut().for_each(Console::close);
+                }
                 // `send` below tries again.
                 Happening::Timer => {
                     self.pause = LONGEST_PAUSE.min(self.pause * 2);
@@ -161,11 +173,14 @@ impl Dispatcher {
 
     /// Waits for the next thing that happens.
     fn wait(&self, events: &Receiver<Event>) -> Happening {
+        let now = Instant::now();
         let retry = self.audience.is_dirty().then_some(self.pause);
-        let announce = self.newcomers.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
-        let timer = retry.into_iter().chain(announce).min().unwrap_or(Duration::MAX);
+        let announce = self.newcomers.front().map(|(due, _)| due.saturating_duration_since(now));
+        let operator = self.operator_waits_until.checked_duration_since(now).filter(|wait| !wait.is_zero());
+        let timer = [retry, announce, operator].into_iter().flatten().min().unwrap_or(Duration::MAX);
         let nothing = never();
-        let typed = self.console.as_ref().map_or(&nothing, |console| &console.lines);
+        let console = self.console.as_ref().filter(|_| operator.is_none());
+        let typed = console.map_or(&nothing, |console| &console.lines);
         select! {
             // All senders are gone without a Stop only if the acceptor has panicked.
             recv(events) -> event => Happening::Event(event.unwrap_or(Event::Stop)),
@@ -199,7 +214,7 @@ impl Dispatcher {
                 self.deliver(deliveries);
                 self.newcomers.push_back((Instant::now() + UNANNOUNCED, id));
                 // Banned after it was let in, and before this.
-                if self.admission.is_banned(peer.ip()) {
+                if self.admission.banned(peer.ip()).is_some() {
                     self.part(id, Ending::Kicked(Some(BANNED.into())));
                 }
             }
@@ -265,24 +280,43 @@ impl Dispatcher {
         let Dispatcher { room, audience, admission, .. } = self;
         for effect in (Orders { room, audience, admission }).obey(line) {
             match effect {
-                Effect::Show(text) => self.console.iter().for_each(|console| console.show(&text)),
+                Effect::Show(text) => self.show(&text),
                 Effect::Say(text) => {
                     let said = self.room.say_as_operator(&text, self.now);
+                    let wait = self.operators_pace.take(tokens(text.len()), Instant::now());
+                    self.operator_waits_until = Instant::now() + wait;
                     self.deliver([said]);
                 }
+                Effect::Msg(id, text) => {
+                    if let Some((line, shown)) = self.room.whisper_as_operator(id, &text) {
+                        self.deliver([line]);
+                        self.show(&shown);
+                    }
+                }
                 Effect::Kick(id, reason) => self.part(id, Ending::Kicked(reason)),
+                Effect::KeepOut(name) => self.room.keep_out(&name),
+                Effect::Forget(name) => {
+                    let lines = self.room.forget(&name);
+                    self.show(&format!("*** The history has forgotten {lines} lines of {name}."));
+                }
                 Effect::Stop => self.stopper.stop(),
             }
         }
     }
 
+    /// Shows the operator something, where there is one.
+    fn show(&self, text: &str) {
+        self.console.iter().for_each(|console| console.show(text));
+    }
+
     fn deliver(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
+        use Recipients::{Asker, AskerForHistory, Only, Operator};
         for (to, text) in deliveries {
             self.audience.say(to, &text, self.now.local);
-            let is_public =
-                !matches!(to, Recipients::Only(_) | Recipients::Asker(_) | Recipients::AskerForHistory(_));
-            if let Some(console) = self.console.as_ref().filter(|console| is_public && console.shows_chat) {
-                console.show(&text);
+            let shows_chat = self.console.as_ref().is_some_and(|console| console.shows_chat);
+            let is_public = !matches!(to, Only(_) | Asker(_) | AskerForHistory(_));
+            if to == Operator || (is_public && shows_chat) {
+                self.show(&text);
             }
         }
     }

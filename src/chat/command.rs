@@ -120,7 +120,7 @@ pub(crate) static COMMANDS: Table<Request> = Table {
             Ok(Request::Quit(text(rest).ok()))
         }),
     ],
-    operators: &["kick", "ban", "unban", "bans", "stop"],
+    operators: &["kick", "ban", "unban", "bans", "forget", "addresses", "stop"],
 };
 
 pub(crate) const fn row<T>(
@@ -133,12 +133,16 @@ pub(crate) const fn row<T>(
 }
 
 /// Words that other chat programs use, and ours.
-const MISTAKEN: [(&str, &[&str]); 5] = [
+const MISTAKEN: [(&str, &[&str]); 9] = [
     ("quit", &["exit", "bye", "leave", "part", "q", "logout"]),
     ("msg", &["tell", "whisper", "pm", "dm", "query", "private", "privmsg"]),
     ("list", &["users", "people"]),
     ("nick", &["nickname", "name", "rename"]),
     ("help", &["?", "h", "commands"]),
+    ("stop", &["shutdown", "halt", "end", "kill"]),
+    ("kick", &["remove", "boot", "disconnect"]),
+    ("ban", &["block", "deny"]),
+    ("unban", &["unblock", "allow", "pardon"]),
 ];
 
 /// The words for a line to one person, ours and those of other programs.
@@ -189,6 +193,16 @@ impl<T> Table<T> {
 
     fn find(&self, word: &str) -> Option<&Row<T>> {
         self.rows.iter().find(|row| row.words.iter().any(|known| known.eq_ignore_ascii_case(word)))
+    }
+
+    /// The command that a word calls, here or in other programs.
+    pub(crate) fn meant_by(&self, word: &str) -> Option<&'static str> {
+        let theirs =
+            |(_, theirs): &&(_, &[&str])| theirs.iter().any(|known| known.eq_ignore_ascii_case(word));
+        let ours = self.find(word).map(|row| row.words[0]);
+        ours.or_else(|| {
+            MISTAKEN.iter().find(theirs).map(|(ours, _)| *ours).filter(|ours| self.find(ours).is_some())
+        })
     }
 
     fn words(&self) -> impl Iterator<Item = &'static str> {

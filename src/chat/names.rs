@@ -7,7 +7,8 @@
 use super::nickname::{Nickname, fold};
 use super::{ClientId, Now, Problem};
 use std::collections::{BTreeMap, VecDeque};
-use std::{net::IpAddr, time::Duration};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 /// How long a name is kept for the address that had it.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -16,6 +17,9 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// all.
 const KEPT_FOR_ONE: usize = 4;
 const KEPT_FOR_ALL: usize = 4096;
+
+/// No client comes from there.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// All names in use, and those that are kept.
 #[derive(Debug, Default)]
@@ -56,6 +60,13 @@ impl Names {
         self.kept.truncate(KEPT_FOR_ALL);
     }
 
+    /// The last one who had this name was sent away: for a while nobody gets it.
+    pub(crate) fn keep_out(&mut self, name: &Nickname) {
+        if let Some((_, kept)) = self.kept.iter_mut().find(|(_, kept)| kept.name == *name) {
+            kept.origin = NOWHERE;
+        }
+    }
+
     /// The holder of the old name takes the new one, unless that would be confused with the name of another.
     pub(crate) fn change(&mut self, old: &Nickname, new: &Nickname, now: Now) -> Result<(), Problem> {
         let Some(&Holder { id, origin, .. }) = self.holders.get(&sorted_by(&old.folded)) else {
@@ -71,11 +82,10 @@ impl Names {
         }
         let mut kept = self.kept.iter().filter(|(until, kept)| *until > now.uptime && kept.origin != origin);
         if let Some((until, kept)) = kept.find(|(_, kept)| kept.name.looks_like(new)) {
-            let kept = confused(new, &kept.name);
+            let which = confused(new, &kept.name);
+            let whose = if kept.origin == NOWHERE { "out" } else { "for the address it was used from" };
             let seconds = (*until - now.uptime).as_secs_f64().ceil();
-            return Err(format!(
-                "{kept} kept for the address it was used from for another {seconds} s. Please pick another name."
-            ));
+            return Err(format!("{which} kept {whose} for another {seconds} s. Please pick another name."));
         }
         self.remove(old, now);
         self.add(id, new.clone(), origin);

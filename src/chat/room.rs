@@ -33,6 +33,10 @@ const LARGEST_ANNOUNCED: usize = 200;
 /// cannot keep the dispatcher busy.
 const MOST_COMPARED: usize = 50;
 
+/// The operator, who is no client, as the author of a private line; and the name for it.
+const OPERATOR: ClientId = ClientId(0);
+const SERVER: &str = "server";
+
 /// Everyone who is here, and the last lines of talk.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
@@ -44,6 +48,8 @@ pub(crate) struct Room {
     history_bytes: usize,
     /// How many lines and bytes of history are kept.
     max_history: (usize, usize),
+    /// A person is at the server's keyboard, and can be written to.
+    pub(crate) has_operator: bool,
 }
 
 /// One client, as the room knows it.
@@ -73,6 +79,7 @@ pub(crate) enum Recipients {
     /// This client, and those who came later.
     EveryoneFrom(ClientId),
     Only(ClientId),
+    Operator,
     /// The one who asked. The room never waits for a client that is behind with answers to itself.
     Asker(ClientId),
     /// The same, for lines of the past, which have their own time already.
@@ -88,7 +95,9 @@ pub(crate) enum Farewell {
     Everyone(Option<String>),
 }
 
-use Recipients::{Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, EveryoneFrom, Only};
+use Recipients::{
+    Asker, AskerForHistory, Everyone, EveryoneBefore, EveryoneBut, EveryoneFrom, Only, Operator,
+};
 
 impl Room {
     /// An empty room that remembers the last `history` lines, or fewer if they are more than `history_bytes`
@@ -178,11 +187,15 @@ impl Room {
                 member.lines += 1;
                 return Ok(vec![self.talk(all, format!("* {me} {text}"), now)]);
             }
+            Request::Msg(name, text) if name.eq_ignore_ascii_case(SERVER) => {
+                return self.whisper_to_operator(id, &text);
+            }
             Request::Msg(name, text) => {
                 let to = self.find(&name).ok_or_else(|| self.nobody_called(&name))?;
                 return Ok(self.whisper(id, to, &text));
             }
             Request::Reply(text) => match member.last_whisper.clone() {
+                Some((OPERATOR, _)) => return self.whisper_to_operator(id, &text),
                 Some((to, _)) if self.members.contains_key(&to) => return Ok(self.whisper(id, to, &text)),
                 Some((_, gone)) if self.find(&gone).is_some() => {
                     return Err(format!(
@@ -218,6 +231,34 @@ impl Room {
         Ok(vec![(Asker(id), text)])
     }
 
+    /// The name of a client that the operator has sent away stays out for a while.
+    pub(crate) fn keep_out(&mut self, name: &Nickname) {
+        self.names.keep_out(name);
+    }
+
+    /// Takes the lines of a name out of the history, and says how many they were.
+    pub(crate) fn forget(&mut self, name: &str) -> usize {
+        let name = fold(name);
+        let is_of = |line: &str| {
+            let said = line.strip_prefix('<').and_then(|line| line.split_once("> "));
+            let author = said.or_else(|| line.strip_prefix("* ")?.split_once(' '));
+            author.is_some_and(|(author, _)| fold(author) == name)
+        };
+        let before = self.history.len();
+        self.history.retain(|(_, line)| !is_of(line));
+        self.history_bytes = self.history.iter().map(|(_, line)| size(line)).sum();
+        before - self.history.len()
+    }
+
+    /// The operator writes to one person. Returns what that person and what the operator is shown.
+    pub(crate) fn whisper_as_operator(&mut self, to: ClientId, text: &str) -> Option<(Delivery, String)> {
+        let recipient = self.members.get_mut(&to)?;
+        info!("the operator wrote to {} privately", recipient.name);
+        recipient.last_whisper = Some((OPERATOR, SERVER.to_owned()));
+        let line = (Only(to), format!("[{SERVER} -> you] {text}"));
+        Some((line, format!("[you -> {}] {text}", recipient.name)))
+    }
+
     /// The operator says something.
     pub(crate) fn say_as_operator(&mut self, text: &str, now: Now) -> Delivery {
         info!(target: TALK, "[server] {text}");
@@ -227,7 +268,6 @@ impl Room {
     /// Says something in public, and remembers it for newcomers.
     fn talk(&mut self, to: Recipients, line: String, now: Now) -> Delivery {
         let (max_lines, max_bytes) = self.max_history;
-        let size = |line: &str| "[2026-11-25 14:03] \n".len() + line.len();
         self.history_bytes += size(&line);
         self.history.push_back((now.local, line.clone()));
         while self.history.len() > max_lines || self.history_bytes > max_bytes {
@@ -258,6 +298,18 @@ impl Room {
         [line].into_iter().chain(receipt).collect()
     }
 
+    /// Writes to the operator, whom nobody can take for a client: the name is reserved.
+    fn whisper_to_operator(&mut self, from: ClientId, text: &str) -> Result<Vec<Delivery>, Problem> {
+        let Some(author) = self.members.get_mut(&from).filter(|_| self.has_operator) else {
+            return Err("No one is at the server's keyboard, so nobody got that.".to_owned());
+        };
+        author.lines += 1;
+        info!("{} wrote to the operator privately", author.name);
+        let line = (Operator, format!("[{} -> you] {text}", author.name));
+        let receipt = author.echo.then(|| (Asker(from), format!("[you -> {SERVER}] {text}")));
+        Ok([line].into_iter().chain(receipt).collect())
+    }
+
     /// The client that has exactly this name, but for its case: a private line must not reach a look-alike.
     pub(crate) fn find(&self, name: &str) -> Option<ClientId> {
         self.names.find(name)
@@ -275,7 +327,12 @@ impl Room {
     /// Names the member that may have been meant: the one whose name is one or two slips of a finger away (in
     /// a word of less than four letters, one). Of a name between marks, such as `@bob:`, the marks do not
     /// count.
-    fn nobody_called(&self, name: &str) -> Problem {
+    pub(crate) fn nobody_called(&self, name: &str) -> Problem {
+        format!("No one here is called \"{name}\". {}", self.meant_by(name))
+    }
+
+    /// A hint for a name that nobody has.
+    pub(crate) fn meant_by(&self, name: &str) -> String {
         // Any longer word is a slip of no name, and would only take time.
         let beginning: String = name.chars().take(2 * Nickname::MAX_CHARS).collect();
         let typed = fold(beginning.trim_matches(|c: char| !c.is_alphanumeric()));
@@ -283,17 +340,21 @@ impl Room {
         let compared = if self.len() <= MOST_COMPARED { MOST_COMPARED } else { 0 };
         let near = self.names.iter().take(compared).map(|known| (osa_distance(&known.folded, &typed), known));
         let nearest = near.filter(|(distance, _)| *distance <= slips).min_by_key(|(distance, _)| *distance);
-        let hint = match nearest {
+        match nearest {
             Some((_, known)) => format!("Did you mean {known}?"),
             None => "/list shows who is here.".to_owned(),
-        };
-        format!("No one here is called \"{name}\". {hint}")
+        }
     }
 
     /// The first `most` names, in alphabetical order.
     fn names(&self, most: usize) -> Vec<String> {
         self.names.iter().take(most).map(ToString::to_string).collect()
     }
+}
+
+/// How many bytes a line of the history is on a screen, with its time.
+fn size(line: &str) -> usize {
+    "[2026-11-25 14:03] \n".len() + line.len()
 }
 
 /// Tells a client something.

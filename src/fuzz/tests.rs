@@ -248,6 +248,9 @@ impl Watched {
                     assert_eq!(Some(to), private, "{request:?}");
                 }
                 Recipients::Only(_) => assert!(matches!(request, Request::Reply(_)), "{request:?}"),
+                Recipients::Operator => {
+                    assert!(matches!(request, Request::Msg(..) | Request::Reply(_)), "{request:?}")
+                }
                 Recipients::Asker(to) => assert_eq!(to, from, "{request:?}"),
                 Recipients::AskerForHistory(_) => {
                     let (most, bytes) = self.max_history;
@@ -346,9 +349,18 @@ fn the_operator_may_type_anything(rng: &mut Rng, admission: &Admission) {
         for effect in orders.obey(line.clone()) {
             match effect {
                 Effect::Show(text) => assert_safe(&text),
+                Effect::KeepOut(name) => watched.room.keep_out(&name),
                 Effect::Kick(id, _) => assert!(watched.room.member(id).is_some(), "{line:?} kicks nobody"),
                 Effect::Say(text) => {
                     assert_safe(&watched.room.say_as_operator(&text, Now::default()).1);
+                }
+                Effect::Msg(id, text) => {
+                    let (line, shown) = watched.room.whisper_as_operator(id, &text).expect("it is here");
+                    assert_safe(&line.1);
+                    assert_safe(&shown);
+                }
+                Effect::Forget(name) => {
+                    watched.room.forget(&name);
                 }
                 Effect::Stop => {}
             }

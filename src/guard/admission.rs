@@ -45,6 +45,10 @@ pub(crate) type Refusal = &'static str;
 pub(crate) const EXHAUSTED: Refusal =
     "the server cannot serve one more client at the moment; please try again later";
 
+const BANNED: Refusal = "your address is banned from this server";
+const SENT_AWAY: Refusal =
+    "the operator has sent away a client of your address; please come back in a minute";
+
 /// The rules, and the book that clones share.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
@@ -61,8 +65,8 @@ struct Book {
     /// Each [`Permit`] has a clone of it, so it counts them.
     places: Arc<()>,
     by_address: HashMap<IpAddr, Address>,
-    /// The oldest first.
-    bans: Vec<IpNet>,
+    /// The oldest first, some of them only until a time.
+    bans: Vec<(IpNet, Option<Instant>)>,
 }
 
 /// One address, and how much of everything it has had.
@@ -120,9 +124,7 @@ impl Admission {
         if !allow.iter().any(|allow| allow.contains(address)) {
             return Err("your address may not connect to this server");
         }
-        if self.is_banned(address) {
-            return Err("your address is banned from this server");
-        }
+        self.banned(address).map_or(Ok(()), Err)?;
         let mut book = self.book.lock();
         let free = max_clients.saturating_sub(book.places_taken());
         if free == 0 {
@@ -155,28 +157,40 @@ impl Admission {
         self.book.lock().places_taken()
     }
 
-    /// Lets no one in from there any more. Clients already connected stay.
-    pub(crate) fn ban(&self, net: IpNet) {
+    /// Lets no one in from there any more, or until a time. Clients already connected stay.
+    pub(crate) fn ban(&self, net: IpNet, until: Option<Instant>) {
         let bans = &mut self.book.lock().bans;
-        if !bans.contains(&net) {
-            bans.push(net);
+        match bans.iter_mut().find(|(banned, _)| *banned == net) {
+            Some((_, end)) => *end = end.and(until), // A ban without an end keeps none.
+            None => bans.push((net, until)),
         }
     }
 
-    pub(crate) fn is_banned(&self, address: IpAddr) -> bool {
-        self.book.lock().bans.iter().any(|net| net.contains(&address))
+    /// Why a ban keeps an address out.
+    pub(crate) fn banned(&self, address: IpAddr) -> Option<Refusal> {
+        let now = Instant::now();
+        let book = self.book.lock();
+        let bans = book
+            .bans
+            .iter()
+            .filter(|(net, until)| net.contains(&address) && until.is_none_or(|until| now < until));
+        bans.map(|(_, until)| until.map_or(BANNED, |_| SENT_AWAY)).next_back()
     }
 
     /// Takes a ban back; false if there was none.
     pub(crate) fn unban(&self, net: IpNet) -> bool {
         let bans = &mut self.book.lock().bans;
-        let banned = bans.iter().position(|banned| *banned == net);
-        banned.map(|at| bans.remove(at)).is_some()
+        let before = bans.len();
+        bans.retain(|(banned, _)| *banned != net);
+        bans.len() < before
     }
 
     /// All bans, the oldest first.
     pub(crate) fn bans(&self) -> Vec<IpNet> {
-        self.book.lock().bans.clone()
+        let now = Instant::now();
+        let bans = &mut self.book.lock().bans;
+        bans.retain(|(_, until)| until.is_none_or(|until| now < until));
+        bans.iter().map(|(net, _)| *net).collect()
     }
 }
 

@@ -127,9 +127,13 @@ pub(crate) struct RoomPace {
 
 impl RoomPace {
     pub(crate) fn new(rate: u32, burst: u32) -> RoomPace {
+        RoomPace { talk: Mutex::new(RoomPace::bucket(rate, burst)), people: AtomicUsize::new(0) }
+    }
+
+    /// A bucket as large as that of the room, from the pace of one client.
+    pub(crate) fn bucket(rate: u32, burst: u32) -> Bucket {
         let talk = Bucket::new(rate.saturating_mul(RATES_PER_ROOM), burst.saturating_mul(BURSTS_PER_ROOM));
-        let talk = Bucket { longest_wait: LONGEST_WAIT_FOR_ROOM, ..talk };
-        RoomPace { talk: Mutex::new(talk), people: AtomicUsize::new(0) }
+        Bucket { longest_wait: LONGEST_WAIT_FOR_ROOM, ..talk }
     }
 
     /// So many people will read what is said.
@@ -211,7 +215,8 @@ impl Pace {
     }
 }
 
-fn tokens(bytes: usize) -> u32 {
+/// What so many bytes of a line cost.
+pub(crate) fn tokens(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX)
 }
 

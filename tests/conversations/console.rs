@@ -136,14 +136,153 @@ fn the_operator_sends_one_person_away() {
     assert_eq!(bob.next_line(), None);
     alice.sees("*** bob left (sent away: \"too loud\")");
     operator.sees("*** bob has been sent away.");
+    operator.sees("*** The name bob stays out for a minute; 127.0.0.1 does not, for it is also the");
+    let mut other = Person::connect(operator.address);
+    other.says("/nick bob");
+    other.sees_one_that(|line| line.starts_with("!!! bob is kept out for another "));
     operator.types("/kick bob");
-    operator.sees("!!! No one here is called \"bob\".");
+    operator.sees("!!! No one here is called \"bob\". /list shows who is here.");
+    operator.types("/kick alcie");
+    operator.sees("!!! No one here is called \"alcie\". Did you mean alice?");
     operator.types("/kick");
     operator.sees("!!! /kick needs something else after it. Usage: /kick NAME [REASON]");
     operator.types("/dance");
     operator.sees("!!! There is no command /dance.");
     operator.types("/help");
     operator.sees("/ban NAME|ADDRESS|NET");
+    drop(other);
+    operator.sees("disconnected");
+    operator.types("/kick alice");
+    operator.sees("*** The name alice stays out for a minute, and so does 127.0.0.1.");
+    let refused = Person::connect(operator.address).reads_to_the_end().pop().unwrap();
+    assert!(refused.contains("has sent away a client of your address"), "{refused}");
+    operator.types("/unban 127.0.0.1");
+    operator.sees("*** 127.0.0.1/32 may come in again.");
+    operator.person("alicia");
+}
+
+/// Each order that gets more than it uses, or that is typed without its slash, says so.
+#[test]
+fn an_order_that_is_not_quite_right_does_nothing_and_says_why() {
+    let mut operator = Operator::starts(&[]);
+    let mut alice = operator.person("alice");
+    let hint = |order: &str| {
+        format!("!!! Did you mean /{order}? To say it to everyone, begin it with another word.")
+    };
+    for (typed, answer) in [
+        ("help", hint("help")),
+        ("Quit", hint("quit")),
+        ("stop", hint("stop")),
+        ("shutdown", hint("stop")),
+        ("kick alice", hint("kick")),
+        ("ban 10.0.0.5", hint("ban")),
+        ("msg alice psst", hint("msg")),
+        ("/shutdown", "!!! There is no command /shutdown. Did you mean /stop?".to_owned()),
+        ("/list alice", "!!! /list takes nothing after it. Usage: /list".to_owned()),
+        ("/bans 10.0.0.5", "!!! /bans takes nothing after it. Usage: /bans".to_owned()),
+        ("/ban 10.0.0.5 10.0.0.6", "!!! One at a time: /ban 10.0.0.5, and then /ban 10.0.0.6.".to_owned()),
+        (
+            "/unban 10.0.0.5 10.0.0.6",
+            "!!! /unban needs something else after it. Usage: /unban ADDRESS|NET".to_owned(),
+        ),
+        ("/forget alice bob", "!!! /forget needs something else after it. Usage: /forget NAME".to_owned()),
+        (
+            "/ban alcie",
+            "!!! \"alcie\" is no address, no network and no one here. Did you mean alice?".to_owned(),
+        ),
+        ("/bans", "*** 0 banned.".to_owned()),
+    ] {
+        operator.types(typed);
+        operator.sees(&answer);
+    }
+    for talk in ["stop that, please", "list of things to do", "help is on its way"] {
+        operator.types(talk);
+        alice.sees_next(&format!("*** [server] {talk}"));
+    }
+}
+
+#[test]
+fn an_unban_answers_by_its_effect_and_an_address_is_taken_as_it_is_shown() {
+    let mut operator = Operator::starts(&[]);
+    for (typed, answer) in [
+        ("/ban 10.0.0.0/8", "*** 10.0.0.0/8 is banned. /unban 10.0.0.0/8 lets them in again."),
+        (
+            "/unban 10.0.0.5",
+            "!!! 10.0.0.5/32 stays out, because 10.0.0.0/8 is banned. /unban 10.0.0.0/8 lets",
+        ),
+        (
+            "/ban 10.0.0.5:50000",
+            "*** 10.0.0.5/32 is banned. /unban 10.0.0.5/32, with /unban 10.0.0.0/8, which",
+        ),
+        ("/unban 10.0.0.5", "!!! 10.0.0.5/32 stays out, because 10.0.0.0/8 is banned."),
+        ("/ban 10.0.0.6", "*** 10.0.0.6/32 is banned."),
+        ("/unban 10.0.0.0/8", "*** 10.0.0.0/8 may come in again, but 10.0.0.6/32 stays out."),
+        ("/unban 10.0.0.0/8", "!!! 10.0.0.0/8 is not banned, but 10.0.0.6/32 stays out. /bans lists who is."),
+        ("/ban [::1]:50000", "*** ::1/128 is banned."),
+        ("/ban fe80::2%eth0", "*** fe80::2/128 is banned."),
+        ("/ban [fe80::3%2]:50000", "*** fe80::3/128 is banned."),
+        ("/bans", "*** 4 banned: 10.0.0.6/32, ::1/128, fe80::2/128, fe80::3/128"),
+    ] {
+        operator.types(typed);
+        operator.sees(answer);
+    }
+}
+
+#[test]
+fn a_ban_has_a_reason_and_names_only_a_few() {
+    let mut operator = Operator::starts(&["--max-per-ip", "0"]);
+    let crowd: Vec<_> = (0..20).map(|_| Person::connect(operator.address)).collect();
+    let mut last = operator.person("zoe");
+    operator.types("/ban zoe insulting people");
+    operator.sees("!!! 127.0.0.1 is also the address of guest1, guest2, guest3 and 17 others. /ban");
+    operator.types("/ban 127.0.0.1 insulting people");
+    operator.sees("*** 21 sent away: ");
+    assert_eq!(
+        last.reads_to_the_end().pop().unwrap(),
+        "!!! You have been sent away by the operator: banned: insulting people"
+    );
+    drop(crowd);
+}
+
+#[test]
+fn the_operator_and_one_person_write_to_each_other_alone() {
+    let mut operator = Operator::starts(&[]);
+    let (mut alice, mut bob) = (operator.person("alice"), operator.person("bob"));
+    operator.types("/msg alice psst");
+    operator.sees("[you -> alice] psst");
+    alice.sees("[server -> you] psst");
+    alice.says("/r my PIN");
+    alice.sees_next("[you -> server] my PIN");
+    operator.sees("[alice -> you] my PIN");
+    operator.keyboard.write_all(&[4]).unwrap(); // Ctrl-D
+    operator.sees("*** The console is closed.");
+    alice.says("/msg server my PIN");
+    alice.sees_next("!!! No one is at the server's keyboard, so nobody got that.");
+    alice.says("done");
+    assert_eq!(bob.reads_until(|line| line == "<alice> done"), ["<alice> done"]);
+}
+
+/// As much as a clipboard holds, to a reader that takes 200 kB a second.
+#[test]
+fn a_paste_at_the_keyboard_cuts_off_nobody_who_reads() {
+    let operator = Operator::starts(&["--log-level", "error"]);
+    let mut slow = std::net::TcpStream::connect(operator.address).unwrap();
+    let mut keyboard = operator.keyboard.try_clone().unwrap();
+    let pasting = std::thread::spawn(move || {
+        for line in 0..1_200 {
+            keyboard.write_all(format!("{line:05} {}\n", "x".repeat(493)).as_bytes()).unwrap();
+        }
+        keyboard.write_all(b"the end\n").unwrap();
+    });
+    let (mut seen, mut piece) = (String::new(), [0; 2_000]);
+    while !seen.ends_with("*** [server] the end\n") {
+        let length = slow.read(&mut piece).unwrap();
+        assert_ne!(length, 0, "it was cut off after {} bytes", seen.len());
+        seen += std::str::from_utf8(&piece[..length]).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    pasting.join().unwrap();
+    assert_eq!(seen.matches("*** [server] 0").count(), 1_200);
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn a_bad_use_is_answered_with_what_to_type() {
     assert_eq!(refused("/Stop"), "Only the operator can use /Stop.");
     assert_eq!(refused("/hlep"), "There is no command /hlep. Did you mean /help?");
     let order = parse_order("/BAN").unwrap().unwrap_err();
-    assert_eq!(order, "/ban needs something else after it. Usage: /ban NAME|ADDRESS|NET");
+    assert_eq!(order, "/ban needs something else after it. Usage: /ban NAME|ADDRESS|NET [REASON]");
 }
 
 #[test]

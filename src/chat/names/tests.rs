@@ -73,6 +73,23 @@ proptest! {
 }
 
 #[test]
+fn a_name_that_was_sent_away_is_kept_out_for_everyone() {
+    let mut stage = Stage::default();
+    stage.asks(10, "bob").unwrap();
+    let bob = stage.called[&10].clone();
+    stage.leaves(10);
+    stage.names.keep_out(&bob);
+    stage.refuses(11, "bob", "bob is kept out for another 60 s. Please pick another name.");
+    stage.refuses(
+        20,
+        "b0b",
+        "b0b looks like bob, and that name is kept out for another 60 s. Please pick another name.",
+    );
+    stage.at(60.0);
+    stage.asks(20, "bob").unwrap();
+}
+
+#[test]
 fn the_answer_says_with_which_name_it_collides() {
     let mut stage = Stage::default();
     for (id, name) in [(10, "alice"), (11, "Lan"), (12, "tom"), (13, "محمد")] {

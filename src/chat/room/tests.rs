@@ -82,6 +82,34 @@ fn a_private_line_without_its_slash_is_held_back_where_the_person_is_here() {
 }
 
 #[test]
+fn the_operator_has_the_lines_of_one_name_forgotten() {
+    let mut stage = Stage::set();
+    stage.types(BOB, "<alice> was not me");
+    stage.types(BOB, "/me is here");
+    stage.types(ALICE, "bob? bob> * bob");
+    stage.room.say_as_operator("bob is gone", NOW);
+    assert_eq!((stage.room.forget("BOB"), stage.room.forget("bob")), (2, 0));
+    let left = "*** The last 2 lines:\n[00:00] <alice> bob? bob> * bob\n[00:00] *** [server] bob is gone";
+    assert_eq!(stage.types(ALICE, "/history")[0].1, left);
+}
+
+#[test]
+fn the_operator_and_one_person_write_to_each_other_alone() {
+    let mut stage = Stage::set();
+    let alice = stage.ids[ALICE];
+    let nobody = "!!! No one is at the server's keyboard, so nobody got that.";
+    assert_eq!(stage.types(ALICE, "/msg Server help"), [(Asker(alice), nobody.to_owned())]);
+    stage.room.has_operator = true;
+    let (line, shown) = stage.room.whisper_as_operator(alice, "hello").unwrap();
+    assert_eq!(line, (Only(alice), "[server -> you] hello".to_owned()));
+    assert_eq!(shown, "[you -> alice] hello");
+    for line in ["/msg server my PIN", "/r my PIN"] {
+        let there = (Operator, "[alice -> you] my PIN".to_owned());
+        assert_eq!(stage.types(ALICE, line), [there, (Asker(alice), "[you -> server] my PIN".to_owned())]);
+    }
+}
+
+#[test]
 fn a_server_without_history_says_so() {
     let (mut room, alice) = (Room::new(0, 10_000), ClientId(1));
     room.join(alice, HOME, NOW);

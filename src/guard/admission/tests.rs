@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 fn admission(change: impl FnOnce(&mut Config)) -> Admission {
     let mut config = Config::default();
@@ -98,13 +99,27 @@ fn a_64_of_another_network_is_one_address() {
 fn a_ban_holds_until_it_is_taken_back() {
     let admission = admission(|_| {});
     let net = crate::config::parse_net("10.1.2.3/16").unwrap();
-    admission.ban(net);
-    admission.ban(crate::config::parse_net("::ffff:10.1.0.0/112").unwrap());
+    admission.ban(net, None);
+    admission.ban(crate::config::parse_net("::ffff:10.1.0.0/112").unwrap(), None);
     assert!(refusal(&admission, "10.1.2.3").contains("banned"));
     assert!(admission.admit(ip("10.2.0.1"), Instant::now()).is_ok());
     assert_eq!(admission.bans(), [net]);
     assert!(admission.unban(net) && !admission.unban(net));
     assert!(admission.admit(ip("10.1.2.3"), Instant::now()).is_ok());
+}
+
+#[test]
+fn a_ban_for_a_time_ends_by_itself_and_shortens_no_other() {
+    let admission = admission(|_| {});
+    let soon = Instant::now() + Duration::from_secs(3600);
+    let net = IpNet::from(ip("10.1.2.3"));
+    admission.ban(net, Some(soon));
+    assert!(refusal(&admission, "10.1.2.3").contains("come back in a minute"));
+    admission.ban(net, Some(Instant::now()));
+    assert!(admission.admit(ip("10.1.2.3"), Instant::now()).is_ok() && admission.bans().is_empty());
+    admission.ban(net, None);
+    admission.ban(net, Some(Instant::now()));
+    assert!(refusal(&admission, "10.1.2.3").contains("banned"));
 }
 
 #[test]
