@@ -24,11 +24,11 @@ pub(crate) static ORDERS: Table<Order> = Table {
     said: "said to everyone, as the server",
     rows: &[
         row(&["list", "who", "names"], "", "all about who is here", |_| Ok(Order::List)),
-        row(&["msg", "w"], "NAME TEXT", "write to NAME alone, or to #7: see /list", |rest| {
+        row(&["msg", "w"], "NAME TEXT", "write to NAME alone", |rest| {
             let (name, rest) = split_word(rest);
             Ok(Order::Msg(name.into(), text(rest)?))
         }),
-        row(&["kick"], "NAME [REASON]", "send NAME away, for a minute", |rest| {
+        row(&["kick"], "NAME [REASON]", "send NAME, or #7 of /list, away", |rest| {
             let (name, reason) = split_word(rest);
             Ok(Order::Kick(text(name)?, text(reason).ok()))
         }),
