@@ -42,7 +42,7 @@ pub(crate) static ORDERS: Table<Order> = Table {
             one_word(rest).map(Order::Forget)
         }),
         row(&["stop"], "", "stop the server", |_| Ok(Order::Stop)),
-        row(&["quit", "exit"], "", "how to end the server or this console", |_| {
+        row(&["quit", "exit"], "", "how to end server or console", |_| {
             let how = "/stop stops the server. Ctrl-D closes this console, and the server goes on.";
             Err(Some(how.to_owned()))
         }),

@@ -14,6 +14,7 @@ mod log;
 mod machines;
 #[cfg(target_os = "linux")] // It speaks from 127.0.0.2, which other systems must be told to have.
 mod names;
+mod orders;
 mod program;
 mod protocol;
 mod rebuilding;

@@ -73,7 +73,7 @@ fn plays(row: &[String]) -> usize {
         author.takes_name("alice");
     }
     let mut other = server.person("bob");
-    author.sees("*** guest2 is now bob");
+    author.sees("*** bob joined");
     let typed = code_in(&row[0]).first().map_or("text", |usage| *usage).replace("on|off", "on");
     author.says(&typed.replace("NAME", name).replace(['[', ']'], ""));
     for Shown { to_author, to_other, line } in &shown {

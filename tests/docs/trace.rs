@@ -9,7 +9,7 @@ fn the_trace_of_one_line_is_as_the_documentation_shows_it() {
         blocks_of_the_crate().into_iter().find(|block| block.contains("[TRACE]")).expect("a trace");
     let server = ServerProcess::start(&["--log-level", "trace"]);
     let (mut alice, mut bob) = (server.person("alice"), server.person("bob"));
-    alice.sees("*** guest2 is now bob");
+    alice.sees("*** bob joined");
     // The turns before must be over in the log too. bob's new name was a turn of its own, for alice has
     // seen it. So the next line of hers that is taken is this one, which only she gets an answer to, and
     // that answer ends its turn.
