@@ -1,8 +1,8 @@
 //! Credit: how many events with lines may be under way to the dispatcher at one time.
 //!
 //! Each event needs a [slot](Slot), travels with it, and its slot is free again when the dispatcher has
-//! dropped the event. All clients of one address share a few slots. Without this, one flooder could fill the event channel, and everyone else's lines would wait
-//! behind a thousand of its own.
+//! dropped the event. All clients of one address share a few slots. Without this, one flooder could fill the
+//! event channel, and everyone else's lines would wait behind a thousand of its own.
 //!
 //! A second channel, for each client, carries nothing. Its end means "done with you": the dispatcher drops
 //! its half, the [`Creditor`], when it has nothing more to send to the client and listens to it no longer. A

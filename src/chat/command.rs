@@ -257,8 +257,8 @@ impl<T> Table<T> {
 }
 
 /// The private word with which a line begins, but for a stray character: on many keyboards `/` is Shift-7, so
-/// `7msg bob …` is a slip. Or with a slash behind it: `/msg/bob …`. Some text must follow, as in every private
-/// line; `$r = 1` is code.
+/// `7msg bob …` is a slip. Or with a slash behind it: `/msg/bob …`. Some text must follow, as in every
+/// private line; `$r = 1` is code.
 fn with_wrong_key(begins: &str) -> Option<&'static str> {
     let is_stray = |c: &char| *c == '7' || !(c.is_alphanumeric() || c.is_whitespace());
     let stray: String = begins.chars().take_while(is_stray).collect();

@@ -36,7 +36,8 @@ const HEADROOM: usize = 32 * 1024 * 1024;
 /// them may be two lines for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
 
-/// How many events of one address may be under way to the dispatcher. Those of more than a hundred addresses fit into the event channel, so that nobody waits in front of it.
+/// How many events of one address may be under way to the dispatcher. Those of more than a hundred addresses
+/// fit into the event channel, so that nobody waits in front of it.
 const SLOTS: usize = 8;
 
 /// Why a client is refused: the middle of a sentence.
@@ -80,7 +81,8 @@ struct Address {
     slots: Slots,
 }
 
-/// The two ends of a channel: an event is under way from when something is put in until it is taken out again.
+/// The two ends of a channel: an event is under way from when something is put in until it is taken out
+/// again.
 pub(crate) type Slots = (Sender<()>, Receiver<()>);
 
 /// One taken place.
