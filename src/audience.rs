@@ -12,7 +12,7 @@ pub(crate) mod connection;
 
 use crate::chat::{ClientId, reply::TIME, room::Recipients};
 use crate::credit::Creditor;
-use crate::guard::admission::check_headroom;
+use crate::guard::limits::check_headroom;
 use connection::{Connection, Flushed, Stage};
 use jiff::civil::{Date, DateTime};
 use log::trace;

@@ -3,7 +3,7 @@
 //! the default and the range.
 
 use clap::{Args, FromArgMatches};
-use if_addrs::{IfAddr, get_if_addrs};
+use if_addrs::{IfAddr, Interface, get_if_addrs};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -106,10 +106,10 @@ impl Config {
     }
 }
 
-/// The network interfaces of this machine: the name of each, with its address and the length
-/// of its network's prefix.
+/// The network interfaces of this machine that are up and have a carrier: the name of each, with its address
+/// and the length of its network's prefix.
 pub(crate) fn interfaces() -> impl Iterator<Item = (String, IpNet)> {
-    get_if_addrs().unwrap_or_default().into_iter().map(|interface| {
+    get_if_addrs().unwrap_or_default().into_iter().filter(Interface::is_oper_up).map(|interface| {
         let prefix = match &interface.addr {
             IfAddr::V4(address) => address.prefixlen,
             IfAddr::V6(address) => address.prefixlen,
@@ -153,6 +153,8 @@ pub struct Allow {
     /// What the operator is told.
     pub(crate) name: String,
     pub(crate) nets: Vec<IpNet>,
+    /// Some of them are those that this machine is on.
+    pub(crate) is_local: bool,
 }
 
 impl Allow {
@@ -164,7 +166,8 @@ impl Allow {
     /// LAN has public addresses.
     pub(crate) fn local() -> Allow {
         let always = Allow::LOCAL.split(',').map(|net| net.parse().expect("this is a network"));
-        let mut local = Allow { name: "this machine, local networks".to_owned(), nets: always.collect() };
+        let mut local =
+            Allow { name: "this machine, local networks".to_owned(), nets: always.collect(), is_local: true };
         for net in interfaces().map(|(_, net)| net.trunc()) {
             if net.addr().is_ipv6() && net.prefix_len() >= 64 && !local.contains(net.addr()) {
                 local.name += &format!(", {net}");
@@ -172,6 +175,11 @@ impl Allow {
             }
         }
         local
+    }
+
+    /// The same, with the networks that this machine is on now.
+    pub(crate) fn now(&self) -> Allow {
+        if self.is_local { Allow::local() } else { self.clone() }
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
@@ -192,7 +200,7 @@ impl FromStr for Allow {
                 (net.to_string(), vec![net])
             }
         };
-        Ok(Allow { name, nets })
+        Ok(Allow { name, nets, is_local: false })
     }
 }
 

@@ -29,11 +29,13 @@ use crate::guard::pace::{Bucket, RoomPace, tokens};
 use crate::guard::{admission::Admission, listener::SEND_BUFFER};
 use crate::operator::clock;
 use crate::operator::console::{Console, Typed};
+use crate::operator::invitation;
 use crate::operator::orders::{BANNED, Effect, Orders};
 use crate::operator::stopper::Stopper;
 use crossbeam_channel::{Receiver, never, select};
 use log::{info, trace, warn};
 use std::io::ErrorKind::NotConnected;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use std::{collections::VecDeque, thread};
 
@@ -80,6 +82,8 @@ pub(crate) struct Dispatcher {
     operators_pace: Bucket,
     operator_waits_until: Instant,
     config: Config,
+    /// For the operator's `/addresses`.
+    pub(crate) listening: Vec<SocketAddr>,
     /// Where the operator takes part, if there is one.
     console: Option<Console>,
     /// For the operator's bans.
@@ -128,6 +132,7 @@ impl Dispatcher {
             newcomers: VecDeque::new(),
             is_stopping: false,
             config: config.clone(),
+            listening: Vec::new(),
             console,
             admission,
             stopper,
@@ -298,6 +303,10 @@ impl Dispatcher {
                 Effect::Forget(name) => {
                     let lines = self.room.forget(&name);
                     self.show(&format!("*** The history has forgotten {lines} lines of {name}."));
+                }
+                Effect::Invite => {
+                    let lines = invitation::lines(&self.listening, &self.config.allow);
+                    lines.iter().for_each(|line| self.show(&format!("*** {line}")));
                 }
                 Effect::Stop => self.stopper.stop(),
             }

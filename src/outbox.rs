@@ -9,7 +9,7 @@
 //! thread has perhaps not read it yet; so the outbox throws everything away from then on, and the client
 //! leaves when its thread has come to the end.
 
-use crate::guard::admission::check_headroom;
+use crate::guard::limits::check_headroom;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::collections::VecDeque;

@@ -90,7 +90,8 @@ impl Server {
         let (events, inbox) = bounded(event::CAPACITY);
         let admission = Admission::new(&self.config);
         clock::look_up_time_zone(); // The dispatcher must not read files.
-        let dispatcher = Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper);
+        let mut dispatcher = Dispatcher::new(&self.config, admission.clone(), self.console, self.stopper);
+        dispatcher.listening = self.addresses;
         let builder = thread::Builder::new().name("dispatcher".to_owned());
         let dispatcher_thread = builder.spawn(move || dispatcher.run(&inbox))?;
 

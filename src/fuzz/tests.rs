@@ -362,7 +362,7 @@ fn the_operator_may_type_anything(rng: &mut Rng, admission: &Admission) {
                 Effect::Forget(name) => {
                     watched.room.forget(&name);
                 }
-                Effect::Stop => {}
+                Effect::Invite | Effect::Stop => {}
             }
         }
     }

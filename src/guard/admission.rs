@@ -5,36 +5,24 @@
 //! lock, because the acceptor and the dispatcher share them; it is held for a look-up, and now and then for a
 //! walk through all addresses.
 
+use super::limits::room_in_the_system;
 use super::pace::{AddressPace, Bucket, Pace, RoomPace};
-use crate::config::{Config, interfaces};
+use crate::config::{Allow, Config, interfaces};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ipnet::IpNet;
 use log::warn;
-use memmap2::MmapMut;
 use parking_lot::Mutex;
-use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
-use std::{fs, io};
-
-/// Descriptors that are not for clients: the standard streams, the listeners, the logs, refused connections,
-/// some to spare.
-const RESERVED_DESCRIPTORS: u64 = 18;
-
-/// A thread has a stack, a signal stack, and a guard page for each (Linux counts them all).
-const MAPPINGS_PER_THREAD: u64 = 4;
-const RESERVED_MAPPINGS: u64 = 512;
-
-/// How much address space must be free before another thread is started, or a large backlog grows. The
-/// standard library aborts the process if a new thread finds no memory for its signal stack, or anything else
-/// no memory for a few bytes. So there must be far more than one of them needs.
-const HEADROOM: usize = 32 * 1024 * 1024;
+use std::time::{Duration, Instant};
 
 /// How many clients a second may come from one address, after --max-per-ip at once. In a small room each of
 /// them may be two lines for everyone.
 const CONNECTS_PER_SECOND: u32 = 4;
+
+/// How often the networks of this machine are looked up again at most, however many strangers come.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How many events of one address may be under way to the dispatcher. Those of more than a hundred addresses
 /// fit into the event channel, so that nobody waits in front of it.
@@ -54,10 +42,36 @@ const SENT_AWAY: Refusal =
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Config,
-    /// The IPv6 networks that this machine is on, of a /64 or smaller.
-    networks: Arc<[IpNet]>,
+    here: Arc<Mutex<Here>>,
     book: Arc<Mutex<Book>>,
     pub(crate) room: Arc<RoomPace>,
+}
+
+/// What follows from the networks that this machine is on. They change while the server runs: a provider hands
+/// out another prefix, a notebook comes into a Wi-Fi.
+#[derive(Debug)]
+struct Here {
+    allow: Vec<Allow>,
+    /// The IPv6 networks, of a /64 or smaller.
+    networks: Vec<IpNet>,
+    /// When they were last looked up, but for the first time.
+    looked_up: Option<Instant>,
+}
+
+impl Here {
+    fn look_up(allow: &[Allow], looked_up: Option<Instant>) -> Here {
+        let networks = interfaces().map(|(_, net)| net.trunc());
+        let networks = networks.filter(|net| net.addr().is_ipv6() && net.prefix_len() >= 64).collect();
+        Here { allow: allow.iter().map(Allow::now).collect(), networks, looked_up }
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|allow| allow.contains(address))
+    }
+
+    fn is_neighbour(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|net| net.contains(&address))
+    }
 }
 
 /// The clients that are here, by address, and the bans.
@@ -101,29 +115,27 @@ impl Admission {
         let (room, asked) = (room_in_the_system(), config.max_clients);
         if room < asked {
             warn!(
-                "the system's limits leave room for {room} clients, not {asked}: see ulimit -n and vm.max_map_count"
+                "the system's limits leave room for {room} clients, not {asked}: see ulimit -n, vm.max_map_count, \
+                 and pids.max of the container"
             );
         }
         let config = Config { max_clients: room.min(asked), ..config.clone() };
-        let networks = interfaces()
-            .map(|(_, net)| net.trunc())
-            .filter(|net| net.addr().is_ipv6() && net.prefix_len() >= 64);
+        let here = Arc::new(Mutex::new(Here::look_up(&config.allow, None)));
         let room = Arc::new(RoomPace::new(config.rate, config.burst));
-        Admission { config, networks: networks.collect(), book: Arc::default(), room }
+        Admission { config, here, book: Arc::default(), room }
     }
 
     /// What counts as one address. On this machine's own networks each IPv6 address does, because everyone
     /// there shares the /64; elsewhere the /64 does, because each customer has one (RFC 6177).
     pub(crate) fn origin(&self, address: IpAddr) -> IpAddr {
-        let is_neighbour = self.networks.iter().any(|net| net.contains(&address));
-        let prefix = if address.is_ipv4() || is_neighbour { 128 } else { 64 };
+        let prefix = if address.is_ipv4() || self.here.lock().is_neighbour(address) { 128 } else { 64 };
         IpNet::new(address, prefix).map_or(address, |net| net.network())
     }
 
     /// Takes a place for a client that comes from `address` `now`, or says why it gets none.
     pub(crate) fn admit(&self, address: IpAddr, now: Instant) -> Result<Permit, Refusal> {
-        let Config { max_clients, max_per_ip, rate, burst, ref allow, .. } = self.config;
-        if !allow.iter().any(|allow| allow.contains(address)) {
+        let Config { max_clients, max_per_ip, rate, burst, .. } = self.config;
+        if !self.may_come(address, now) {
             return Err("your address may not connect to this server");
         }
         self.banned(address).map_or(Ok(()), Err)?;
@@ -153,6 +165,17 @@ impl Admission {
         let pace = Pace::new(rate, burst, from_there.pace.clone(), self.room.clone());
         let slots = from_there.slots.clone();
         Ok(Permit { _place: book.places.clone(), pace, slots })
+    }
+
+    /// Whether `--allow` lets an address in. Before a stranger is turned away, the networks of this machine are
+    /// looked up again.
+    fn may_come(&self, address: IpAddr, now: Instant) -> bool {
+        let mut here = self.here.lock();
+        let is_stranger = !here.allows(address) || (address.is_ipv6() && !here.is_neighbour(address));
+        if is_stranger && here.looked_up.is_none_or(|before| now.duration_since(before) >= LOOK_AGAIN) {
+            *here = Here::look_up(&self.config.allow, Some(now));
+        }
+        here.allows(address)
     }
 
     pub(crate) fn places_taken(&self) -> usize {
@@ -212,23 +235,6 @@ impl Book {
         });
         self.by_address.reserve(self.by_address.len() + 1);
     }
-}
-
-/// Fails while there is not enough memory to start another thread safely, or to let a backlog grow. A mapping
-/// that nobody touches costs no page, and none has to be taken back from the other cores.
-pub(crate) fn check_headroom() -> io::Result<()> {
-    MmapMut::map_anon(HEADROOM).map(drop)
-}
-
-/// For how many clients the system has room: each has one descriptor, and its thread a few mappings of
-/// memory.
-fn room_in_the_system() -> usize {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let mappings = fs::read_to_string("/proc/sys/vm/max_map_count").ok();
-    let mappings = mappings.and_then(|count| count.trim().parse().ok()).unwrap_or(u64::MAX);
-    let threads = mappings.saturating_sub(RESERVED_MAPPINGS) / MAPPINGS_PER_THREAD;
-    let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).min(threads).max(1);
-    usize::try_from(room).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

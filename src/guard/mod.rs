@@ -7,6 +7,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod foreign;
+pub(crate) mod limits;
 pub(crate) mod line_reader;
 pub(crate) mod listener;
 pub(crate) mod pace;

@@ -21,7 +21,11 @@ type Interface = (String, IpNet);
 /// when they cannot be found out, for this machine only.
 pub fn lines(listening: &[SocketAddr], allow: &[Allow]) -> Vec<String> {
     let interfaces: Vec<_> = interfaces().collect();
-    let mut lines = commands(listening, &interfaces, allow);
+    let allow: Vec<_> = allow.iter().map(Allow::now).collect();
+    let mut lines = commands(listening, &interfaces, &allow);
+    if listening.iter().any(|socket| socket.ip().is_unspecified()) && interfaces.iter().all(is_loopback) {
+        lines.push("There is no network yet; /addresses looks again".to_owned());
+    }
     if listening.iter().any(|socket| !socket.ip().is_loopback()) {
         let who: Vec<_> = allow.iter().map(|allow| allow.name.as_str()).collect();
         let who = wrapped(&format!("Who may connect: {}", who.join(", ")), COLUMNS - STAMP, "  ");
@@ -32,17 +36,35 @@ pub fn lines(listening: &[SocketAddr], allow: &[Allow]) -> Vec<String> {
 
 fn commands(listening: &[SocketAddr], interfaces: &[Interface], allow: &[Allow]) -> Vec<String> {
     // A network that is given in place of the local ones would shut them out.
-    let also = if allow.contains(&Allow::local()) { ",local" } else { "" };
+    let also = if allow.iter().any(|allow| allow.is_local) { ",local" } else { "" };
     let allowed: Vec<_> = allow.iter().flat_map(|allow| allow.nets.iter().copied()).collect();
     let mut lines = Vec::new();
     for &socket in listening {
         let mut reached = reached(socket, listening, interfaces);
-        let only_here = reached.iter().all(|(_, net)| net.addr().is_loopback());
-        reached.retain(|(_, net)| net.addr().is_loopback() == only_here);
+        let only_here = reached.iter().all(is_loopback);
+        reached.retain(|interface| is_loopback(interface) == only_here);
         reached.sort_by_key(|(_, net)| net.addr().is_ipv6());
-        lines.extend(reached.iter().map(|interface| invite(interface, socket.port(), &allowed, also)));
+        let invite = |it: &Interface| (is_link_local(it.1.addr()), invite(it, socket.port(), &allowed, also));
+        lines.extend(reached.iter().map(invite));
     }
-    lines
+    // Each bridge and each container's end of a cable has a link-local address. They are for where there is
+    // nothing else.
+    let is_better =
+        |(is_link_local, line): &(bool, String)| !is_link_local && line.starts_with("Others connect");
+    let has_better = lines.iter().any(is_better);
+    lines.retain(|(is_link_local, _)| !(*is_link_local && has_better));
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn is_loopback((_, net): &Interface) -> bool {
+    net.addr().is_loopback()
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 /// The addresses of this machine at which one socket is reached.
@@ -120,7 +142,6 @@ mod tests {
         let all = [
             "Others connect with: nc 192.168.1.20 7 (eth0)",
             "Others are refused at 203.0.113.5 (wan): they need --allow 203.0.113.0/24,local",
-            "Others connect with: nc fe80::1%eth0 7 (eth0)",
             "Others connect with: nc fd12::20 7 (eth0)",
         ];
         assert_eq!(lines(&["[::]:7"], &LAN, "local"), all);
@@ -133,9 +154,14 @@ mod tests {
         // Next to an IPv4 socket of the same port, the other one takes IPv6 alone.
         assert_eq!(
             lines(&["[::]:7", "127.0.0.1:7"], &LAN, "local"),
-            [all[2], all[3], "On this machine: nc 127.0.0.1 7"]
+            [all[2], "On this machine: nc 127.0.0.1 7"]
         );
         assert_eq!(lines(&["203.0.113.5:7"], &LAN, "any"), ["Others connect with: nc 203.0.113.5 7 (wan)"]);
+        // A link-local address is for where there is nothing else.
+        let alone = ["Others connect with: nc fe80::1%eth0 7 (eth0)"];
+        assert_eq!(lines(&["[::]:7"], &LAN[..3], "local"), alone);
+        let refused = "Others are refused at 203.0.113.5 (wan): they need --allow 203.0.113.0/24,local";
+        assert_eq!(lines(&["[::]:7"], &[LAN[2], LAN[5]], "local"), [refused, alone[0]]);
     }
 
     #[test]

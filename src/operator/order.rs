@@ -14,6 +14,7 @@ pub(crate) enum Order {
     Unban(Arc<str>),
     Bans,
     Forget(Arc<str>),
+    Addresses,
     Stop,
     Help,
 }
@@ -41,6 +42,7 @@ pub(crate) static ORDERS: Table<Order> = Table {
         row(&["forget"], "NAME", "take NAME's lines out of the history", |rest| {
             one_word(rest).map(Order::Forget)
         }),
+        row(&["addresses"], "", "how others connect, looked up again", |_| Ok(Order::Addresses)),
         row(&["stop"], "", "stop the server", |_| Ok(Order::Stop)),
         row(&["quit", "exit"], "", "how to end server or console", |_| {
             let how = "/stop stops the server. Ctrl-D closes this console, and the server goes on.";

@@ -39,6 +39,8 @@ pub(crate) enum Effect {
     KeepOut(Nickname),
     /// Take the lines of this name out of the history.
     Forget(String),
+    /// Show how others connect.
+    Invite,
     Stop,
 }
 
@@ -65,6 +67,7 @@ impl Orders<'_> {
                 return Ok(vec![Effect::Say(text)]);
             }
             Order::Msg(name, text) => return Ok(vec![Effect::Msg(self.id_of(&name)?, text)]),
+            Order::Addresses => return Ok(vec![Effect::Invite]),
             Order::Stop => return Ok(vec![Effect::Stop]),
             Order::Kick(name, reason) => return self.kick(&name, reason),
             Order::Forget(name) => {

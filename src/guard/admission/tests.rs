@@ -1,5 +1,4 @@
 use super::*;
-use std::time::Duration;
 
 fn admission(change: impl FnOnce(&mut Config)) -> Admission {
     let mut config = Config::default();
@@ -82,11 +81,14 @@ fn the_share_of_an_address_gets_smaller_as_the_last_places_fill_up() {
 
 #[test]
 fn a_64_of_another_network_is_one_address() {
-    let mut admission = admission(|config| {
+    let admission = admission(|config| {
         config.allow = vec!["any".parse().unwrap()];
         config.max_per_ip = 2;
     });
-    admission.networks = [IpNet::new(ip("2001:db8:1::"), 64).unwrap()].into();
+    let mut here = admission.here.lock();
+    here.networks = vec![IpNet::new(ip("2001:db8:1::"), 64).unwrap()];
+    here.looked_up = Some(Instant::now());
+    drop(here);
     let from = |address: &str| admission.admit(ip(address), Instant::now());
     let _far = ["2001:db8:2::1", "2001:db8:2:0:ffff::2"].map(|address| from(address).unwrap());
     assert!(from("2001:db8:2::3").is_err() && from("2001:db8:2:1::3").is_ok());
