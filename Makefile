@@ -5,14 +5,14 @@ ARGS ?=
 help: ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-run: ## build for release and start the server; flags in ARGS: make run ARGS="--listen 127.0.0.1:0"
+run: ## start the server; ARGS="--listen 127.0.0.1:0" has flags
 	@cargo run --release --locked -- $(ARGS)
 
-test: ## run all tests; those that need a netcat that is not installed are reported as ignored
+test: ## run all tests; what they lack here is ignored, and said
 	@# Most tests wait for something most of the time, so more of them run at once than there are cores.
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} cargo test --locked
 
-test-release: ## run the tests of exhaustion in a release build, where the optimiser decides what is asked of the system
+test-release: ## run the tests of exhaustion in a release build
 	cargo test --locked --release --test exhaustion
 
 docs-check: ## hold what the documents say of the code against the code
@@ -27,7 +27,7 @@ lint: ## check formatting, lints and documentation
 	@if LC_ALL=C.UTF-8 grep -rnE --include='*.rs' '^.{111}' src tests | grep -E '^[^:]+:[0-9]+: *//[/!]? [^|]'; \
 	then echo "These comments are wider than 110 columns."; exit 1; fi
 
-msrv: ## check that the oldest Rust that Cargo.toml names builds everything, where it is installed
+msrv: ## build with the oldest Rust allowed, where there is one
 	@version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
 	toolchain=$$(rustup toolchain list 2>/dev/null | grep -om1 "^$$version[-.][^ ]*"); \
 	if [ -n "$$toolchain" ]; then cargo "+$$toolchain" check --locked --workspace --all-targets; \
@@ -36,25 +36,25 @@ msrv: ## check that the oldest Rust that Cargo.toml names builds everything, whe
 doc: ## open the tour of the code in a browser
 	cargo doc --locked --no-deps --document-private-items --open
 
-bench: ## measure the server beside others, in a few minutes; one load by hand: make bench ARGS="one --help"
+bench: ## measure the server beside others, in some minutes
 	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench $(ARGS)
 
-bench-smoke: ## check in seconds that all of the benchmark runs and loses nothing
+bench-smoke: ## check in seconds that the benchmark runs
 	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench smoke
 
-promises: ## check which promises each server keeps; your own: make promises ARGS="--connect HOST:PORT"
+promises: ## check servers; ARGS="--connect HOST:PORT" has yours
 	@cargo build --release --locked --workspace --bins --examples --target-dir target
 	@target/release/chat-promises $(ARGS)
 
-test-promises: ## show that each of those checks finds the fault that it looks for
+test-promises: ## show that each of those checks finds its fault
 	cargo test --locked --package chat-promises
 
-fuzz: ## feed random bytes to all that reads from strangers, for FUZZ_SECONDS (60) each, and count the executions
+fuzz: ## feed random bytes to each reader for FUZZ_SECONDS (60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked --release --lib fuzz -- --ignored --nocapture
 
-siege: ## attack the server from many addresses, and see what people in the room notice, in ten minutes; ARGS=--help has more
+siege: ## attack it from many addresses; ARGS=--help has more
 	cargo build --release --locked --package chat-server --package chat-bench
 	$${CARGO_TARGET_DIR:-target}/release/chat-bench siege $(ARGS)
 
@@ -62,13 +62,13 @@ siege-smoke: ## check in seconds that no attack loses anyone who keeps up
 	cargo build --release --locked --package chat-server --package chat-bench
 	$${CARGO_TARGET_DIR:-target}/release/chat-bench siege smoke
 
-soak: ## let many people chat at random for SOAK_SECONDS (60), and check every line that each of them saw
+soak: ## let many people chat at random for SOAK_SECONDS (60)
 	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --locked --release --test chance soak -- --nocapture
 
-size: ## count the lines of src without its guide, tests, comments and blanks
+size: ## count the lines of src without its guide and tests
 	@find src -name '*.rs' ! -name tests.rs ! -path 'src/guide/*' | xargs awk 'FNR == 1 { t = 0 } /^\#\[cfg\(test\)\]/ { t = 1 } !t && NF && $$1 !~ /^\/\// { n++ } END { print n }'
 
-demo: ## watch three people chat through netcat with a server on a free port
+demo: ## watch three people chat through netcat
 	@# As cargo's runner the script is told where cargo has put the program.
 	@cargo run --release --locked --config 'target."cfg(all())".runner = ["sh", "tests/demo.sh"]'
 

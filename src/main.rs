@@ -1,6 +1,6 @@
 //! The program: understand the arguments, start the log, catch the signals, run the server.
 
-use chat_server::operator::arguments::{Arguments, blame};
+use chat_server::operator::arguments::{Arguments, blame, unknown_variables};
 use chat_server::operator::{console::Console, invitation, log as logging};
 use chat_server::{Server, Stopper};
 use log::{Level, info, log_enabled, warn};
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
 /// Runs the server until a signal ends it.
 fn serve(arguments: Arguments, stopper: &OnceLock<Stopper>) -> io::Result<()> {
     logging::start(arguments.log_level, arguments.log_file.as_deref())?;
+    unknown_variables().iter().for_each(|sentence| warn!("{sentence}"));
     raise_descriptor_limit();
     let allow = arguments.config.allow.clone();
     let mut server = Server::bind(arguments.config)?;

@@ -1,12 +1,15 @@
 //! The program's arguments, and one clear sentence when they make no sense.
 
 use crate::chat::reply::COLUMNS;
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_PORT};
+use clap::error::{ContextKind, ContextValue, ErrorKind::UnknownArgument};
 use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use log::LevelFilter;
 use std::env;
 use std::io::{self, ErrorKind};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
+use strsim::osa_distance;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,7 +95,57 @@ fn sentence(error: &clap::Error) -> String {
     let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
     let complaint = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let complaint = complaint.collect::<Vec<_>>().join("; ");
-    format!("{}; see chat-server --help", complaint.trim_start_matches("error: "))
+    let typed: Vec<_> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let hint = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == UnknownArgument => listen_instead(word, &typed),
+        _ => None,
+    };
+    let hint = hint.unwrap_or_else(|| "see chat-server --help".to_owned());
+    format!("{}; {hint}", complaint.trim_start_matches("error: "))
+}
+
+/// Points to `--listen` where other programs have another flag, or none at all.
+fn listen_instead(word: &str, typed: &[String]) -> Option<String> {
+    let at = typed.iter().position(|typed| typed.starts_with(word))?;
+    let attached = typed[at][word.len()..].trim_start_matches('=');
+    let value = Some(attached).filter(|value| !value.is_empty()).or(typed.get(at + 1).map(String::as_str));
+    let address = match word.trim_start_matches('-') {
+        "port" | "p" | "listen-port" => format!("[::]:{}", value.unwrap_or("PORT")),
+        "host" | "bind" | "addr" | "address" | "ip" | "b" => match value {
+            Some(host) if host.parse::<Ipv6Addr>().is_ok() => format!("[{host}]:{DEFAULT_PORT}"),
+            Some(address) if address.contains(':') => address.to_owned(),
+            host => format!("{}:{DEFAULT_PORT}", host.unwrap_or("HOST")),
+        },
+        port if port.parse::<u16>().is_ok() => format!("[::]:{port}"),
+        port if port.starts_with(':') => format!("[::]{port}"),
+        address if address.contains(':') => address.to_owned(),
+        _ => return None,
+    };
+    Some(format!("to listen elsewhere: --listen {address}"))
+}
+
+/// A sentence for each variable that looks like one of ours and is none.
+#[must_use]
+pub fn unknown_variables() -> Vec<String> {
+    let command = command();
+    let variable = |name: &str| format!("CHAT_{}", name.to_uppercase().replace('-', "_"));
+    let ours: Vec<_> = command.get_arguments().filter_map(|flag| flag.get_long().map(variable)).collect();
+    let set = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let set =
+        set.filter(|(name, value)| name.starts_with("CHAT_") && !value.is_empty() && !ours.contains(name));
+    set.map(|(name, value)| {
+        let flag = name["CHAT_".len()..].to_lowercase();
+        let word = format!("--{flag}");
+        let elsewhere = listen_instead(&word, &[word.clone(), value.to_string_lossy().into_owned()]);
+        let near = ours.iter().find(|known| osa_distance(known, &name) <= 2);
+        let hint = elsewhere.map(|hint| hint.replace("--listen ", "CHAT_LISTEN="));
+        let hint = hint.or(near.map(|known| format!("did you mean {known}?")));
+        format!(
+            "{name} does nothing here; {}",
+            hint.unwrap_or_else(|| "--help has the list of options".to_owned())
+        )
+    })
+    .collect()
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {

@@ -19,7 +19,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Instant;
-use std::{mem, panic};
+use std::{env, mem, panic};
 
 /// How a line begins: `2026-11-24 09:02:12+01:00 `.
 const STAMP: &str = "%F %T%:z ";
@@ -46,7 +46,10 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
         .set_location_level(LevelFilter::Off);
     let config = config.build();
 
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // An empty NO_COLOR is none (no-color.org).
+    let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    let colours = io::stderr().is_terminal() && !is_plain;
     let logger = |queue, colours| -> Box<dyn SharedLogger> {
         WriteLogger::new(level, config.clone(), Destination { line: Vec::new(), colours, queue })
     };

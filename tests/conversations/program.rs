@@ -4,7 +4,7 @@ use chat_test_support::{DEADLINE, Person, ServerProcess, chat_server, eventually
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs the program to its end.
@@ -66,6 +66,20 @@ fn bad_arguments_end_with_code_2_and_a_sentence() {
     fails(&["--log-level", "loud"], 2, "one of off, error, warn, info, debug and trace");
     fails(&["--surprise"], 2, "unexpected argument '--surprise' found");
     fails(&["surprise"], 2, "see chat-server --help");
+    for (arguments, listen) in [
+        (&["--port", "9000"][..], "[::]:9000"),
+        (&["--port=9000"], "[::]:9000"),
+        (&["-p", "9000"], "[::]:9000"),
+        (&["-p9000"], "[::]:9000"),
+        (&["9000"], "[::]:9000"),
+        (&[":9000"], "[::]:9000"),
+        (&["localhost:9000"], "localhost:9000"),
+        (&["--host", "192.0.2.1"], "192.0.2.1:12345"),
+        (&["--bind=::1"], "[::1]:12345"),
+        (&["--addr", "127.0.0.1:7"], "127.0.0.1:7"),
+    ] {
+        fails(arguments, 2, &format!("; to listen elsewhere: --listen {listen}"));
+    }
     fails(&["--rate", "1.5"], 2, "a number from 0 to 1000000000 is needed, without a fraction");
     fails(&["--max-clients", "-1"], 2, "a number from 1 to 1000000 is needed");
     fails(&["--grace", "-1"], 2, "a number of seconds from 0 to 3600");
@@ -85,6 +99,35 @@ fn is_blamed(variables: &[(&str, &str)], arguments: &[&str], code: i32, part: &s
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(code), "{variables:?} {arguments:?}: {stderr}");
     assert!(stderr.contains(part) && stderr.lines().count() == 1, "{variables:?} {arguments:?}: {stderr}");
+}
+
+#[test]
+fn a_variable_that_does_nothing_is_worth_a_warning() {
+    for (name, value, hint) in [
+        ("CHAT_PORT", "9000", "CHAT_PORT does nothing here; to listen elsewhere: CHAT_LISTEN=[::]:9000"),
+        ("CHAT_LISTENS", "x", "CHAT_LISTENS does nothing here; did you mean CHAT_LISTEN?"),
+        ("CHAT_SURPRISE", "x", "CHAT_SURPRISE does nothing here; --help has the list of options"),
+    ] {
+        let mut command = chat_server();
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .env(name, value)
+            .env("CHAT_RATE", "")
+            .env("CHAT_GRACE", "1");
+        let said = ServerProcess::spawn(&mut command).first_lines.join("\n");
+        assert!(said.contains(hint) && said.matches("[WARN]").count() == 1, "{said}");
+    }
+}
+
+#[test]
+fn the_help_fits_80_columns() {
+    let help = chat_server().arg("--help").env_remove("COLUMNS").output().unwrap();
+    let make = Command::new("make").args(["-C", env!("CARGO_MANIFEST_DIR"), "help"]).output().unwrap();
+    for help in [help, make] {
+        let help = String::from_utf8(help.stdout).unwrap();
+        let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(help.lines().count() > 10 && wide.is_empty(), "{wide:#?}");
+    }
 }
 
 #[test]
