@@ -1,7 +1,7 @@
 //! The program: understand the arguments, start the log, catch the signals, run the server.
 
 use chat_server::operator::arguments::{Arguments, blame, unknown_variables};
-use chat_server::operator::{console::Console, invitation, log as logging};
+use chat_server::operator::{console::Console, invitation, log as logging, terminal::would_stop};
 use chat_server::{Server, Stopper};
 use log::{Level, info, log_enabled, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -25,7 +25,11 @@ fn main() -> ExitCode {
     let ended = caught.and_then(|()| Arguments::read()).and_then(|arguments| serve(arguments, &stopper));
     log::logger().flush(); // The last lines are written, but that takes four seconds at most.
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    let _ = writeln!(stderr(), "chat-server: {}", blame(&error.to_string()));
+    let mut sentence = blame(&error.to_string());
+    if error.kind() == io::ErrorKind::WouldBlock {
+        sentence += "; no thread can be started: raise ulimit -u, or pids.max of the container";
+    }
+    let _ = writeln!(stderr(), "chat-server: {sentence}");
     ExitCode::from(if error.kind() == io::ErrorKind::InvalidInput { USAGE } else { 1 })
 }
 
@@ -69,7 +73,10 @@ fn stop_on_signals(stopper: Arc<OnceLock<Stopper>>) -> io::Result<()> {
         Some(first) if first.elapsed() >= ONE_SIGNAL => exit(INTERRUPTED),
         Some(_) => {}
     };
-    ctrlc::set_handler(handler).map_err(io::Error::other)
+    ctrlc::set_handler(handler).map_err(|error| match error {
+        ctrlc::Error::System(error) => error,
+        other => io::Error::other(other),
+    })
 }
 
 /// One descriptor per client: the usual soft limit of 1,024 is for programs that still use `select(2)`.
@@ -86,7 +93,7 @@ fn raise_descriptor_limit() {
 fn announce(line: &str) {
     if log_enabled!(Level::Info) {
         info!("{line}");
-    } else {
+    } else if !would_stop(stderr()) {
         let _ = writeln!(stderr(), "{line}");
     }
 }

@@ -4,21 +4,15 @@
 //! Lines for the screen go through a [queue](super::line_queue), because a terminal can be stopped.
 
 use super::line_queue::LineQueue;
+use super::terminal::InForeground;
 use crate::chat::Problem;
 use crate::guard::line_reader::LineReader;
 use crossbeam_channel::{Receiver, bounded, never};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::getpgrp;
-use rustix::termios::tcgetpgrp;
-use std::io::{self, IsTerminal, Read};
+use std::io;
 use std::thread;
-use std::time::Duration;
 
 /// The longest line that the operator may type, in bytes.
 const MAX_LINE: usize = 4096;
-
-/// How often a server in the background looks whether its terminal is its own again, while there is input.
-const BACKGROUND_PAUSE: Duration = Duration::from_millis(500);
 
 /// How many lines may wait for the dispatcher. The thread waits while there are more.
 const CAPACITY: usize = 16;
@@ -43,9 +37,9 @@ impl Console {
     /// A thread cannot be started.
     pub fn open(shows_chat: bool) -> io::Result<Console> {
         let (typed, lines) = bounded(CAPACITY);
-        let screen = LineQueue::start("console-screen", io::stdout(), |_| {})?;
+        let screen = LineQueue::start("console-screen", InForeground(io::stdout()), |_| {})?;
         thread::Builder::new().name("console".to_owned()).spawn(move || {
-            let mut keyboard = LineReader::for_keyboard(ForegroundStdin, MAX_LINE);
+            let mut keyboard = LineReader::for_keyboard(InForeground(io::stdin()), MAX_LINE);
             while let Ok(Some(piece)) = keyboard.next_piece() {
                 let Some(line) = piece.line else { continue };
                 let Ok(()) = typed.send(line) else { return };
@@ -68,25 +62,5 @@ impl Console {
     /// Waits until the last lines are shown, but not for ever.
     pub(crate) fn finish(&self) {
         self.screen.flush();
-    }
-}
-
-/// Stdin, but a terminal only while it is ours: reading from it in the background would stop
-/// the whole server (SIGTTIN).
-#[derive(Debug)]
-struct ForegroundStdin;
-
-impl Read for ForegroundStdin {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stdin = io::stdin();
-        while stdin.is_terminal() {
-            let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
-            // A terminal that does not control this session (the call fails) knows no background.
-            if tcgetpgrp(&stdin).map_or(true, |foreground| foreground == getpgrp()) {
-                break;
-            }
-            thread::sleep(BACKGROUND_PAUSE);
-        }
-        stdin.lock().read(buffer)
     }
 }

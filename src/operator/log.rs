@@ -8,15 +8,17 @@
 
 use super::clock;
 use super::line_queue::LineQueue;
+use super::terminal::InForeground;
 use crate::chat::TALK;
 use crate::guard::pace::Bucket;
 use log::{Level, LevelFilter, Log, Metadata, Record, error, warn};
 use parking_lot::Mutex;
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, ThreadLogMode, WriteLogger};
 use std::collections::HashMap;
-use std::fs::OpenOptions;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Instant;
 use std::{env, mem, panic};
@@ -30,7 +32,7 @@ const INFOS: (u32, u32) = (5, 200);
 const WARNINGS: (u32, u32) = (1, 5);
 
 /// The mode of a new log file: people's talk is for their operator alone.
-const MODE: u32 = 0o600;
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Starts logging to stderr, and at the end of `file` too if there is one.
 ///
@@ -53,7 +55,8 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     let logger = |queue, colours| -> Box<dyn SharedLogger> {
         WriteLogger::new(level, config.clone(), Destination { line: Vec::new(), colours, queue })
     };
-    let mut loggers = vec![logger(LineQueue::start("log-stderr", io::stderr(), |_| {})?, colours)];
+    let mut loggers =
+        vec![logger(LineQueue::start("log-stderr", InForeground(io::stderr()), |_| {})?, colours)];
     if let Some(path) = file {
         loggers.push(logger(log_file(path)?, false));
     }
@@ -114,7 +117,7 @@ impl Log for Paced {
 
 /// A queue to the file. The other log says when the file cannot be written, and when it can again.
 fn log_file(path: &Path) -> io::Result<LineQueue> {
-    let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path);
+    let file = open(path);
     let path = path.display().to_string();
     let file = file.map_err(|error| {
         io::Error::other(format!("cannot log to {path}: {error}; choose another --log-file"))
@@ -123,6 +126,17 @@ fn log_file(path: &Path) -> io::Result<LineQueue> {
         Some(error) => error!("the log file {path} cannot be written: {error}; lines for it are lost"),
         None => warn!("the log file {path} is written again; it says how many lines are lost"),
     })
+}
+
+/// Opens a file, or whatever is there, without waiting: a FIFO that nobody reads yet is opened for reading too,
+/// and a device need not be ready. Writing may wait again; the queue's thread does that.
+fn open(path: &Path) -> io::Result<File> {
+    let is_fifo = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    let access = if is_fifo { OFlags::RDWR } else { OFlags::WRONLY };
+    let flags = OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, access | flags, MODE)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file.into())
 }
 
 /// Collects the pieces of a line that simplelog writes, and puts the time in front.

@@ -10,3 +10,4 @@ pub mod log;
 pub(crate) mod order;
 pub(crate) mod orders;
 pub(crate) mod stopper;
+pub mod terminal;

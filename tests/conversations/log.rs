@@ -1,14 +1,15 @@
 //! The log: it tells who came, spoke and went, and nothing that happens to it stops the chat.
 
 use chat_test_support::{
-    DEADLINE, Person, ServerProcess, chat_server, eventually, lines_of, pseudo_terminal,
+    DEADLINE, Person, ServerProcess, chat_server, eventually, lines_of, program, pseudo_terminal,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use rustix::process::Signal;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -153,6 +154,52 @@ fn a_full_disk_stops_nobody() {
         matches!(told[..], [one] if one.contains("[ERROR]") && one.contains("No space left")),
         "{said:#?}"
     );
+}
+
+/// The server starts, or says in one sentence why it does not. It never waits for what it opens.
+#[test]
+fn whatever_the_log_file_is_the_server_starts_or_says_why_not() {
+    let path = |name: &str| temporary_file(name).to_str().unwrap().to_owned();
+    let (fifo, socket, nowhere, dangling) =
+        (path("fifo"), path("socket"), path("none/at/all"), path("dangling"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let _socket = UnixListener::bind(&socket).unwrap();
+    symlink(&nowhere, &dangling).unwrap();
+    for refused in ["/", &socket, &nowhere, &dangling] {
+        let output = chat_server().args(["--listen", "127.0.0.1:0", "--log-file", refused]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{refused}: {said}");
+        assert!(said.starts_with(&format!("chat-server: cannot log to {refused}: ")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    for accepted in ["/dev/null", "/dev/stdout"] {
+        drop(ServerProcess::start(&["--log-file", accepted]));
+    }
+    let server = ServerProcess::start(&["--log-file", &fifo]);
+    server.person("alice").says("hello");
+    let read = lines_of(File::open(&fifo).unwrap());
+    assert!(read.iter().any(|line| line.contains("alice: hello")), "a reader that comes late gets it");
+}
+
+/// With `stty tostop` the kernel stops a program in the background that writes to its terminal.
+#[test]
+fn a_server_in_the_background_goes_on_when_its_terminal_stops_those_who_write() {
+    let file = temporary_file("tostop");
+    let script = r#"stty tostop; "$0" --listen 127.0.0.1:0 --log-file "$1" & echo "as $!"; wait"#;
+    let mut shell = Command::new("sh");
+    shell.args(["-mc", script]).arg(program()).arg(&file);
+    let mut shell = Person::at_terminal(&shell);
+    let pid: i32 = shell.sees_one_that(|line| line.starts_with("as "))[3..].parse().unwrap();
+    let log = || fs::read_to_string(&file).unwrap_or_default();
+    eventually("the server listens", || log().contains("On this machine"));
+    let log = log();
+    let address = log.lines().find_map(|line| line.split_once("Listening on ")).unwrap().1;
+    let mut alice = Person::named(address.parse().unwrap(), "alice");
+    alice.says("hello");
+    alice.sees("<alice> hello");
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    alice.sees("*** The server is shutting down. Goodbye!");
+    shell.kill_group();
 }
 
 #[test]
