@@ -27,7 +27,8 @@ fn main() -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
     let mut sentence = blame(&error.to_string());
     if error.kind() == io::ErrorKind::WouldBlock {
-        sentence += "; no thread can be started: raise ulimit -u, or pids.max of the container";
+        sentence =
+            format!("cannot start a thread: {sentence}; raise ulimit -u, or pids.max of the container");
     }
     let _ = writeln!(stderr(), "chat-server: {sentence}");
     ExitCode::from(if error.kind() == io::ErrorKind::InvalidInput { USAGE } else { 1 })

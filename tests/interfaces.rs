@@ -4,10 +4,12 @@
 //!
 //! This needs root, ip(8) and OpenBSD's nc; elsewhere the tests are ignored, with that as the reason.
 
-use chat_test_support::{PRESS_ENTER, Person, ServerProcess, program};
+use chat_test_support::{DEADLINE, PRESS_ENTER, Person, ServerProcess, eventually, lines_of, program};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::Signal;
+use std::fs::File;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
 
 /// The interface, called so on both machines, so that a link-local command of one can be typed on the other.
@@ -176,22 +178,74 @@ fn a_network_that_comes_later_is_noticed_when_a_stranger_knocks() -> Result<(), 
     let neighbours = Neighbours::plug_in("n", &[])?;
     let Neighbours { here, there } = &neighbours;
     let mut command = Command::new("ip");
-    command.args(["netns", "exec", here]).arg(program()).args(["--listen", "[::]:4711", "--console"]);
-    let (mut server, mut keyboard) = ServerProcess::with_keyboard(&mut command);
-    server.logs("There is no network yet; /addresses looks again");
+    let fifo = std::env::temp_dir().join(format!("chat-keyboard-{}", id()));
+    assert!(Command::new("mkfifo").arg(&fifo).status()?.success());
+    let script = r#"exec "$0" --listen [::]:4711 --console <>"$1""#;
+    command
+        .args(["netns", "exec", here, "sh", "-c", script])
+        .arg(program())
+        .arg(&fifo)
+        .stdout(Stdio::piped());
+    let mut server = ServerProcess::spawn(&mut command);
+    let mut keyboard = File::options().write(true).open(&fifo)?;
+    std::fs::remove_file(&fifo)?;
+    let screen = lines_of(server.child.stdout.take().ok_or("a screen")?);
+    let mut addresses = || {
+        keyboard.write_all(b"/addresses\n").unwrap();
+        let mut shown = std::iter::from_fn(|| screen.recv_timeout(DEADLINE).ok());
+        shown.find(|line| line.contains("connect with") || line.contains("no network")).unwrap()
+    };
+    server.logs("There is no network now; /addresses looks again");
     for (machine, host) in [(here, "5"), (there, "6")] {
         ip(&format!("-n {machine} addr add 2001:db8:7:8::{host}/64 dev {CABLE} nodad"))?;
     }
     let first = neighbours.first_line("nc 2001:db8:7:8::5 4711");
     assert!(first.as_ref().is_some_and(|line| line.starts_with("*** Welcome")), "{first:?}");
-    keyboard.write_all(b"/addresses\n")?;
-    server.shows("*** Others connect with: nc 2001:db8:7:8::5 4711 (lan0)");
+    assert_eq!(addresses(), "*** Others connect with: nc 2001:db8:7:8::5 4711 (lan0)");
 
-    // And a cable that is pulled out is no way in.
+    // A cable that is pulled out is no way in. The kernel takes a moment to say so.
     ip(&format!("-n {there} link set {CABLE} down"))?;
-    keyboard.write_all(b"/addresses\n")?;
-    server.shows("*** There is no network yet; /addresses looks again");
+    eventually("the cable is out", || addresses() == "*** There is no network now; /addresses looks again");
     Ok(())
+}
+
+/// A container has a limit of threads (cgroups(7)): here a control group of our own.
+fn a_limit_of_threads_is_a_sentence_at_the_start() -> Result<(), Failed> {
+    let group = control_group().ok_or("it was there a moment ago")?;
+    let script = r#"echo $$ >"$1/cgroup.procs" && exec "$0" --listen 127.0.0.1:0"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(program()).arg(&group.0);
+    for limit in ["1", "2", "3"] {
+        std::fs::write(group.0.join("pids.max"), limit)?;
+        let output = command.output()?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(1), "{limit}: {said}");
+        assert!(said.ends_with("; raise ulimit -u, or pids.max of the container\n"), "{limit}: {said}");
+    }
+    std::fs::write(group.0.join("pids.max"), "2048")?;
+    let server = ServerProcess::spawn(&mut command);
+    server.logs("leave room for 2032 clients, not 4096: see ulimit -n, vm.max_map_count, and pids.max");
+    Ok(())
+}
+
+/// A control group in which threads are counted. It is gone when this is dropped.
+struct ControlGroup(PathBuf);
+
+fn control_group() -> Option<ControlGroup> {
+    let all = Path::new("/sys/fs/cgroup");
+    let (version_1, name) = (all.join("pids"), format!("chat-{}", id()));
+    let folder = if version_1.exists() { version_1 } else { all.to_owned() };
+    let _ = std::fs::write(all.join("cgroup.subtree_control"), "+pids"); // Version 2 wants to be asked.
+    let group = folder.join(name);
+    std::fs::create_dir(&group).ok()?;
+    let group = ControlGroup(group);
+    group.0.join("pids.max").exists().then_some(group)
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        eventually("its last process has ended", || std::fs::remove_dir(&self.0).is_ok());
+    }
 }
 
 fn main() {
@@ -210,7 +264,7 @@ fn main() {
             None => trial,
         }
     };
-    let trials = vec![
+    let mut trials = vec![
         trial(
             "every_command_works_and_every_refusal_is_mended",
             every_command_works_and_every_refusal_is_mended,
@@ -222,5 +276,12 @@ fn main() {
         trial("each_address_takes_what_was_asked_for", each_address_takes_what_was_asked_for),
         trial("the_prompt_comes_back_at_every_address", the_prompt_comes_back_at_every_address),
     ];
+    let no_group = control_group().is_none();
+    let limit = Trial::test(
+        "a_limit_of_threads_is_a_sentence_at_the_start",
+        a_limit_of_threads_is_a_sentence_at_the_start,
+    );
+    let limit = limit.with_kind(if no_group { "needs a control group of its own" } else { "" });
+    trials.push(limit.with_ignored_flag(no_group));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -47,8 +47,8 @@ pub(crate) struct Admission {
     pub(crate) room: Arc<RoomPace>,
 }
 
-/// What follows from the networks that this machine is on. They change while the server runs: a provider hands
-/// out another prefix, a notebook comes into a Wi-Fi.
+/// What follows from the networks that this machine is on. They change while the server runs: a provider
+/// hands out another prefix, a notebook comes into a Wi-Fi.
 #[derive(Debug)]
 struct Here {
     allow: Vec<Allow>,
@@ -167,8 +167,8 @@ impl Admission {
         Ok(Permit { _place: book.places.clone(), pace, slots })
     }
 
-    /// Whether `--allow` lets an address in. Before a stranger is turned away, the networks of this machine are
-    /// looked up again.
+    /// Whether `--allow` lets an address in. Before a stranger is turned away, the networks of this machine
+    /// are looked up again.
     fn may_come(&self, address: IpAddr, now: Instant) -> bool {
         let mut here = self.here.lock();
         let is_stranger = !here.allows(address) || (address.is_ipv6() && !here.is_neighbour(address));

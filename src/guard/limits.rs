@@ -1,5 +1,5 @@
-//! How much the system lets one process have: descriptors, threads, memory. What is short is noticed before it
-//! is gone.
+//! How much the system lets one process have: descriptors, threads, memory. What is short is noticed before
+//! it is gone.
 
 use memmap2::MmapMut;
 use rustix::process::{Resource, getrlimit};

@@ -24,7 +24,7 @@ pub fn lines(listening: &[SocketAddr], allow: &[Allow]) -> Vec<String> {
     let allow: Vec<_> = allow.iter().map(Allow::now).collect();
     let mut lines = commands(listening, &interfaces, &allow);
     if listening.iter().any(|socket| socket.ip().is_unspecified()) && interfaces.iter().all(is_loopback) {
-        lines.push("There is no network yet; /addresses looks again".to_owned());
+        lines.push("There is no network now; /addresses looks again".to_owned());
     }
     if listening.iter().any(|socket| !socket.ip().is_loopback()) {
         let who: Vec<_> = allow.iter().map(|allow| allow.name.as_str()).collect();

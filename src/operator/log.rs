@@ -128,8 +128,8 @@ fn log_file(path: &Path) -> io::Result<LineQueue> {
     })
 }
 
-/// Opens a file, or whatever is there, without waiting: a FIFO that nobody reads yet is opened for reading too,
-/// and a device need not be ready. Writing may wait again; the queue's thread does that.
+/// Opens a file, or whatever is there, without waiting: a FIFO that nobody reads yet is opened for reading
+/// too, and a device need not be ready. Writing may wait again; the queue's thread does that.
 fn open(path: &Path) -> io::Result<File> {
     let is_fifo = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
     let access = if is_fifo { OFlags::RDWR } else { OFlags::WRONLY };

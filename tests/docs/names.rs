@@ -40,12 +40,14 @@ impl Tests {
     }
 }
 
-/// The first lines of functions that start so and have `#[test]` among the attributes before them.
+/// The first lines of functions that start so and have `#[test]` among the attributes before them, or are
+/// made a test by their name while the tests run.
 fn tests_in<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
     let lines: Vec<_> = text.lines().map(str::trim_start).collect();
     let is_test = |at: &usize| {
         let attributes = lines[..*at].iter().rev().take_while(|line| line.starts_with("#["));
-        attributes.into_iter().any(|line| *line == "#[test]")
+        let name = lines[*at].trim_start_matches("fn ").split('(').next().unwrap_or_default();
+        attributes.into_iter().any(|line| *line == "#[test]") || text.contains(&format!("\"{name}\","))
     };
     (0..lines.len()).filter(|at| lines[*at].starts_with(start)).filter(is_test).map(|at| lines[at]).collect()
 }
