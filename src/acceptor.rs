@@ -88,6 +88,8 @@ impl Acceptor {
             return warn!("refused {peer}: {error}"); // It is gone already.
         }
         self.clients += 1;
+        // With a pace, the slots of an address count single lines. Turns of one event show what batching brings.
+        let together = if self.config.is_paced() { 1 } else { LINES_PER_EVENT };
         let client = Client {
             id: ClientId(self.clients),
             peer,
@@ -97,8 +99,7 @@ impl Acceptor {
             permit,
             waited: Duration::ZERO,
             ready: Vec::new(),
-            // Turns of one event show what batching brings.
-            lines_per_event: self.config.events_per_turn.min(LINES_PER_EVENT),
+            lines_per_event: together.min(self.config.events_per_turn),
             events: self.events.clone(),
         };
         if let Err(error) = client.start() {

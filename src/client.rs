@@ -37,7 +37,7 @@ use std::{mem, sync::Arc, thread};
 /// memory.
 const STACK_SIZE: usize = 128 * 1024;
 
-/// How many lines one event holds at most. Lines that have arrived together, and need not wait, travel
+/// How many lines one event holds at most, where there is no pace. Lines that have arrived together travel
 /// together: a message to another thread costs more than a short line. A long line is the last of its event.
 pub(crate) const LINES_PER_EVENT: usize = 16;
 

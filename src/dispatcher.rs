@@ -37,7 +37,7 @@ use log::{info, trace, warn};
 use std::io::ErrorKind::NotConnected;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use std::{collections::VecDeque, thread};
+use std::{collections::VecDeque, mem, thread};
 
 /// A turn ends with the event that brings it to so many bytes. A client that keeps up has an empty kernel
 /// buffer, and a usual turn then fits into it.
@@ -238,13 +238,7 @@ impl Dispatcher {
     fn hear(&mut self, id: ClientId, line: Line) {
         match &line {
             line if is_said(line) => self.announce(id),
-            Ok(Request::List) => {
-                let others: Vec<_> = self.newcomers.iter().map(|(_, other)| *other).collect();
-                others
-                    .into_iter()
-                    .filter(|other| *other != id)
-                    .for_each(|other| self.announce_newcomer(other));
-            }
+            Ok(Request::List) => self.announce_others(id),
             _ => {}
         }
         let is_name = matches!(line, Ok(Request::Nick(_)));
@@ -270,6 +264,15 @@ impl Dispatcher {
             self.newcomers.pop_front();
             self.announce_newcomer(id);
         }
+    }
+
+    /// Announces those who have said nothing yet, before this client is told who is here. Each is looked at
+    /// once, so that to ask again and again costs nothing.
+    fn announce_others(&mut self, id: ClientId) {
+        let newcomers = mem::take(&mut self.newcomers);
+        let (this, others): (VecDeque<_>, VecDeque<_>) = newcomers.into_iter().partition(|it| it.1 == id);
+        self.newcomers = this;
+        others.into_iter().for_each(|(_, other)| self.announce_newcomer(other));
     }
 
     /// Announces a client that has said nothing yet. Of one that has ended its input, only what it says is

@@ -66,6 +66,13 @@ pub(crate) struct Member {
     pub(crate) lines: u64,
 }
 
+impl Member {
+    /// Who hears what this client, `id`, says.
+    fn hearers(&self, id: ClientId) -> Recipients {
+        if self.echo { Everyone } else { EveryoneBut(id) }
+    }
+}
+
 /// One line, or several in one text, without the last line break.
 pub(crate) type Delivery = (Recipients, String);
 
@@ -161,31 +168,17 @@ impl Room {
 
     /// A client asks for something. Nothing comes of it if the client is not here any more.
     pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Now) -> Result<Vec<Delivery>, Problem> {
+        if let Request::Say(text) = &request {
+            return self.say(id, text, now);
+        }
         let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
         let me = member.name.to_string();
-        let all = if member.echo { Everyone } else { EveryoneBut(id) };
         let text = match request {
-            Request::Say(text) => {
-                if let Some((word, _)) =
-                    without_slash(&text).filter(|(_, name)| self.names.find(name).is_some())
-                {
-                    return Err(looks_like(word));
-                }
-                // Without its blanks: behind a time and a name they could reach the next row.
-                info!(target: TALK, "{me}: {}", text.trim_start_matches(is_blank));
-                member.lines += 1;
-                let hint = match text.trim().to_ascii_lowercase().as_str() {
-                    "quit" | "exit" => Some("To leave, type /quit."),
-                    "help" => Some("For the commands, type /help."),
-                    _ => None,
-                };
-                let said = self.talk(all, format!("<{me}> {text}"), now);
-                return Ok([said].into_iter().chain(hint.map(|hint| notice(id, hint))).collect());
-            }
             Request::Me(text) => {
                 info!(target: TALK, "* {me} {text}");
                 member.lines += 1;
-                return Ok(vec![self.talk(all, format!("* {me} {text}"), now)]);
+                let to = member.hearers(id);
+                return Ok(vec![self.talk(to, format!("* {me} {text}"), now)]);
             }
             Request::Msg(name, text) if name.eq_ignore_ascii_case(SERVER) => {
                 return self.whisper_to_operator(id, &text);
@@ -214,7 +207,8 @@ impl Room {
                 // The others will be told that it joined, under the new name only.
                 return Ok(vec![(if member.announced { Everyone } else { EveryoneFrom(id) }, renamed)]);
             }
-            Request::Quit(_) => return Ok(Vec::new()), // The client's thread has made a leave of it.
+            // Said above; and of the other one the client's thread has made a leave.
+            Request::Say(_) | Request::Quit(_) => return Ok(Vec::new()),
             Request::History if self.max_history.0 == 0 => "*** This server keeps no history.".to_owned(),
             Request::History => return Ok(vec![self.recall(id, now)]),
             Request::List => reply::names_in_lines(self.members.len(), &self.names(NAMES_IN_LIST)),
@@ -229,6 +223,26 @@ impl Room {
             Request::Help => COMMANDS.help(),
         };
         Ok(vec![(Asker(id), text)])
+    }
+
+    /// Nearly every line comes here, so this asks for little memory.
+    fn say(&mut self, id: ClientId, text: &str, now: Now) -> Result<Vec<Delivery>, Problem> {
+        if let Some((word, _)) = without_slash(text).filter(|(_, name)| self.names.find(name).is_some()) {
+            return Err(looks_like(word));
+        }
+        let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
+        // Without its blanks: behind a time and a name they could reach the next row.
+        info!(target: TALK, "{}: {}", member.name, text.trim_start_matches(is_blank));
+        member.lines += 1;
+        let (to, line) = (member.hearers(id), format!("<{}> {text}", member.name));
+        let mut deliveries = vec![self.talk(to, line, now)];
+        let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
+        if is("quit") || is("exit") {
+            deliveries.push(notice(id, "To leave, type /quit."));
+        } else if is("help") {
+            deliveries.push(notice(id, "For the commands, type /help."));
+        }
+        Ok(deliveries)
     }
 
     /// The name of a client that the operator has sent away stays out for a while.
@@ -268,6 +282,9 @@ impl Room {
     /// Says something in public, and remembers it for newcomers.
     fn talk(&mut self, to: Recipients, line: String, now: Now) -> Delivery {
         let (max_lines, max_bytes) = self.max_history;
+        if max_lines == 0 {
+            return (to, line);
+        }
         self.history_bytes += size(&line);
         self.history.push_back((now.local, line.clone()));
         while self.history.len() > max_lines || self.history_bytes > max_bytes {
