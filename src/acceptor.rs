@@ -88,7 +88,8 @@ impl Acceptor {
             return warn!("refused {peer}: {error}"); // It is gone already.
         }
         self.clients += 1;
-        // With a pace, the slots of an address count single lines. Turns of one event show what batching brings.
+        // With a pace, the slots of an address count single lines. Turns of one event show what batching
+        // brings.
         let together = if self.config.is_paced() { 1 } else { LINES_PER_EVENT };
         let client = Client {
             id: ClientId(self.clients),

@@ -131,6 +131,11 @@ fn the_operator_and_one_person_write_to_each_other_alone() {
 fn a_paste_at_the_keyboard_cuts_off_nobody_who_reads() {
     let operator = Operator::starts(&["--log-level", "error"]);
     let mut slow = std::net::TcpStream::connect(operator.address).unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 2_000]);
+    while !seen.contains(" here: ") {
+        let length = slow.read(&mut piece).unwrap();
+        seen += std::str::from_utf8(&piece[..length]).unwrap();
+    }
     let mut keyboard = operator.keyboard.try_clone().unwrap();
     let pasting = std::thread::spawn(move || {
         for line in 0..1_200 {
@@ -138,7 +143,6 @@ fn a_paste_at_the_keyboard_cuts_off_nobody_who_reads() {
         }
         keyboard.write_all(b"the end\n").unwrap();
     });
-    let (mut seen, mut piece) = (String::new(), [0; 2_000]);
     while !seen.ends_with("*** [server] the end\n") {
         let length = slow.read(&mut piece).unwrap();
         assert_ne!(length, 0, "it was cut off after {} bytes", seen.len());

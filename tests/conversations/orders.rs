@@ -109,7 +109,8 @@ fn an_unban_answers_by_its_effect_and_an_address_is_taken_as_it_is_shown() {
 #[test]
 fn a_ban_has_a_reason_and_names_only_a_few() {
     let mut operator = Operator::starts(&["--max-per-ip", "0"]);
-    let crowd: Vec<_> = (0..20).map(|_| Person::connect(operator.address)).collect();
+    let mut crowd: Vec<_> = (0..20).map(|_| Person::connect(operator.address)).collect();
+    crowd.iter_mut().for_each(Person::sees_welcome);
     let mut last = operator.person("zoe");
     operator.types("/ban zoe insulting people");
     operator.sees("!!! 127.0.0.1 is also the address of guest1, guest2, guest3 and 17 others. /ban");
