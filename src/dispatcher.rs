@@ -20,7 +20,7 @@ mod shutdown;
 
 use crate::audience::Audience;
 use crate::chat::command::{Line, Request, is_said};
-use crate::chat::room::{self, Delivery, Recipients, Room};
+use crate::chat::room::{self, Delivery, Member, Recipients, Room};
 use crate::chat::{ClientId, Now};
 use crate::config::Config;
 use crate::ending::{Close, Ending, PATIENCE, Row, has_ended_its_input};
@@ -157,7 +157,7 @@ impl Dispatcher {
                 // `send` below tries again.
                 Happening::Timer => {
                     self.pause = LONGEST_PAUSE.min(self.pause * 2);
-                    self.announce_newcomers(begun);
+                    self.announce_newcomers(|(due, _)| *due <= begun);
                 }
             }
             let more = self.take_more(events);
@@ -166,10 +166,10 @@ impl Dispatcher {
             self.send();
             let took = begun.elapsed();
             if took > OVERLONG {
-                let here = self.room.len();
                 warn!(
-                    "a turn took {took:.0?}: {handled:.0?} for {} events, the rest to send {said} bytes to {here}",
-                    more + 1
+                    "a turn took {took:.0?}: {handled:.0?} for {} events, the rest to send {said} bytes to {}",
+                    more + 1,
+                    self.room.len()
                 );
             }
         }
@@ -238,7 +238,7 @@ impl Dispatcher {
     fn hear(&mut self, id: ClientId, line: Line) {
         match &line {
             line if is_said(line) => self.announce(id),
-            Ok(Request::List) => self.announce_others(id),
+            Ok(Request::List) => self.announce_newcomers(|(_, other)| *other != id),
             _ => {}
         }
         let is_name = matches!(line, Ok(Request::Nick(_)));
@@ -259,27 +259,15 @@ impl Dispatcher {
         self.deliver(joined);
     }
 
-    fn announce_newcomers(&mut self, now: Instant) {
-        while let Some((_, id)) = self.newcomers.front().copied().filter(|(due, _)| *due <= now) {
-            self.newcomers.pop_front();
-            self.announce_newcomer(id);
-        }
-    }
-
-    /// Announces those who have said nothing yet, before this client is told who is here. Each is looked at
-    /// once, so that to ask again and again costs nothing.
-    fn announce_others(&mut self, id: ClientId) {
-        let newcomers = mem::take(&mut self.newcomers);
-        let (this, others): (VecDeque<_>, VecDeque<_>) = newcomers.into_iter().partition(|it| it.1 == id);
-        self.newcomers = this;
-        others.into_iter().for_each(|(_, other)| self.announce_newcomer(other));
-    }
-
-    /// Announces a client that has said nothing yet. Of one that has ended its input, only what it says is
-    /// news.
-    fn announce_newcomer(&mut self, id: ClientId) {
-        if self.audience.get(id).is_some_and(|it| !has_ended_its_input(it.outbox.socket())) {
-            self.announce(id);
+    /// Announces those who have said nothing yet and are due. Each is looked at once. Of one that has ended
+    /// its input, only what it says is news.
+    fn announce_newcomers(&mut self, are_due: impl Fn(&(Instant, ClientId)) -> bool) {
+        let (due, later): (VecDeque<_>, _) = mem::take(&mut self.newcomers).into_iter().partition(are_due);
+        self.newcomers = later;
+        for (_, id) in due {
+            if self.audience.get(id).is_some_and(|it| !has_ended_its_input(it.outbox.socket())) {
+                self.announce(id);
+            }
         }
     }
 
@@ -354,8 +342,7 @@ impl Dispatcher {
         let Row { log, farewell, problem, close } = ending.row();
         let may_tell = || self.admission.room.may_tell(Instant::now());
         if let Some((member, line)) = self.room.leave(id, farewell, may_tell, self.now) {
-            let name = &member.name;
-            let lines = member.lines;
+            let Member { name, lines, .. } = member;
             info!("client {id} ({name}, {peer}) disconnected: {log}, lines said: {lines}, after {stay} s");
             self.deliver(line);
         }
