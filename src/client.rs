@@ -109,15 +109,15 @@ impl Client {
             let line = piece.line.and_then(|line| self.understand(line));
             let bytes = piece.bytes.max(line.as_ref().map_or(0, weight).saturating_sub(paid));
             paid = if is_whole { 0 } else { paid + bytes };
-            let waited = self.waited;
-            self.wait_for_pace(bytes, credit)?;
-            if let Some(line) =
-                line.as_ref().filter(|line| is_said(line) || matches!(line, Ok(Request::Nick(_))))
-            {
-                self.wait_for_turn(weight(line), credit)?; // All of it, however many pieces it came in.
-            }
-            if is_whole && self.waited == waited {
-                self.waited = Duration::ZERO; // It need not wait, so this is no paste.
+            if self.permit.pace.is_limited() {
+                let waited = self.waited;
+                self.wait_for_pace(bytes, credit)?;
+                if let Some(line) = line.as_ref().filter(|line| is_for_others(line)) {
+                    self.wait_for_turn(weight(line), credit)?; // All of it, however many pieces it came in.
+                }
+                if is_whole && self.waited == waited {
+                    self.waited = Duration::ZERO; // It need not wait, so this is no paste.
+                }
             }
             if let Some(Ok(Request::Quit(last_words))) = line {
                 return Err(Ending::Quit(last_words));
@@ -192,6 +192,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Whether the others in the room read what comes of a line.
+fn is_for_others(line: &Line) -> bool {
+    is_said(line) || matches!(line, Ok(Request::Nick(_)))
 }
 
 /// The read half of a client's socket.

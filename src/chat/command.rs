@@ -13,6 +13,9 @@ use strsim::osa_distance;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Say(Arc<str>),
+    /// Text that begins like a private line without its slash, `msg bob …`: the word, the name, and all of
+    /// it.
+    SayUnlessHere(&'static str, String, Arc<str>),
     Me(Arc<str>),
     /// To whom, as it was typed, and the text.
     Msg(String, Arc<str>),
@@ -38,7 +41,12 @@ pub(crate) const AROUND: usize =
 /// [`AROUND`] it.
 pub(crate) fn shown(line: &Line) -> usize {
     match line {
-        Ok(Request::Say(text) | Request::Me(text) | Request::Reply(text)) => text.len(),
+        Ok(
+            Request::Say(text)
+            | Request::SayUnlessHere(_, _, text)
+            | Request::Me(text)
+            | Request::Reply(text),
+        ) => text.len(),
         Ok(Request::Msg(name, text)) => name.len() + text.len(),
         Ok(Request::Quit(words)) => words.as_ref().map_or(0, |words| words.len()),
         Ok(_) => 0,
@@ -59,7 +67,8 @@ pub(crate) fn weight(line: &Line) -> usize {
 
 /// Whether it is said to others, to all of them or to one.
 pub(crate) fn is_said(line: &Line) -> bool {
-    matches!(line, Ok(Request::Say(_) | Request::Me(_) | Request::Msg(..) | Request::Reply(_)))
+    use Request::{Me, Msg, Reply, Say, SayUnlessHere};
+    matches!(line, Ok(Say(_) | SayUnlessHere(..) | Me(_) | Msg(..) | Reply(_)))
 }
 
 /// All that one may type: as a client, or as the operator.
@@ -92,7 +101,10 @@ pub(crate) type Parsed<T> = Result<T, Option<Problem>>;
 
 /// For clients.
 pub(crate) static COMMANDS: Table<Request> = Table {
-    say: Request::Say,
+    say: |text| match without_slash(&text) {
+        Some((word, name)) => Request::SayUnlessHere(word, name, text),
+        None => Request::Say(text),
+    },
     said: "said to everyone",
     rows: &[
         row(&["list", "who", "names"], "", "who is here, and how many", |_| Ok(Request::List)),
@@ -152,6 +164,8 @@ const PRIVATE: [&str; 11] =
 /// Those that, before the name of a person who is here, are taken for a command whose slash was forgotten.
 /// The others are words of ordinary talk: "tell bob to come".
 const PRIVATE_WITHOUT_SLASH: [&str; 3] = ["msg", "w", "whisper"];
+
+const LONGEST_PRIVATE: usize = "whisper".len();
 
 /// How many stray characters in front of a private word are taken for a slip: a wrong key, and the slash.
 const MOST_STRAY: usize = 2;
@@ -262,9 +276,12 @@ impl<T> Table<T> {
 fn with_wrong_key(begins: &str) -> Option<&'static str> {
     let is_stray = |c: &char| *c == '7' || !(c.is_alphanumeric() || c.is_whitespace());
     let stray: String = begins.chars().take_while(is_stray).collect();
+    if stray.is_empty() {
+        return None; // As nearly always, and then the rest is not looked at.
+    }
     let (first, rest) = split_word(&begins[stray.len()..]);
     let (word, path) = first.split_once('/').unwrap_or((first, ""));
-    let is_slip = (1..=MOST_STRAY).contains(&stray.chars().count()) && !stray.starts_with("//");
+    let is_slip = stray.chars().count() <= MOST_STRAY && !stray.starts_with("//");
     let has_text = [path, split_word(rest).0].iter().any(|word| word.contains(char::is_alphanumeric));
     let is_time = stray == "7" && word.eq_ignore_ascii_case("pm");
     let word = PRIVATE.into_iter().find(|known| known.eq_ignore_ascii_case(word))?;
@@ -272,11 +289,15 @@ fn with_wrong_key(begins: &str) -> Option<&'static str> {
 }
 
 /// Text that may be a private line without its slash: the word with which it begins, and the name after it.
-/// Of any other text nothing is looked at but the first word.
-pub(crate) fn without_slash(text: &str) -> Option<(&'static str, String)> {
+/// Of any other text nothing is looked at but its beginning.
+fn without_slash(text: &str) -> Option<(&'static str, String)> {
     let seen = visible(text);
-    let (first, rest) = split_word(seen.trim_start());
-    let is_slip = |known: &str| first.ends_with(known) && first.chars().count() == known.len() + 1;
+    let begins = seen.trim_start();
+    begins.chars().take(LONGEST_PRIVATE + 2).find(|c| c.is_whitespace())?;
+    let (first, rest) = split_word(begins);
+    let is_slip = |known: &str| {
+        first.ends_with(known) && first.chars().count() == known.len() + 1 && !first.starts_with('/')
+    };
     let word = PRIVATE_WITHOUT_SLASH.into_iter().find(|known| {
         first.eq_ignore_ascii_case(known) || (known.len() > 1 && is_slip(known)) // `zmsg bob …`
     })?;

@@ -97,6 +97,10 @@ impl Nickname {
         Err(problem.to_owned())
     }
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.shown
+    }
+
     /// Whether one could be taken for the other. Names that differ only in case always can.
     pub(crate) fn looks_like(&self, other: &Nickname) -> bool {
         self.keys.iter().any(|key| other.keys.contains(key))

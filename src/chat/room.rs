@@ -9,7 +9,7 @@
 //! commands](super::command), the [names](super::nickname) and the [lists](super::reply). A sentence about a
 //! connection, its pace or the length of a line stands where the story or the guard finds the matter.
 
-use super::command::{COMMANDS, Request, looks_like, without_slash};
+use super::command::{COMMANDS, Request, looks_like};
 use super::nickname::{Nickname, fold};
 use super::{ClientId, Now, Problem, TALK, names::Names, reply, text::is_blank};
 use jiff::civil::DateTime;
@@ -168,8 +168,13 @@ impl Room {
 
     /// A client asks for something. Nothing comes of it if the client is not here any more.
     pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Now) -> Result<Vec<Delivery>, Problem> {
-        if let Request::Say(text) = &request {
-            return self.say(id, text, now);
+        match &request {
+            Request::Say(text) => return Ok(self.say(id, text, now)),
+            Request::SayUnlessHere(word, name, _) if self.find(name).is_some() => {
+                return Err(looks_like(word));
+            }
+            Request::SayUnlessHere(_, _, text) => return Ok(self.say(id, text, now)),
+            _ => {}
         }
         let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
         let me = member.name.to_string();
@@ -208,7 +213,7 @@ impl Room {
                 return Ok(vec![(if member.announced { Everyone } else { EveryoneFrom(id) }, renamed)]);
             }
             // Said above; and of the other one the client's thread has made a leave.
-            Request::Say(_) | Request::Quit(_) => return Ok(Vec::new()),
+            Request::Say(_) | Request::SayUnlessHere(..) | Request::Quit(_) => return Ok(Vec::new()),
             Request::History if self.max_history.0 == 0 => "*** This server keeps no history.".to_owned(),
             Request::History => return Ok(vec![self.recall(id, now)]),
             Request::List => reply::names_in_lines(self.members.len(), &self.names(NAMES_IN_LIST)),
@@ -226,15 +231,12 @@ impl Room {
     }
 
     /// Nearly every line comes here, so this asks for little memory.
-    fn say(&mut self, id: ClientId, text: &str, now: Now) -> Result<Vec<Delivery>, Problem> {
-        if let Some((word, _)) = without_slash(text).filter(|(_, name)| self.names.find(name).is_some()) {
-            return Err(looks_like(word));
-        }
-        let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
+    fn say(&mut self, id: ClientId, text: &str, now: Now) -> Vec<Delivery> {
+        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         // Without its blanks: behind a time and a name they could reach the next row.
         info!(target: TALK, "{}: {}", member.name, text.trim_start_matches(is_blank));
         member.lines += 1;
-        let (to, line) = (member.hearers(id), format!("<{}> {text}", member.name));
+        let (to, line) = (member.hearers(id), ["<", member.name.as_str(), "> ", text].concat());
         let mut deliveries = vec![self.talk(to, line, now)];
         let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
         if is("quit") || is("exit") {
@@ -242,7 +244,7 @@ impl Room {
         } else if is("help") {
             deliveries.push(notice(id, "For the commands, type /help."));
         }
-        Ok(deliveries)
+        deliveries
     }
 
     /// The name of a client that the operator has sent away stays out for a while.

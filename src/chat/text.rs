@@ -24,7 +24,7 @@ const MOST_MARKS: usize = 8;
 /// escapes: `\x1b`, `\u{202e}`. All other text passes unharmed, in any script, but for piles of marks and
 /// long runs of blanks.
 pub(crate) fn printable(line: &str) -> Cow<'_, str> {
-    if is_plain(line) && !line.contains("         ") {
+    if is_plain(line) {
         return Cow::Borrowed(line);
     }
     let mut shown = String::with_capacity(line.len());
@@ -87,9 +87,13 @@ pub(crate) fn visible(line: &str) -> Cow<'_, str> {
     seen.nfkc().collect()
 }
 
-/// Whether a line is all printable ASCII, as nearly every line is.
+/// Whether a line is all printable ASCII without long runs of blanks, as nearly every line is.
 fn is_plain(line: &str) -> bool {
-    line.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    let mut blanks = 0;
+    line.bytes().all(|byte| {
+        blanks = if byte == b' ' { blanks + 1 } else { 0 };
+        blanks <= MOST_BLANKS && matches!(byte, b' '..=b'~')
+    })
 }
 
 /// Characters that terminals obey.

@@ -177,11 +177,13 @@ impl Pace {
         Pace { own: Bucket::new(rate, burst), address, room }
     }
 
+    /// Without a limit nothing need ask, and no clock is read.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.own.interval.is_zero()
+    }
+
     /// So many bytes, of a line or of a part of one: how long they must wait.
     pub(crate) fn take(&mut self, bytes: usize, now: Instant) -> Duration {
-        if self.own.interval.is_zero() {
-            return Duration::ZERO;
-        }
         self.own.take(tokens(bytes), now).max(self.address.lock().lines.take(tokens(bytes), now))
     }
 
@@ -190,9 +192,6 @@ impl Pace {
     /// An address waits for the room with one line at a time, so that it gets no more of its tokens by having
     /// more connections. It does not wait where its own share is there sooner.
     pub(crate) fn take_turn(&mut self, bytes: usize, now: Instant) -> Turn {
-        if self.own.interval.is_zero() {
-            return Turn::After(Duration::ZERO);
-        }
         let tokens = tokens(bytes);
         let price = self.room.price(tokens);
         let mut address = self.address.lock();

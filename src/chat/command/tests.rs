@@ -160,7 +160,6 @@ fn talk_and_paths_are_said_as_they_are() {
         "&w",
         "$r = 1",
         "- msg me later",
-        "msg me later",
         "tell bob I am late",
         "...msg me",
         "r u there?",
@@ -180,7 +179,9 @@ fn talk_and_paths_are_said_as_they_are() {
         ("whisper bob secret", Some(("whisper", "bob"))),
         ("zmsg bob secret", Some(("msg", "bob"))),
         ("m\u{200b}sg bob secret", Some(("msg", "bob"))),
+        ("msg me later", Some(("msg", "me"))), // Talk, unless somebody is called that.
         ("msg bob", None),
+        ("/msg bob secret", None), // It was typed with two slashes.
         ("ew bob, look", None),
         ("tell bob to come", None),
         ("bob, msg me later", None),
