@@ -40,9 +40,10 @@ bench: ## measure the server beside others, in some minutes
 	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench $(ARGS)
 
-bench-smoke: ## check in seconds that the benchmark runs
+bench-smoke: ## check that the benchmark runs, and its tests
 	@cargo build --release --locked --quiet --package chat-server --package chat-bench --target-dir target
 	@target/release/chat-bench smoke
+	cargo test --release --locked --quiet --package chat-bench --target-dir target
 
 promises: ## check servers; ARGS="--connect HOST:PORT" has yours
 	@cargo build --release --locked --workspace --bins --examples --target-dir target

@@ -22,7 +22,7 @@ const FONT: &str = "sans-serif";
 const SERVERS: [(&str, RGBColor, Peer); 3] = [
     ("chat-server", RGBColor(200, 75, 20), Peer::Ours),
     ("tokio, this design", RGBColor(20, 60, 130), Peer::TokioDesign),
-    ("tokio, as documented", RGBColor(110, 165, 215), Peer::Tokio),
+    ("tokio, as its example", RGBColor(110, 165, 215), Peer::Tokio),
 ];
 
 /// One server's values by number of clients, in order.

@@ -2,6 +2,7 @@
 //! run where its runtime is missing.
 
 mod floor;
+mod java;
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
@@ -26,18 +27,22 @@ macro_rules! peer_file {
     };
 }
 
+const JAVA: &str = peer_file!("java/ChatServer.java");
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Peer {
     /// chat-server itself.
     Ours,
     /// chat-server with turns of one event, to show what batching brings.
     OursUnbatched,
-    /// The sibling as tokio's documentation would write it: a task and an unbounded channel per client.
+    /// The sibling after tokio's `examples/chat.rs`: a task and an unbounded channel per client.
     Tokio,
     /// The sibling with chat-server's design in tokio: the hardest peer.
     TokioDesign,
-    /// The sibling in Java: two threads and a bounded queue per client.
+    /// The sibling in Java: two platform threads and a bounded queue per client.
     Java,
+    /// The same with virtual threads: one line of it is another.
+    JavaVirtual,
     /// The sibling in Clojure: core.async.
     Clojure,
     /// `ncat --chat` as it is.
@@ -70,6 +75,7 @@ impl Peer {
             }
             Self::Floor => Ok("part of this bench".to_owned()),
             Self::Java => first_line(Command::new("java").arg("--version")),
+            Self::JavaVirtual => Ok(java::with_virtual_threads()?.1),
             Self::Clojure => {
                 Self::Java.version(ours)?;
                 clojure_version()
@@ -80,14 +86,14 @@ impl Peer {
 
     /// The JVM is slow until it has compiled the code that is used most.
     pub fn warms_up(self) -> bool {
-        matches!(self, Self::Java | Self::Clojure)
+        matches!(self, Self::Java | Self::JavaVirtual | Self::Clojure)
     }
 
     pub fn manners(self) -> Manners {
         let burst = match self {
             // Below the listen backlogs: 4096, 1024 (Java and Clojure), 128 (tokio's default) and 10.
             Self::Ours | Self::OursUnbatched | Self::TokioDesign | Self::Floor => 4_000,
-            Self::Java | Self::Clojure => 1_000,
+            Self::Java | Self::JavaVirtual | Self::Clojure => 1_000,
             Self::Tokio => 120,
             Self::Ncat => 8,
         };
@@ -127,7 +133,12 @@ impl Peer {
             }
             Self::Java => {
                 let mut command = Command::new("java");
-                command.args([peer_file!("java/ChatServer.java"), &address]);
+                command.args([JAVA, &address]);
+                command
+            }
+            Self::JavaVirtual => {
+                let mut command = Command::new(java::with_virtual_threads()?.0);
+                command.arg(java::virtual_source(JAVA)?).arg(&address);
                 command
             }
             Self::Clojure => {

@@ -16,8 +16,9 @@ Every value is the median of the rounds, with the least and the greatest in brac
 - *CPU*: what the server used, from the kernel's scheduler statistics, in microseconds per line delivered.
 - *Generator*: the cores that the load generator used, which is one thread. Near 1.00, a faster server would not show.
 - *Wrong*: copies that came twice, in the wrong order or with a wrong byte.
-- *ours-unbatched*: chat-server with turns of one event. *tokio*: the sibling as tokio's documentation would write it.
-  *tokio-design*: the sibling with chat-server's own design. *floor*: a bare relay that parses nothing.
+- *ours-unbatched*: chat-server with turns of one event. *tokio*: the sibling after tokio's
+  `examples/chat.rs`. *tokio-design*: the sibling with chat-server's own design. *java*: with platform threads.
+  *java-virtual*: the same with virtual threads. *floor*: a bare relay that parses nothing.
 ";
 
 pub fn markdown(results: &Results, rounds: usize) -> String {

@@ -319,6 +319,6 @@ mod tests {
     fn three_rounds_of_everything_are_planned_within_six_minutes() {
         let peers = Peer::value_variants();
         let planned = planned_in_all(&jobs(peers, 3), peers);
-        assert!(planned < Duration::from_secs(345), "{planned:?}");
+        assert!(planned < Duration::from_secs(355), "{planned:?}");
     }
 }

@@ -5,13 +5,13 @@
 ;; disconnected. Sockets block, so each client has two threads and no go block: one reads from its socket and puts into
 ;; the channel of events, the other takes from its channel and writes to its socket.
 ;;
-;; It keeps some simplifications of the textbooks. A line of any length is held in memory. A failing accept ends the
-;; server. Escape sequences pass. A client that closes its half and then reads nothing more keeps its socket until TCP gives
-;; up. The rules below log what they do, so they are pure but for that.
+;; It keeps some simplifications of the textbooks. A line of any length is held in memory. Escape sequences pass. A
+;; client that closes its half and then reads nothing more keeps its socket until TCP gives up. The rules below log what
+;; they do, so they are pure but for that.
 
 (ns chat
   (:require
-   [clojure.core.async :as async :refer [<! <!! >!! chan close! go-loop offer! poll! thread]]
+   [clojure.core.async :as async :refer [<! <!! >!! alts!! chan close! go-loop offer! poll! thread timeout]]
    [clojure.java.io :as io]
    [clojure.string :as str])
   (:import
@@ -141,6 +141,10 @@
                                                             ". To say it as text, type /" word)))
       :else (say room client line))))
 
+(defn stop [room]
+  (let [room (broadcast room "*** The server is shutting down. Goodbye!")]
+    (update room :mail into (map #(vector % :end)) (vals (:clients room)))))
+
 (defn step [room [what number detail]]
   (let [client (get-in room [:clients number])]
     (if (or client (= what :joined))
@@ -158,11 +162,16 @@
     ;; Too slow. Its reading thread finds the socket closed, and then it leaves.
     (not (offer! lines line)) (.close socket)))
 
-(defn run-room! [events]
+(defn run-room!
+  "Returns a channel that gets the last clients, after the event :stop."
+  [events]
   (go-loop [room empty-room]
-    (when-let [event (<! events)]
-      (let [{:keys [mail] :as room} (step room event)]
-        (run! deliver! mail)
+    (let [event (<! events)
+          stops? (= event [:stop])
+          {:keys [mail] :as room} (if stops? (stop room) (step room event))]
+      (run! deliver! mail)
+      (if stops?
+        (vals (:clients room))
         (recur (assoc room :mail []))))))
 
 (defn read-lines! [events number ^Socket socket]
@@ -187,20 +196,39 @@
 (defn serve! [events number ^Socket socket]
   (.setTcpNoDelay socket true)
   (let [lines (chan max-waiting)
-        name (str "guest" number)]
+        name (str "guest" number)
+        written (thread (write-lines! lines socket))]
     (log name " connected from " (.getRemoteSocketAddress socket))
-    (>!! events [:joined number {:number number :name name :lines lines :socket socket}])
-    (thread (write-lines! lines socket))
+    (>!! events [:joined number {:number number :name name :lines lines :socket socket :written written}])
     (thread (read-lines! events number socket))))
+
+(defn accept!
+  "The next connection. Where accept fails, most likely no descriptor is left, so it rests and tries again."
+  [^ServerSocket listener]
+  (or (try (.accept listener)
+           (catch IOException e
+             (log "cannot accept: " (.getMessage e))
+             nil))
+      (do (Thread/sleep 100)
+          (recur listener))))
+
+(defn say-goodbye!
+  "All together have two seconds to read their last lines."
+  [events clients]
+  (>!! events [:stop])
+  (let [patience (timeout 2000)]
+    (doseq [{:keys [written]} (<!! clients)]
+      (alts!! [written patience]))))
 
 (defn -main [address]
   (let [[host port] (str/split address #":")
         listener (ServerSocket. (parse-long port) 1024 (InetAddress/getByName host))
-        events (chan 1024)]
+        events (chan 1024)
+        clients (run-room! events)]
     (println "Chat server started...")
     (println (str "Listening on " host ":" (.getLocalPort listener)))
     (thread (run! println (repeatedly #(<!! log-lines))))
-    (run-room! events)
-    (run! #(serve! events % (.accept listener)) (rest (range)))))
+    (.addShutdownHook (Runtime/getRuntime) (Thread. #(say-goodbye! events clients)))
+    (run! #(serve! events % (accept! listener)) (rest (range)))))
 
 (-main (or (first *command-line-args*) "127.0.0.1:12345"))

@@ -13,6 +13,9 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 
 /**
@@ -24,12 +27,21 @@ import java.util.regex.Pattern;
  * its queue is full, the client is disconnected.
  *
  * <p>It keeps some simplifications of the textbooks. {@code readLine} holds a line of any length in
- * memory. After a failing {@code accept} no one else gets in. Escape sequences pass.
+ * memory. It logs while it holds the room's lock, so a terminal that stops its output stops the
+ * room. Escape sequences pass.
  */
 public final class ChatServer {
   private static final boolean LOGGING = !"off".equals(System.getenv("CHAT_LOG"));
 
+  /** After a failed accept: most likely no descriptor is left. */
+  private static final long PAUSE_MILLIS = 100;
+
+  /** How long the last lines may take. */
+  private static final long PATIENCE_SECONDS = 2;
+
+  /** With virtual threads: {@code newVirtualThreadPerTaskExecutor}, and nothing else changes. */
   private final ExecutorService threads = Executors.newCachedThreadPool();
+
   private final Room room = new Room();
 
   public static void main(String[] args) throws IOException {
@@ -41,20 +53,47 @@ public final class ChatServer {
     try (var listener = new ServerSocket(port, 1024, host)) {
       System.out.println("Chat server started...");
       System.out.printf("Listening on %s:%d%n", host.getHostAddress(), listener.getLocalPort());
+      Runtime.getRuntime().addShutdownHook(new Thread(this::sayGoodbye));
       for (int number = 1; ; number++) {
-        var client = new Client(number, listener.accept());
-        threads.execute(() -> converse(client));
+        var client = new Client(number, accept(listener));
+        try {
+          threads.execute(() -> converse(client));
+        } catch (RejectedExecutionException | OutOfMemoryError e) {
+          client.close(); // The server is ending, or the system has no thread left.
+        }
       }
+    }
+  }
+
+  private static Socket accept(ServerSocket listener) {
+    while (true) {
+      try {
+        return listener.accept();
+      } catch (IOException e) {
+        log("cannot accept: %s", e);
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(PAUSE_MILLIS));
+      }
+    }
+  }
+
+  /** Each client gets what waits for it and the goodbye; then its socket closes, and its threads end. */
+  private void sayGoodbye() {
+    room.close();
+    threads.shutdown();
+    try {
+      threads.awaitTermination(PATIENCE_SECONDS, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 
   /** Reads all that a client says. */
   private void converse(Client client) {
     log("%s connected from %s", client.name, client.socket.getRemoteSocketAddress());
-    room.join(client);
-    threads.execute(client::writeLines);
     boolean quits = false;
     try {
+      room.join(client);
+      threads.execute(client::writeLines);
       // Its buffer needs no closing. The socket stays open until the last lines to this client are
       // written.
       var reader =
@@ -64,6 +103,8 @@ public final class ChatServer {
       while (!quits && (line = reader.readLine()) != null) {
         quits = room.obey(client, line) == Outcome.QUITS;
       }
+    } catch (RejectedExecutionException | OutOfMemoryError e) {
+      client.close(); // Nobody would write to it.
     } catch (IOException e) {
       // The connection broke: the client is gone, as if it had hung up.
     } finally {
@@ -178,6 +219,13 @@ public final class ChatServer {
         client.tell(line);
       }
       client.end();
+    }
+
+    /** The server ends. */
+    synchronized void close() {
+      broadcast("*** The server is shutting down. Goodbye!");
+      clients.values().forEach(Client::end);
+      clients.clear();
     }
 
     synchronized Outcome obey(Client client, String line) {

@@ -1,11 +1,13 @@
-//! The chat as tokio's own documentation would write it: `sibling-tokio ADDR`.
+//! The chat after tokio's `examples/chat.rs`: `sibling-tokio ADDR`.
 //!
-//! It follows `examples/chat.rs` of tokio: a task and an unbounded channel for each client, and the channels'
-//! senders in a map under a mutex. A task selects between what its client says and what its client is to see.
+//! As there, each client has a task and an unbounded channel, and the channels' senders are in a map under
+//! tokio's mutex. (Tokio's tutorial advises the mutex of std where no guard lives across an `await`, as here.) A
+//! task selects between what its client says and what its client is to see. After a failing `accept` it rests,
+//! as mini-redis does.
 //!
-//! It keeps the documentation's simplifications too. Nothing bounds what waits for a client that
-//! does not read. A line that the codec refuses ends its client. A failing `accept` ends the
-//! server. Escape sequences pass.
+//! It keeps the example's simplifications too. Nothing bounds what waits for a client that does not read. A
+//! line that the codec refuses ends its client. It logs while it holds the room's lock, so a terminal that
+//! stops its output stops the room. Escape sequences pass.
 
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
@@ -14,27 +16,52 @@ use std::mem;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 
 /// In bytes.
 const MAX_LINE: usize = 4096;
 /// In a larger room nobody's coming and going is announced.
 const ANNOUNCED: usize = 200;
+/// How long the last lines may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:12345".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("Chat server started...\nListening on {}", listener.local_addr()?);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let room = Arc::new(Mutex::new(Room::default()));
-    for number in 1.. {
-        let (socket, address) = listener.accept().await?;
-        tokio::spawn(converse(Arc::clone(&room), socket, address, number));
+    let (mut clients, mut number) = (JoinSet::new(), 0);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, address)) => {
+                    number += 1;
+                    clients.spawn(converse(Arc::clone(&room), socket, address, number));
+                }
+                Err(error) => {
+                    // Most likely no descriptor is left.
+                    log(format_args!("cannot accept: {error}"));
+                    sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = clients.join_next() => {} // Its task has ended, and is forgotten.
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
     }
+    room.lock().await.close();
+    let _ = timeout(PATIENCE, async { while clients.join_next().await.is_some() {} }).await;
     Ok(())
 }
 
@@ -69,7 +96,10 @@ async fn chat(
 ) -> Result<End, LinesCodecError> {
     loop {
         tokio::select! {
-            Some(line) = inbox.recv() => lines.send(line).await?,
+            line = inbox.recv() => match line {
+                Some(line) => lines.send(line).await?,
+                None => return Ok(End::HungUp), // The server has, on everyone.
+            },
             said = lines.next() => match said {
                 Some(line) => if room.lock().await.obey(name, &line?).is_break() {
                     return Ok(End::Quit);
@@ -125,6 +155,12 @@ impl Room {
         }
     }
 
+    /// The server ends. Without its sender, each inbox ends after the goodbye.
+    fn close(&mut self) {
+        self.broadcast("*** The server is shutting down. Goodbye!");
+        self.peers.clear();
+    }
+
     /// One line from a client. It breaks off the conversation if the client quits.
     fn obey(&mut self, name: &mut String, line: &str) -> ControlFlow<()> {
         let Some(command) = line.trim_start().strip_prefix('/') else {
@@ -170,7 +206,9 @@ impl Room {
         let fits = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
         if !(1..=20).contains(&new.chars().count()) || !new.chars().all(fits) {
             self.tell(name, "!!! A name is 1 to 20 letters, digits, - and _".to_owned());
-        } else if is_guest(&key) && key != format!("guest{}", self.peers[&old_key].number) {
+        } else if is_guest(&key)
+            && self.peers.get(&old_key).is_none_or(|it| key != format!("guest{}", it.number))
+        {
             self.tell(name, format!("!!! {new} is for the guest with that number."));
         } else if self.peers.contains_key(&key) && key != old_key {
             self.tell(name, format!("!!! {new} is taken."));

@@ -150,7 +150,7 @@ impl Attack {
         match peer {
             Peer::Ours => true,
             Peer::Tokio | Peer::TokioDesign => !needs_ours,
-            Peer::Java | Peer::Clojure => !needs_ours && people <= 1_000,
+            Peer::Java | Peer::JavaVirtual | Peer::Clojure => !needs_ours && people <= 1_000,
             Peer::Ncat => matches!(self, Self::Control | Self::Burst | Self::Doors) && people <= 100,
             Peer::OursUnbatched | Peer::Floor => false,
         }
