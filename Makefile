@@ -10,7 +10,7 @@ run: ## start the server; ARGS="--listen 127.0.0.1:0" has flags
 
 test: ## run all tests; what they lack here is ignored, and said
 	@# Most tests wait for something most of the time, so more of them run at once than there are cores.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} cargo test --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8} cargo test --locked --package chat-server --package chat-steps
 
 test-release: ## run the tests of exhaustion in a release build
 	cargo test --locked --release --test exhaustion
@@ -46,7 +46,7 @@ bench-smoke: ## check that the benchmark runs, and its tests
 	cargo test --release --locked --quiet --package chat-bench --target-dir target
 
 promises: ## check servers; ARGS="--connect HOST:PORT" has yours
-	@cargo build --release --locked --workspace --bins --examples --target-dir target
+	@cargo build --release --locked --workspace --bins --target-dir target
 	@target/release/chat-promises $(ARGS)
 
 test-promises: ## show that each of those checks finds its fault

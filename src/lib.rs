@@ -67,8 +67,8 @@
 //! 3. **A line.** That thread is her [`client`]. She types `hello`: it reads the bytes
 //!    ([`guard::line_reader`]), understands them ([`chat::command`], [`chat::text`]), and waits if she is too
 //!    fast ([`guard::pace`]).
-//! 4. **Across.** With a slot ([`credit`]) an [`event`] goes into the one channel to the dispatcher. Lines
-//!    that have arrived together, and need not wait, go in one.
+//! 4. **Across.** With a slot ([`credit`]) an [`event`] goes into the one channel to the dispatcher. Without
+//!    a pace (`--rate 0`), lines that have arrived together go in one.
 //! 5. **The one owner.** The [`dispatcher`] takes the event and asks the [room](chat::room) for the answer: a
 //!    [`Delivery`](chat::room::Delivery) of the line `<alice> hello` to everyone.
 //! 6. **Out.** The [`audience`] keeps that line once, for all. At the end of the dispatcher's turn each

@@ -4,7 +4,7 @@
 //! `ExecutorService` that gives each connection a thread, a `BufferedReader` that reads lines, a
 //! `PrintWriter` that answers.
 //!
-//! Start it with `cargo run --example step_1`, and talk to it with `nc localhost 12345`.
+//! Start it with `cargo run -p chat-steps --bin step_1`, and talk to it with `nc localhost 12345`.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -47,7 +47,7 @@ pub const OURS: &str = "chat-server";
 
 pub fn all() -> Vec<Server> {
     let step = |number| {
-        let program = format!("{{bin}}/examples/step_{number}");
+        let program = format!("{{bin}}/step_{number}");
         Server::new(&format!("step_{number}"), &format!("s{number}"), &[&program, "{address}"])
     };
     let sibling_in_rust =

@@ -4,8 +4,7 @@
 //! waiting for a line that does not come: that a room has stopped. `the_room_has_stopped` says how it
 //! is made certain all the same.
 //!
-//! The steps are examples, and `cargo test` builds them. `cargo test --test steps` does not: after a change
-//! to a step, run `cargo build --examples` first.
+//! `cargo test -p chat-steps` runs them.
 
 mod docs;
 mod exercises;

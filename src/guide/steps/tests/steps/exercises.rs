@@ -1,7 +1,7 @@
 //! The tests of the exercises that start from step 5 (src/guide/exercises.md).
 //!
 //! Those of exercises 2 and 3 hold today, and turn red when the step is broken as the exercise says. Those of
-//! 6 and 7 are ignored until the exercise is solved: `cargo test --test steps exercise_6 -- --ignored`.
+//! 6 and 7 are ignored until the exercise is solved: `cargo test -p chat-steps exercise_6 -- --ignored`.
 
 use crate::people::{DEADLINE, Step};
 use std::collections::HashSet;

@@ -27,7 +27,7 @@ impl Step {
             .arg("127.0.0.1:0")
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the step starts; `cargo build --examples` builds it");
+            .expect("the step starts");
         let (to_log, log) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         // It is read to its end in any case: a step that cannot print would wait.
@@ -88,12 +88,9 @@ impl Drop for Step {
     }
 }
 
-/// Where cargo has built this step: beside the directory of this test program.
+/// Where cargo has built this step.
 fn program(number: u32) -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.set_file_name("examples");
-    path.join(format!("step_{number}"))
+    PathBuf::from(env!("CARGO_BIN_EXE_step_1")).with_file_name(format!("step_{number}"))
 }
 
 pub struct Person {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-const PAGE: &str = include_str!("../../src/guide/lesson.md");
+const PAGE: &str = include_str!("../../../lesson.md");
 
 /// How long `(nothing more)` is.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ fn blocks<'a>(page: &'a str, kind: &'a str) -> impl Iterator<Item = (&'a str, Ve
 /// The text of the `nth` file that is named in a paragraph.
 fn file(paragraph: &str, nth: usize) -> String {
     let name = paragraph.split('`').filter(|word| word.ends_with(".rs")).nth(nth).expect("a file is named");
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").join(name)).expect(name)
 }
 
 /// Do these lines stand one after the other in this text, however far they are indented?
@@ -235,7 +235,8 @@ const RADIO: &str = "for i in $(seq 5000); do seq -s ' ' 900; done | nc -N local
 
 impl Stage {
     fn start(line: &str) -> Stage {
-        let number = line.strip_prefix("server$ cargo run --example step_").expect("a step is started");
+        let number =
+            line.strip_prefix("server$ cargo run -p chat-steps --bin step_").expect("a step is started");
         let number = number.parse().unwrap();
         let mut step = Step::start(number);
         let (to_screen, lines) = channel();
