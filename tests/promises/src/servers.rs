@@ -55,7 +55,8 @@ pub fn all() -> Vec<Server> {
     let mut servers: Vec<Server> = (1..=5).map(step).collect();
     let java = "{root}/tests/bench/peers/java/ChatServer.java";
     servers.push(Server::new("java", "java", &jvm(&[java, "{address}"])).needs(&[java]).slow());
-    // It finds a JDK with virtual threads by itself, and says so where there is none. The flags are those of `jvm`.
+    // It finds a JDK with virtual threads by itself, and says so where there is none. The flags are those of
+    // `jvm`.
     let mut virtual_threads =
         vec!["env", "JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xms16m"];
     virtual_threads.extend(["{bin}/chat-bench", "peer", "java-virtual", "--port", "{port}"]);

@@ -1,9 +1,9 @@
 //! The chat after tokio's `examples/chat.rs`: `sibling-tokio ADDR`.
 //!
 //! As there, each client has a task and an unbounded channel, and the channels' senders are in a map under
-//! tokio's mutex. (Tokio's tutorial advises the mutex of std where no guard lives across an `await`, as here.) A
-//! task selects between what its client says and what its client is to see. After a failing `accept` it rests,
-//! as mini-redis does.
+//! tokio's mutex. (Tokio's tutorial advises the mutex of std where no guard lives across an `await`, as
+//! here.) A task selects between what its client says and what its client is to see. After a failing
+//! `accept` it rests, as mini-redis does.
 //!
 //! It keeps the example's simplifications too. Nothing bounds what waits for a client that does not read. A
 //! line that the codec refuses ends its client. It logs while it holds the room's lock, so a terminal that

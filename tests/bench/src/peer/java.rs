@@ -1,4 +1,5 @@
-//! Java with a virtual thread for each task: the sibling with one line replaced, where a JDK of 21 or later is.
+//! Java with a virtual thread for each task: the sibling with one line replaced, where there is a JDK of 21
+//! or later.
 
 use std::fs;
 use std::path::{Path, PathBuf};
