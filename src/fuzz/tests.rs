@@ -238,7 +238,7 @@ impl Watched {
 
     fn act(&mut self, from: ClientId, request: Request) {
         let private = match &request {
-            Request::Msg(to, _) => self.room.find(to),
+            Request::Msg(to, _) | Request::SayUnlessHere(_, to, _) => self.room.find(to),
             _ => None,
         };
         let answer = self.room.act(from, request.clone(), Now::default());
@@ -261,7 +261,10 @@ impl Watched {
                 | Recipients::EveryoneBut(_)
                 | Recipients::EveryoneBefore(_)
                 | Recipients::EveryoneFrom(_) => {
-                    let is_public = matches!(request, Request::Say(_) | Request::Me(_) | Request::Nick(_));
+                    let is_public = match request {
+                        Request::SayUnlessHere(..) => private.is_none(),
+                        _ => matches!(request, Request::Say(_) | Request::Me(_) | Request::Nick(_)),
+                    };
                     assert!(is_public, "{request:?}");
                 }
             }
