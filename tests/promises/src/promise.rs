@@ -16,7 +16,7 @@ pub struct Promise {
     pub check: fn(&Visit) -> Outcome,
 }
 
-pub const ALL: [&Promise; 21] = [
+pub const ALL: [&Promise; 23] = [
     &talk::GREETS,
     &talk::EVERYONE_HEARS,
     &commands::UNIQUE_NAMES,
@@ -28,7 +28,9 @@ pub const ALL: [&Promise; 21] = [
     &talk::HUNDREDTH_CLIENT,
     &order::ONE_ORDER,
     &order::BURST_ARRIVES_WHOLE,
+    &order::PACKETS_ARE_NO_LINES,
     &stalled::STOPS_NOBODY,
+    &stalled::HOLDS_UP_NOBODY,
     &stalled::BOUNDED_MEMORY,
     &stalled::SEES_NO_GAP,
     &hostile::ENDLESS_LINE_BOUNDED,
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_beginning_selects_all_that_begin_with_it() {
-        assert_eq!(named("stalled-").len(), 3);
+        assert_eq!(named("stalled-").len(), 4);
         assert_eq!(named("greets").len(), 1);
         assert!(named("nothing").is_empty());
     }

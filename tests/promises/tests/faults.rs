@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
 /// Each promise with the faults that break it.
-const FAULTS: [(&str, &[&str]); 21] = [
+const FAULTS: [(&str, &[&str]); 23] = [
     ("greets", &["silent"]),
     ("everyone-hears", &["no-echo", "echo-twice", "skips-one"]),
     ("unique-names", &["checks-then-takes"]),
@@ -21,6 +21,8 @@ const FAULTS: [(&str, &[&str]); 21] = [
     ("leave-said-once", &["leave-twice", "reset-unsaid"]),
     ("last-line-counts", &["drops-last-line"]),
     ("script-gets-receipt", &["forgets-receipts", "never-closes"]),
+    ("packets-are-no-lines", &["packets-end-lines"]),
+    ("stalled-holds-up-nobody", &["holds-up-the-room", "blocking-write"]),
     ("hundredth-client", &["pool-of-ten"]),
     ("one-order", &["own-order"]),
     ("burst-arrives-whole", &["drops-burst", "swaps-lines"]),

@@ -133,7 +133,7 @@ const FLOOD: Duration = Duration::from_secs(3);
 
 pub const FLOODER_LEAVES_ROOM: Promise = Promise {
     name: "flooder-leaves-room",
-    sentence: "While one client floods, the others still read each other.",
+    sentence: "While one client floods, the others can read: at most 1,000 of its lines come in three seconds.",
     how: "mallory sends lines for three seconds, as fast as the server takes them. alice speaks every half \
           second; bob must see all she says, and at most 1,000 lines of the flood.",
     why: "A line among a million is delivered, and nobody reads it.",

@@ -2,9 +2,10 @@
 
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Person, token};
+use crate::person::{PATIENCE, Person, shortened, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
 use crate::visit::Visit;
@@ -113,4 +114,76 @@ fn burst_arrives_whole(visit: &Visit) -> Outcome {
         }
         None => Ok(String::new()),
     }
+}
+
+pub const PACKETS_ARE_NO_LINES: Promise = Promise {
+    name: "packets-are-no-lines",
+    sentence: "A line is a line, however it is cut into packets, and however many come in one.",
+    how: "alice sends one line in two packets, and then three lines in one. bob must see each line whole, and \
+          as a line of its own that begins as alice's lines do.",
+    why: "TCP carries bytes. What one `write` sends, one `read` need not get: a slow network cuts, and a paste \
+          joins.",
+    broken_by: "What one `read` returns is taken for a message: the commonest fault of tutorial servers.",
+    stage: Stage::Shared,
+    check: packets_are_no_lines,
+};
+
+/// Between two packets. Nothing tells when the server has read the first one.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+fn packets_are_no_lines(visit: &Visit) -> Outcome {
+    visit.needs_relay()?;
+    // They send nothing but lines in packets of their own at first, so that a server with this fault gets so
+    // far.
+    let (mut alice, mut bob) = (Person::connect(visit.address)?, Person::connect(visit.address)?);
+    hear_each_other(&mut alice, &mut bob)?;
+    // The first one may have come out of a history.
+    let text = token();
+    alice.says(&text)?;
+    let heard = before_text(bob.sees(&text)?.split(&text).next().unwrap_or_default());
+    let (cut, [one, two, three]) = (token(), [token(), token(), token()]);
+    let (front, back) = cut.split_at(cut.len() / 2);
+    alice.sends(front.as_bytes())?;
+    thread::sleep(BETWEEN);
+    alice.sends(format!("{back}\n").as_bytes())?;
+    thread::sleep(BETWEEN);
+    alice.sends(format!("{one}\n{two}\n{three}\n").as_bytes())?;
+    thread::sleep(BETWEEN);
+    let end = token();
+    alice.says(&end)?;
+    let seen = bob.reads_until(&end)?;
+    for (text, what) in [
+        (cut, "a line in two packets"),
+        (one, "the first of three lines in one packet"),
+        (two, "the second of three lines in one packet"),
+        (three, "the last of three lines in one packet"),
+    ] {
+        let whole = seen.iter().any(|line| {
+            line.split_once(&text)
+                .is_some_and(|(before, after)| before_text(before) == heard && after.is_empty())
+        });
+        if !whole {
+            let screen: Vec<_> = seen.iter().map(|line| shortened(line)).collect();
+            return broken!("{what} was not seen as a line of alice's; bob saw: {}", screen.join(" | "));
+        }
+    }
+    Ok(String::new())
+}
+
+/// alice speaks until bob hears her: both are in.
+fn hear_each_other(alice: &mut Person, bob: &mut Person) -> Result<(), Finding> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let text = token();
+        alice.says(&text)?;
+        if bob.sees_within(&text, Duration::from_secs(1)) {
+            return Ok(());
+        }
+    }
+    broken!("bob did not see a line of alice's within {} s", PATIENCE.as_secs())
+}
+
+/// A time in front of a line differs from line to line.
+fn before_text(before: &str) -> String {
+    before.replace(|c: char| c.is_ascii_digit(), "0")
 }

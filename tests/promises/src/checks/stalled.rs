@@ -33,6 +33,8 @@ struct Talk {
     said: usize,
     seen: usize,
     mark: String,
+    /// The longest time that a batch took to arrive, in the last round.
+    longest: Duration,
 }
 
 /// How a round ended.
@@ -49,7 +51,7 @@ impl Talk {
     fn begin(visit: &Visit) -> Result<Talk, Finding> {
         visit.needs_relay()?;
         let (alice, bob) = visit.alice_and_bob()?;
-        Ok(Talk { alice, bob, said: 0, seen: 0, mark: token() })
+        Ok(Talk { alice, bob, said: 0, seen: 0, mark: token(), longest: Duration::ZERO })
     }
 
     /// alice says 16 MiB, and both read it: the first batch while the second is on its way, and so on. With
@@ -58,11 +60,13 @@ impl Talk {
         let start = Instant::now();
         let mut bytes = 0;
         let before = self.said;
+        self.longest = Duration::ZERO;
         while bytes < ROUND {
             if start.elapsed() > SLOWEST && bytes < ENOUGH {
                 return Round::Paced(bytes);
             }
             let first = self.said;
+            let begun = Instant::now();
             let step = self
                 .alice_says_a_batch()
                 .and_then(|()| if first > before { self.both_read_up_to(first, visit) } else { Ok(()) });
@@ -70,6 +74,7 @@ impl Talk {
                 return Round::StoodStill(bytes, finding);
             }
             bytes += BATCH;
+            self.longest = self.longest.max(begun.elapsed());
         }
         match self.both_read_up_to(self.said, visit) {
             Ok(()) => Round::Seen,
@@ -160,6 +165,40 @@ fn stops_nobody(visit: &Visit) -> Outcome {
         Round::StoodStill(bytes, Finding::Broken(why)) => broken!("after {} KiB: {why}", bytes >> 10),
         Round::StoodStill(_, other) => Err(other),
     }
+}
+
+/// A batch takes a few milliseconds. A machine that is busy can take longer, but not in each of three rounds.
+const HELD_UP: Duration = Duration::from_millis(150);
+const TRIES: usize = 3;
+
+pub const HOLDS_UP_NOBODY: Promise = Promise {
+    name: "stalled-holds-up-nobody",
+    sentence: "A reader who stops does not hold up the others' lines, not even for a moment.",
+    how: "mallory stops reading, alice says 16 MiB, and bob reads, three times, each with a new mallory. Broken if in \
+          each of the three some 64 KiB took more than 150 ms from alice to bob.",
+    why: "A write with a timeout cuts the reader off in the end, and until then the room waits: again for the next \
+          one.",
+    broken_by: "The server writes to one client after the other, and each write may wait for so long.",
+    stage: Stage::Flood,
+    check: holds_up_nobody,
+};
+
+fn holds_up_nobody(visit: &Visit) -> Outcome {
+    let mut shortest = Duration::MAX;
+    for _ in 0..TRIES {
+        let mut talk = Talk::begin(visit)?;
+        let _mallory = stalled_reader(visit, &mut talk)?;
+        match talk.round(visit) {
+            Round::Seen => shortest = shortest.min(talk.longest),
+            Round::Paced(bytes) => return Err(paced(bytes)),
+            Round::StoodStill(_, Finding::Broken(why)) => return broken!("the room stood still: {why}"),
+            Round::StoodStill(_, other) => return Err(other),
+        }
+        if shortest < HELD_UP {
+            return Ok(format!("at most {} ms", shortest.as_millis()));
+        }
+    }
+    broken!("the others waited {} ms, in the best of {TRIES} rounds", shortest.as_millis())
 }
 
 /// Memory may grow a little for many reasons, and a virtual machine's heap for no reason at all. So there are

@@ -40,6 +40,10 @@ pub enum Fault {
     DropsBurst,
     /// Of two lines that wait, the later one goes first.
     SwapsLines,
+    /// What one read returns ends a line.
+    PacketsEndLines,
+    /// A write waits for its reader for 300 ms, with the room locked.
+    HoldsUpTheRoom,
     /// A write waits for its reader, with the room locked.
     BlockingWrite,
     /// The queue of a reader has no bound.

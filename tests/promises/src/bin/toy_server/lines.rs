@@ -63,7 +63,12 @@ impl<'a> Lines<'a> {
                     return Input::EndOfFile;
                 }
                 Ok(0) => self.buffer.push(b'\n'),
-                Ok(length) => self.buffer.extend_from_slice(&chunk[..length]),
+                Ok(length) => {
+                    self.buffer.extend_from_slice(&chunk[..length]);
+                    if self.room.has(Fault::PacketsEndLines) && !self.buffer.ends_with(b"\n") {
+                        self.buffer.push(b'\n');
+                    }
+                }
                 Err(_) => return Input::Reset,
             }
         }
