@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use crate::load::{Load, Pace};
 use crate::peer::Peer;
 use crate::progress::Progress;
+use crate::report::median;
 use crate::room::{Room, Sample};
 
 /// Rooms that every server is measured in.
@@ -27,6 +28,8 @@ const SLOW: Pace = Pace::Steady { deliveries: 2_000 };
 pub const BRISK: Pace = Pace::Steady { deliveries: 20_000 };
 
 const FLOOD_TIME: Duration = Duration::from_secs(1);
+/// The smoke test warns beyond this ratio of CPU in a small room. One and a half to two and a half is usual.
+const DEAR: f64 = 3.0;
 const STALL_TIME: Duration = Duration::from_secs(1);
 const WARM_UP_TIME: Duration = Duration::from_millis(100);
 const JVM_WARM_UP_TIME: Duration = Duration::from_millis(1_500);
@@ -97,6 +100,27 @@ pub fn smoke(ours: &Path) -> Result<()> {
             ensure!(fine, "{peer}, {load:?}: {sample:?}");
         }
         println!("{peer}: lost nothing");
+    }
+    small_room(ours)
+}
+
+/// What a delivery in a flood of ten costs, as a multiple of the same design in tokio. A shared machine is
+/// too noisy for a limit, so beyond [`DEAR`] this only warns.
+fn small_room(ours: &Path) -> Result<()> {
+    let cost = |peer| {
+        let mut room = Room::open(peer, ours)?;
+        room.grow(10)?;
+        room.measure(&load(FLOOD, 10, Duration::from_millis(500))).map(|sample| sample.cpu)
+    };
+    let (mut of_ours, mut of_theirs) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        of_ours.push(cost(Peer::Ours)?);
+        of_theirs.push(cost(Peer::TokioDesign)?);
+    }
+    let ratio = median(of_ours.into_iter()) / median(of_theirs.into_iter());
+    println!("a flood of ten costs {ratio:.2} times the CPU of the same design in tokio");
+    if ratio > DEAR {
+        println!("WARNING: that is more than {DEAR} times; make bench tells more");
     }
     Ok(())
 }
