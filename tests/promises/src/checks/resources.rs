@@ -152,9 +152,16 @@ pub const GOODBYE_ON_SIGTERM: Promise = Promise {
     check: goodbye_on_sigterm,
 };
 
+/// When nothing has come for so long, nothing is on its way.
+const QUIET: Duration = Duration::from_millis(500);
+
 fn goodbye_on_sigterm(visit: &Visit) -> Outcome {
     let process = visit.needs_process()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
+    // News of those who left before must not pass for a goodbye.
+    for person in [&mut alice, &mut bob] {
+        while !person.reads_for(QUIET).is_empty() {}
+    }
     process.terminate();
     let mut goodbye = String::new();
     for person in [&mut alice, &mut bob] {
