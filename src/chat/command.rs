@@ -165,6 +165,7 @@ const PRIVATE: [&str; 11] =
 /// The others are words of ordinary talk: "tell bob to come".
 const PRIVATE_WITHOUT_SLASH: [&str; 3] = ["msg", "w", "whisper"];
 
+/// The longest of these.
 const LONGEST_PRIVATE: usize = "whisper".len();
 
 /// How many stray characters in front of a private word are taken for a slip: a wrong key, and the slash.

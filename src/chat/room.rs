@@ -66,13 +66,6 @@ pub(crate) struct Member {
     pub(crate) lines: u64,
 }
 
-impl Member {
-    /// Who hears what this client, `id`, says.
-    fn hearers(&self, id: ClientId) -> Recipients {
-        if self.echo { Everyone } else { EveryoneBut(id) }
-    }
-}
-
 /// One line, or several in one text, without the last line break.
 pub(crate) type Delivery = (Recipients, String);
 
@@ -168,22 +161,26 @@ impl Room {
 
     /// A client asks for something. Nothing comes of it if the client is not here any more.
     pub(crate) fn act(&mut self, id: ClientId, request: Request, now: Now) -> Result<Vec<Delivery>, Problem> {
-        match &request {
-            Request::Say(text) => return Ok(self.say(id, text, now)),
-            Request::SayUnlessHere(word, name, _) if self.find(name).is_some() => {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
+        let all = if member.echo { Everyone } else { EveryoneBut(id) };
+        let text = match request {
+            Request::SayUnlessHere(word, name, _) if self.names.find(&name).is_some() => {
                 return Err(looks_like(word));
             }
-            Request::SayUnlessHere(_, _, text) => return Ok(self.say(id, text, now)),
-            _ => {}
-        }
-        let Some(member) = self.members.get_mut(&id) else { return Ok(Vec::new()) };
-        let me = member.name.to_string();
-        let text = match request {
-            Request::Me(text) => {
-                info!(target: TALK, "* {me} {text}");
+            Request::Say(text) | Request::SayUnlessHere(_, _, text) => {
+                // Without its blanks: behind a time and a name they could reach the next row.
+                info!(target: TALK, "{}: {}", member.name, text.trim_start_matches(is_blank));
                 member.lines += 1;
-                let to = member.hearers(id);
-                return Ok(vec![self.talk(to, format!("* {me} {text}"), now)]);
+                // Nearly every line comes here, so this asks for little memory.
+                let line = ["<", member.name.as_str(), "> ", &text].concat();
+                let said = self.talk(all, line, now);
+                return Ok([said].into_iter().chain(hint(&text).map(|hint| notice(id, hint))).collect());
+            }
+            Request::Me(text) => {
+                let line = format!("* {} {text}", member.name);
+                info!(target: TALK, "{line}");
+                member.lines += 1;
+                return Ok(vec![self.talk(all, line, now)]);
             }
             Request::Msg(name, text) if name.eq_ignore_ascii_case(SERVER) => {
                 return self.whisper_to_operator(id, &text);
@@ -203,17 +200,16 @@ impl Room {
                 Some((_, gone)) => return Err(self.nobody_called(&gone)),
                 None => return Err("Nobody has written to you privately yet. Use /msg NAME TEXT.".to_owned()),
             },
-            Request::Nick(new) if new == member.name => return Err(format!("You are {me} already.")),
+            Request::Nick(new) if new == member.name => return Err(format!("You are {new} already.")),
             Request::Nick(new) => {
                 self.names.change(&member.name, &new, now)?;
-                info!(target: TALK, "client {id} ({me}) is now {new}");
-                let renamed = format!("*** {me} is now {new}");
+                info!(target: TALK, "client {id} ({}) is now {new}", member.name);
+                let renamed = format!("*** {} is now {new}", member.name);
                 member.name = new;
                 // The others will be told that it joined, under the new name only.
                 return Ok(vec![(if member.announced { Everyone } else { EveryoneFrom(id) }, renamed)]);
             }
-            // Said above; and of the other one the client's thread has made a leave.
-            Request::Say(_) | Request::SayUnlessHere(..) | Request::Quit(_) => return Ok(Vec::new()),
+            Request::Quit(_) => return Ok(Vec::new()), // The client's thread has made a leave of it.
             Request::History if self.max_history.0 == 0 => "*** This server keeps no history.".to_owned(),
             Request::History => return Ok(vec![self.recall(id, now)]),
             Request::List => reply::names_in_lines(self.members.len(), &self.names(NAMES_IN_LIST)),
@@ -228,23 +224,6 @@ impl Room {
             Request::Help => COMMANDS.help(),
         };
         Ok(vec![(Asker(id), text)])
-    }
-
-    /// Nearly every line comes here, so this asks for little memory.
-    fn say(&mut self, id: ClientId, text: &str, now: Now) -> Vec<Delivery> {
-        let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
-        // Without its blanks: behind a time and a name they could reach the next row.
-        info!(target: TALK, "{}: {}", member.name, text.trim_start_matches(is_blank));
-        member.lines += 1;
-        let (to, line) = (member.hearers(id), ["<", member.name.as_str(), "> ", text].concat());
-        let mut deliveries = vec![self.talk(to, line, now)];
-        let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
-        if is("quit") || is("exit") {
-            deliveries.push(notice(id, "To leave, type /quit."));
-        } else if is("help") {
-            deliveries.push(notice(id, "For the commands, type /help."));
-        }
-        deliveries
     }
 
     /// The name of a client that the operator has sent away stays out for a while.
@@ -374,6 +353,16 @@ impl Room {
 /// How many bytes a line of the history is on a screen, with its time.
 fn size(line: &str) -> usize {
     "[2026-11-25 14:03] \n".len() + line.len()
+}
+
+/// A word that other programs obey is talk here. This is what its author is told.
+fn hint(text: &str) -> Option<&'static str> {
+    let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
+    if is("quit") || is("exit") {
+        Some("To leave, type /quit.")
+    } else {
+        is("help").then_some("For the commands, type /help.")
+    }
 }
 
 /// Tells a client something.

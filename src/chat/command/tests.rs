@@ -179,7 +179,7 @@ fn talk_and_paths_are_said_as_they_are() {
         ("whisper bob secret", Some(("whisper", "bob"))),
         ("zmsg bob secret", Some(("msg", "bob"))),
         ("m\u{200b}sg bob secret", Some(("msg", "bob"))),
-        ("msg me later", Some(("msg", "me"))), // Talk, unless somebody is called that.
+        ("msg me later", Some(("msg", "me"))), // Talk, unless one who is here is called that.
         ("msg bob", None),
         ("/msg bob secret", None), // It was typed with two slashes.
         ("ew bob, look", None),

@@ -55,11 +55,9 @@ pub fn all() -> Vec<Server> {
     let mut servers: Vec<Server> = (1..=5).map(step).collect();
     let java = "{root}/tests/bench/peers/java/ChatServer.java";
     servers.push(Server::new("java", "java", &jvm(&[java, "{address}"])).needs(&[java]).slow());
-    // It finds a JDK with virtual threads by itself, and says so where there is none. The flags are those of
-    // `jvm`.
-    let mut virtual_threads =
-        vec!["env", "JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xms16m"];
-    virtual_threads.extend(["{bin}/chat-bench", "peer", "java-virtual", "--port", "{port}"]);
+    // The bench finds a JDK with virtual threads, and says so where there is none.
+    let flags = format!("JDK_JAVA_OPTIONS={}", JVM_FLAGS.join(" "));
+    let virtual_threads = ["env", &flags, "{bin}/chat-bench", "peer", "java-virtual", "--port", "{port}"];
     servers.push(Server::new("java-virtual", "jvirt", &virtual_threads).needs(&[java]).slow());
     let clojure = "{root}/tests/bench/peers/clojure/chat.clj";
     servers.push(
@@ -143,10 +141,12 @@ impl Server {
     }
 }
 
-/// A JVM that starts fast, and whose heap grows with what lives in it and hardly with garbage: so its memory
-/// means something.
+/// With these a JVM starts fast, and its heap grows with what lives in it and hardly with garbage: so its
+/// memory means something.
+const JVM_FLAGS: [&str; 3] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms16m"];
+
 fn jvm<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    [&["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms16m"], arguments].concat()
+    [&["java"], &JVM_FLAGS[..], arguments].concat()
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -160,7 +160,7 @@ fn goodbye_on_sigterm(visit: &Visit) -> Outcome {
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     // News of those who left before must not pass for a goodbye.
     for person in [&mut alice, &mut bob] {
-        while !person.reads_for(QUIET).is_empty() {}
+        eventually(|| person.reads_for(QUIET).is_empty());
     }
     process.terminate();
     let mut goodbye = String::new();

@@ -204,16 +204,13 @@ impl Room {
 
     /// A reader that is too far behind is cut off, so that it knows.
     fn put(&self, member: &Member, line: &str) {
-        if self.has(Fault::HoldsUpTheRoom) {
-            let _ = member.socket.set_write_timeout(Some(Duration::from_millis(300)));
+        if self.has(Fault::HoldsUpTheRoom) || self.has(Fault::BlockingWrite) {
+            let patience = self.has(Fault::HoldsUpTheRoom).then_some(Duration::from_millis(300));
+            let _ = member.socket.set_write_timeout(patience);
             if (&*member.socket).write_all(format!("{line}\n").as_bytes()).is_err() {
+                // Its time is over, or it has gone. Its reader sees that.
                 let _ = member.socket.shutdown(Shutdown::Both);
             }
-            return;
-        }
-        if self.has(Fault::BlockingWrite) {
-            // An error means that the client has gone, which its reader sees.
-            let _ = (&*member.socket).write_all(format!("{line}\n").as_bytes());
             return;
         }
         let is_full = member.waiting.load(Ordering::Relaxed) >= QUEUE;
