@@ -1,34 +1,38 @@
-//! Step 4 of 5: commands. Names, `/nick`, `/list`, `/msg`, `/quit`, and a log.
+//! Step 4 of 7: commands. Names, `/nick`, `/list`, `/msg`, `/quit`, and a log.
 //!
 //! Wrong with step 3, apart from its memory: nobody has a name, nothing can be said to one person, and the
 //! person who runs the server does not see who comes and goes.
 //!
 //! All of that is a matter of the rules, and the threads stay as they are. Notice `nick`: it looks whether a
-//! name is free and then takes it. Nothing comes between these two steps, because one thread runs all rules,
-//! one after the other. With a map shared by threads, even a `ConcurrentHashMap`, two clients could both find
-//! the name free, unless looking and taking are one call.
+//! name is free and then takes it. Nothing comes between these two, because one thread runs all rules, one
+//! after the other. With a map shared by threads, even a `ConcurrentHashMap`, two clients could both find the
+//! name free, unless looking and taking are one call.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::{env, mem, thread};
 
 const HELP: &str = "Type a line to talk. /nick NAME, /list, /msg NAME TEXT, /help, /quit";
 
-/// All clients by their number, each with its name and the channel to its writer.
-type Clients = BTreeMap<u64, Client>;
+/// All clients by their number. The dispatcher owns it.
+struct Room {
+    clients: BTreeMap<u64, Client>,
+}
 
+/// A client's name, and the channel to its writer. A line is made once, and all channels share it: an
+/// `Arc<str>` is a text with a count of those who hold it.
 struct Client {
     nickname: String,
-    outbox: Sender<String>,
+    outbox: Sender<Arc<str>>,
 }
 
 /// The news for the dispatcher. A client's events come in their order, because its one thread sends them into
 /// one channel.
 enum Event {
-    Joined { id: u64, outbox: Sender<String> },
+    Joined { id: u64, outbox: Sender<Arc<str>> },
     Line { id: u64, line: String },
     Left { id: u64 },
 }
@@ -36,8 +40,8 @@ enum Event {
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).unwrap_or("127.0.0.1:12345".to_owned());
     let listener = TcpListener::bind(address)?;
-    println!("Chat server started...");
-    println!("Listening on {}", listener.local_addr()?);
+    log("Chat server started...");
+    log(&format!("Listening on {}", listener.local_addr()?));
     let (events, inbox) = unbounded();
     thread::spawn(move || dispatcher(&inbox));
     acceptor(&listener, &events)
@@ -50,7 +54,7 @@ fn acceptor(listener: &TcpListener, events: &Sender<Event>) -> io::Result<()> {
         // Otherwise the kernel keeps a line back until the line before it is acknowledged: 40 ms on Linux, up
         // to 200 elsewhere.
         let _ = socket.set_nodelay(true);
-        println!("client {id} connected from {peer}");
+        log(&format!("client {id} connected from {peer}"));
         let events = events.clone();
         thread::spawn(move || client(id, Arc::new(socket), &events));
     }
@@ -73,121 +77,135 @@ fn client(id: u64, socket: Arc<TcpStream>, events: &Sender<Event>) {
             let _ = events.send(Event::Line { id, line });
         }
     }
+    // If anything above panicked, this would not be sent, and the room would keep a ghost. Step 7 sees to
+    // that.
     let _ = events.send(Event::Left { id });
 }
 
 /// The life of a client's second thread: it may wait for its client as long as it likes, because nobody waits
 /// for it.
-fn writer(mut socket: &TcpStream, lines: &Receiver<String>) {
-    // The loop ends when the dispatcher has dropped the outbox and all that was in it is written.
+fn writer(mut socket: &TcpStream, lines: &Receiver<Arc<str>>) {
+    // The loop ends when the dispatcher has dropped the outbox and all that was in it is written. Nobody
+    // holds the socket then, and it is closed.
     for line in lines {
         if socket.write_all(line.as_bytes()).is_err() {
+            // The client reads no more. What it has said is still read, and heard.
             break;
         }
     }
-    let _ = socket.shutdown(Shutdown::Both);
 }
 
-/// The one thread that owns the map.
+/// The one thread that owns the room.
 fn dispatcher(inbox: &Receiver<Event>) {
-    let mut clients = Clients::new();
+    let mut room = Room { clients: BTreeMap::new() };
     for event in inbox {
         match event {
-            Event::Joined { id, outbox } => joined(&mut clients, id, outbox),
-            Event::Line { id, line } => said(&mut clients, id, &line),
-            Event::Left { id } => left(&mut clients, id),
+            Event::Joined { id, outbox } => room.joined(id, outbox),
+            Event::Line { id, line } => room.said(id, &line),
+            Event::Left { id } => room.left(id),
         }
     }
 }
 
-/// All of it happens in one turn of the dispatcher, so no line of another client comes between.
-fn joined(clients: &mut Clients, id: u64, outbox: Sender<String>) {
-    let is_free = |name: &String| find(clients, name).is_none();
-    // Client 7 is guest7, unless another client has taken that name. The numbers do not end, so one is free.
-    let nickname = (id..).map(|number| format!("guest{number}")).find(is_free).unwrap();
-    broadcast(clients, &format!("*** {nickname} joined"));
-    clients.insert(id, Client { nickname: nickname.clone(), outbox });
-    tell(clients, id, &format!("*** Welcome to chat-server! You are {nickname}."));
-    tell(clients, id, &format!("*** {HELP}"));
-    tell(clients, id, &here(clients));
-}
+impl Room {
+    /// All of it happens in one turn of the dispatcher, so no line of another client comes between.
+    fn joined(&mut self, id: u64, outbox: Sender<Arc<str>>) {
+        let is_free = |name: &String| self.find(name).is_none();
+        // Client 7 is guest7, unless another client has taken that name. There are more numbers than clients,
+        // so one is free.
+        let nickname = (id..).map(|number| format!("guest{number}")).find(is_free).unwrap();
+        self.broadcast(&format!("*** {nickname} joined"));
+        self.clients.insert(id, Client { nickname: nickname.clone(), outbox });
+        self.tell(id, &format!("*** Welcome to chat-server! You are {nickname}."));
+        self.tell(id, &format!("*** {HELP}"));
+        self.tell(id, &self.here());
+    }
 
-fn said(clients: &mut Clients, id: u64, line: &str) {
-    let nickname = clients[&id].nickname.clone();
-    let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-    match word {
-        "/nick" => nick(clients, id, rest.trim()),
-        "/list" => tell(clients, id, &here(clients)),
-        "/msg" => msg(clients, id, rest.trim()),
-        "/help" => tell(clients, id, &format!("*** {HELP}")),
-        // A mistyped /msg must not be said to everyone. `/*` and `//` are no commands.
-        _ if word.starts_with('/') && word[1..].starts_with(char::is_alphabetic) => {
-            tell(clients, id, &format!("!!! There is no command {word}. {HELP}"));
+    fn said(&mut self, id: u64, line: &str) {
+        let Some(Client { nickname, .. }) = self.clients.get(&id) else { return };
+        let (word, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+        match word {
+            "/nick" => self.nick(id, rest.trim()),
+            "/list" => self.tell(id, &self.here()),
+            "/msg" => self.msg(id, rest.trim()),
+            "/help" => self.tell(id, &format!("*** {HELP}")),
+            // A mistyped /msg must not be said to everyone. `/*` and `//` are no commands.
+            _ if word.starts_with('/') && word[1..].starts_with(char::is_alphabetic) => {
+                self.tell(id, &format!("!!! There is no command {word}. {HELP}"));
+            }
+            _ => {
+                log(&format!("{nickname}: {line}"));
+                self.broadcast(&format!("<{nickname}> {line}"));
+            }
         }
-        _ => {
-            println!("{nickname}: {line}");
-            broadcast(clients, &format!("<{nickname}> {line}"));
+    }
+
+    fn nick(&mut self, id: u64, new: &str) {
+        if new.is_empty() || new.chars().count() > 20 || !new.chars().all(char::is_alphanumeric) {
+            return self.tell(id, "!!! A name is 1 to 20 letters and digits.");
+        }
+        if self.find(new).is_some_and(|holder| holder != id) {
+            return self.tell(id, &format!("!!! {new} is taken. Please pick another name."));
+        }
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let old = mem::replace(&mut client.nickname, new.to_owned());
+        log(&format!("client {id} ({old}) is now {new}"));
+        self.broadcast(&format!("*** {old} is now {new}"));
+    }
+
+    fn msg(&mut self, id: u64, rest: &str) {
+        let Some((name, text)) = rest.split_once(char::is_whitespace) else {
+            return self.tell(id, "!!! /msg needs a name and a text: /msg NAME TEXT");
+        };
+        let Some(to) = self.find(name) else {
+            return self.tell(id, &format!("!!! No one here is called {name}. /list shows who is here."));
+        };
+        let (from, name) = (self.clients[&id].nickname.clone(), self.clients[&to].nickname.clone());
+        log(&format!("{from} wrote to {name} privately"));
+        // The author's copy comes second: it says that the line is on its way.
+        self.tell(to, &format!("[{from} -> you] {text}"));
+        self.tell(id, &format!("[you -> {name}] {text}"));
+    }
+
+    fn left(&mut self, id: u64) {
+        let Some(Client { nickname, .. }) = self.clients.remove(&id) else { return };
+        log(&format!("client {id} ({nickname}) disconnected"));
+        self.broadcast(&format!("*** {nickname} left"));
+    }
+
+    /// Puts a line into all outboxes. It never waits, because these channels have no bound.
+    fn broadcast(&self, line: &str) {
+        let line = Arc::<str>::from(format!("{line}\n"));
+        for client in self.clients.values() {
+            // An error means that the writer has ended. The client's reader will say that the client left.
+            let _ = client.outbox.send(Arc::clone(&line));
         }
     }
-}
 
-fn nick(clients: &mut Clients, id: u64, new: &str) {
-    if new.is_empty() || new.chars().count() > 20 || !new.chars().all(char::is_alphanumeric) {
-        return tell(clients, id, "!!! A name is 1 to 20 letters and digits.");
+    /// Puts a line into one client's outbox.
+    fn tell(&self, id: u64, line: &str) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let _ = client.outbox.send(format!("{line}\n").into());
     }
-    if find(clients, new).is_some_and(|holder| holder != id) {
-        return tell(clients, id, &format!("!!! {new} is taken. Please pick another name."));
+
+    /// The client with this name. Upper and lower case are the same: who would tell bob from Bob?
+    fn find(&self, name: &str) -> Option<u64> {
+        let is_it = |client: &Client| client.nickname.to_lowercase() == name.to_lowercase();
+        self.clients.iter().find(|(_, client)| is_it(client)).map(|(id, _)| *id)
     }
-    let Some(client) = clients.get_mut(&id) else { return };
-    let old = mem::replace(&mut client.nickname, new.to_owned());
-    println!("client {id} ({old}) is now {new}");
-    broadcast(clients, &format!("*** {old} is now {new}"));
-}
 
-fn msg(clients: &mut Clients, id: u64, rest: &str) {
-    let Some((name, text)) = rest.split_once(char::is_whitespace) else {
-        return tell(clients, id, "!!! /msg needs a name and a text: /msg NAME TEXT");
-    };
-    let Some(to) = find(clients, name) else {
-        return tell(clients, id, &format!("!!! No one here is called {name}. /list shows who is here."));
-    };
-    let (from, name) = (clients[&id].nickname.clone(), clients[&to].nickname.clone());
-    println!("{from} wrote to {name} privately");
-    // The author's copy comes second: it says that the line is on its way.
-    tell(clients, to, &format!("[{from} -> you] {text}"));
-    tell(clients, id, &format!("[you -> {name}] {text}"));
-}
-
-fn left(clients: &mut Clients, id: u64) {
-    let Some(Client { nickname, .. }) = clients.remove(&id) else { return };
-    println!("client {id} ({nickname}) disconnected");
-    broadcast(clients, &format!("*** {nickname} left"));
-}
-
-fn broadcast(clients: &Clients, line: &str) {
-    for id in clients.keys() {
-        tell(clients, *id, line);
+    /// How many are here, and their names.
+    fn here(&self) -> String {
+        let names: Vec<_> = self.clients.values().map(|client| client.nickname.as_str()).collect();
+        format!("*** {} here: {}", names.len(), names.join(", "))
     }
 }
 
-/// Puts a line into one client's outbox. It never waits, because the channel has no bound.
-fn tell(clients: &Clients, id: u64, line: &str) {
-    // An error is ignored: the client's reader sees it too.
-    let _ = clients[&id].outbox.send(format!("{line}\n"));
-}
-
-/// The client with this name, upper and lower case being the same: bob and Bob would be taken for one person.
-fn find(clients: &Clients, name: &str) -> Option<u64> {
-    let is_it = |client: &Client| client.nickname.to_lowercase() == name.to_lowercase();
-    clients.iter().find(|(_, client)| is_it(client)).map(|(id, _)| *id)
-}
-
-/// How many are here, and their names.
-fn here(clients: &Clients) -> String {
-    let names: Vec<_> = clients.values().map(|client| client.nickname.as_str()).collect();
-    format!("*** {} here: {}", names.len(), names.join(", "))
+/// `println!` panics when nobody reads the output any more. This does not.
+fn log(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 // Still wrong: as in step 3, a stalled reader eats the memory. The server does all that the textbook asks
 // for, and it still breaks that promise. The log goes to a terminal, and a terminal can be stopped with
-// Ctrl-S. Then the dispatcher waits in `println`.
+// Ctrl-S. Then the dispatcher waits in `log`, and the room with it.

@@ -52,7 +52,7 @@ pub fn all() -> Vec<Server> {
     };
     let sibling_in_rust =
         |name, short| Server::new(name, short, &["{bin}/chat-bench", "peer", name, "--port", "{port}"]);
-    let mut servers: Vec<Server> = (1..=5).map(step).collect();
+    let mut servers: Vec<Server> = (1..=7).map(step).collect();
     let java = "{root}/tests/bench/peers/java/ChatServer.java";
     servers.push(Server::new("java", "java", &jvm(&[java, "{address}"])).needs(&[java]).slow());
     // The bench finds a JDK with virtual threads, and says so where there is none.

@@ -1,4 +1,4 @@
-//! The tests of the exercises that start from step 5 (src/guide/exercises.md).
+//! The tests of the exercises that start from step 7 (src/guide/exercises.md).
 //!
 //! Those of exercises 2 and 3 hold today, and turn red when the step is broken as the exercise says. Those of
 //! 6 and 7 are ignored until the exercise is solved: `cargo test -p chat-steps exercise_6 -- --ignored`.
@@ -22,7 +22,7 @@ fn radio(step: &Step) -> JoinHandle<()> {
         let mut hears = radio.socket.get_ref().try_clone().unwrap();
         let listener = thread::spawn(move || io::copy(&mut hears, &mut io::sink()));
         let line = "x".repeat(LENGTH - 1) + "\n";
-        // It may be cut off itself: nothing paces a flood in step 5.
+        // It may be cut off itself: nothing paces a flood in step 7.
         let _ = (0..LINES).try_for_each(|_| io::Write::write_all(radio.socket.get_mut(), line.as_bytes()));
         let _ = radio.socket.get_ref().shutdown(Shutdown::Write);
         let _ = listener.join();
@@ -31,7 +31,7 @@ fn radio(step: &Step) -> JoinHandle<()> {
 
 #[test]
 fn exercise_2_a_flood_waits_at_its_sender_and_not_in_the_server() {
-    let step = Step::start(5);
+    let step = Step::start(7);
     let readers: Vec<_> = (0..10)
         .map(|_| {
             let mut reader = step.guest().socket;
@@ -55,7 +55,7 @@ fn exercise_2_a_flood_waits_at_its_sender_and_not_in_the_server() {
 
 #[test]
 fn exercise_2_last_words_come_before_the_leave() {
-    let step = Step::start(5);
+    let step = Step::start(7);
     let mut alice = step.guest();
     let mut guests: Vec<_> = (0..50).map(|_| step.guest()).collect();
     alice.skips_to("*** guest51 joined", DEADLINE);
@@ -77,7 +77,7 @@ fn exercise_2_last_words_come_before_the_leave() {
 
 #[test]
 fn exercise_3_a_room_in_which_a_reader_stalls_in_a_flood_goes_on() {
-    let step = Step::start(5);
+    let step = Step::start(7);
     let _stalled = step.guest_with_a_tiny_buffer();
     let radios = [radio(&step), radio(&step)];
     // Nothing of theirs can be in the way of a client who comes after them.
@@ -93,7 +93,7 @@ fn exercise_3_a_room_in_which_a_reader_stalls_in_a_flood_goes_on() {
 #[test]
 #[ignore = "exercise 6: a panic in the dispatcher ends one client"]
 fn exercise_6_a_panic_in_the_dispatcher_ends_one_client() {
-    let step = Step::start(5);
+    let step = Step::start(7);
     let (mut alice, mut bob) = (step.guest(), step.guest());
     alice.sees("*** guest2 joined");
     bob.says("/nick bob");
@@ -123,7 +123,7 @@ fn exercise_6_a_panic_in_the_dispatcher_ends_one_client() {
 #[test]
 #[ignore = "exercise 7: drop the oldest lines of a slow reader"]
 fn exercise_7_a_slow_reader_stays_and_learns_what_it_missed() {
-    let step = Step::start(5);
+    let step = Step::start(7);
     let mut alice = step.guest();
     let mut bob = step.guest_with_a_tiny_buffer();
     alice.sees("*** guest2 joined");

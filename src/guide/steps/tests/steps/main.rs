@@ -11,6 +11,7 @@ mod exercises;
 mod people;
 
 use people::{DEADLINE, Person, Step};
+use rustix::process::Signal;
 use std::fs;
 use std::io::Read;
 use std::net::Shutdown;
@@ -80,8 +81,8 @@ fn step_1_echoes_to_each_client_alone() {
 }
 
 #[test]
-fn step_2_and_3_and_4_and_5_tell_everyone() {
-    for number in 2..=5 {
+fn steps_2_to_7_tell_everyone() {
+    for number in 2..=7 {
         let step = Step::start(number);
         let mut alice = Person::connect(step.address);
         alice.sees("*** Welcome to chat-server! You are guest1.");
@@ -103,8 +104,8 @@ fn step_2_and_3_and_4_and_5_tell_everyone() {
 }
 
 #[test]
-fn steps_2_to_5_name_everyone_in_the_welcome() {
-    for number in 2..=5 {
+fn steps_2_to_7_name_everyone_in_the_welcome() {
+    for number in 2..=7 {
         let step = Step::start(number);
         let guests: Vec<_> = (0..8).map(|_| step.guest()).collect();
         let mut last = Person::connect(step.address);
@@ -155,8 +156,8 @@ fn step_3_goes_on_and_keeps_all_that_a_stalled_reader_has_not_read() {
 }
 
 #[test]
-fn step_4_has_names_and_commands_and_a_log() {
-    for number in 4..=5 {
+fn steps_4_to_7_have_names_and_commands_and_a_log() {
+    for number in 4..=7 {
         let step = Step::start(number);
         let mut alice = step.guest();
         step.logs("client 1 connected");
@@ -200,7 +201,7 @@ fn step_4_has_names_and_commands_and_a_log() {
 
 #[test]
 fn of_ten_clients_one_gets_the_name() {
-    for number in 4..=5 {
+    for number in 4..=7 {
         let step = Step::start(number);
         let mut guests: Vec<_> = (0..10).map(|_| step.guest()).collect();
         guests.iter_mut().for_each(|guest| guest.says("/nick alice"));
@@ -219,30 +220,75 @@ fn of_ten_clients_one_gets_the_name() {
 }
 
 #[test]
-fn step_5_cuts_a_stalled_reader_off_and_says_so_and_keeps_no_more_than_its_limit() {
-    let mut room = Room::of_step(5);
-    room.alice_says_much();
-    for reader in [&room.alice, &room.carol] {
-        let told = reader.news.iter().filter(|line| *line == "*** guest2 left (too slow)").count();
-        assert_eq!(told, 1, "{:?}", reader.news);
+fn steps_5_to_7_cut_a_stalled_reader_off_and_say_so() {
+    for number in 5..=7 {
+        let mut room = Room::of_step(number);
+        room.alice_says_much();
+        for reader in [&room.alice, &room.carol] {
+            let told = reader.news.iter().filter(|line| *line == "*** guest2 left (too slow)").count();
+            assert_eq!(told, 1, "step {number}: {:?}", reader.news);
+        }
+        let mut log = String::new();
+        while log != "client 2 (guest2) disconnected (too slow)" {
+            log = room.step.log.recv_timeout(DEADLINE).expect("the log says why");
+        }
+        if let Some(memory) = room.step.memory() {
+            assert!(memory * 1024 < MUCH / 2, "step {number}: {memory} KiB");
+        }
+        // What bob can still read is whole: nothing comes after a line that is missing.
+        let mut held = Vec::new();
+        let _ = room.bob.socket.read_to_end(&mut held); // It may end with a reset.
+        let held = String::from_utf8(held).unwrap();
+        let pieces = held.lines().filter_map(|line| line.strip_prefix("<guest1> ")?.strip_suffix(" bytes"));
+        for (at, piece) in pieces.enumerate() {
+            assert_eq!(piece, (PIECE * (at + 1)).to_string(), "step {number}");
+        }
+        // The kernel of step 7 keeps little for him.
+        assert!(number < 7 || held.len() < 1024 * 1024, "{} bytes", held.len());
     }
-    // What bob can still read is less than his backlog's limit and the buffers of the
-    // kernel: he was cut off early.
-    let mut held = Vec::new();
-    let _ = room.bob.socket.read_to_end(&mut held); // It may end with a reset.
-    assert!(held.len() < 1024 * 1024, "{} bytes", held.len());
-    let mut log = String::new();
-    while log != "client 2 (guest2) disconnected (too slow)" {
-        log = room.step.log.recv_timeout(DEADLINE).expect("the log says why");
+}
+
+/// They close at once, and read nothing of what the room answers.
+#[test]
+fn steps_3_to_7_hear_those_who_hang_up_at_once() {
+    for number in 3..=7 {
+        let step = Step::start(number);
+        let mut alice = step.guest();
+        for guest in 2..=50 {
+            let mut caller = Person::connect(step.address);
+            caller.says("one");
+            caller.says("two");
+            drop(caller);
+            for expected in ["*** guest%d joined", "<guest%d> one", "<guest%d> two", "*** guest%d left"] {
+                alice.sees(&expected.replace("%d", &guest.to_string()));
+            }
+        }
     }
-    if let Some(memory) = room.step.memory() {
-        assert!(memory * 1024 < MUCH / 2, "{memory} KiB");
+}
+
+/// `step_7 | tee log`, and tee ends. The others log nothing but that they have started.
+#[test]
+fn steps_1_and_4_to_7_go_on_when_nobody_reads_their_log() {
+    for number in [1, 4, 5, 6, 7] {
+        let mut step = Step::start(number);
+        let mut alice = Person::connect(step.address);
+        step.loses_its_log(|| alice.says("one"));
+        alice.says("two");
+        while !alice.reads(DEADLINE).expect("it goes on").ends_with("two") {}
+        let mut bob = Person::connect(step.address);
+        bob.says("three");
+        while !bob.reads(DEADLINE).expect("it lets people in").ends_with("three") {}
+        if number == 7 {
+            step.is_told(Signal::INT);
+            while bob.reads(DEADLINE).expect("it ends").as_str() != GOODBYE {}
+            bob.sees_the_end();
+        }
     }
 }
 
 #[test]
-fn step_5_refuses_a_long_line_and_does_not_keep_it() {
-    let step = Step::start(5);
+fn step_7_refuses_a_long_line_and_does_not_keep_it() {
+    let step = Step::start(7);
     let (mut alice, mut bob) = (step.guest(), step.guest());
     alice.sees("*** guest2 joined");
     let longest = "x".repeat(4096);
@@ -264,8 +310,8 @@ fn step_5_refuses_a_long_line_and_does_not_keep_it() {
 }
 
 #[test]
-fn step_5_says_goodbye_also_when_a_reader_stalls() {
-    let mut room = Room::of_step(5);
+fn step_7_says_goodbye_also_when_a_reader_stalls() {
+    let mut room = Room::of_step(7);
     // Enough that something waits for bob, and not so much that he is cut off.
     while room.sent < 5 * PIECE {
         assert!(room.alice_says_a_piece(DEADLINE));
@@ -281,7 +327,9 @@ fn step_5_says_goodbye_also_when_a_reader_stalls() {
 
 #[test]
 fn every_step_has_the_threads_that_the_lesson_says() {
-    for (number, own, per_client) in [(1, 1, 1), (2, 1, 1), (3, 2, 2), (4, 2, 2), (5, 3, 1)] {
+    for (number, own, per_client) in
+        [(1, 1, 1), (2, 1, 1), (3, 2, 2), (4, 2, 2), (5, 2, 2), (6, 2, 1), (7, 3, 1)]
+    {
         let step = Step::start(number);
         let mut clients: Vec<_> = (0..10).map(|_| Person::connect(step.address)).collect();
         for client in &mut clients {

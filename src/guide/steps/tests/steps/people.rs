@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How long a test waits for what must come. Far more than is needed, so that a busy machine fails no test.
@@ -19,6 +19,7 @@ pub struct Step {
     pub child: Child,
     pub address: SocketAddr,
     pub log: Receiver<String>,
+    log_reader: Option<JoinHandle<()>>,
 }
 
 impl Step {
@@ -30,12 +31,13 @@ impl Step {
             .expect("the step starts");
         let (to_log, log) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
-        // It is read to its end in any case: a step that cannot print would wait.
-        thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(to_log.send(line))));
+        let log_reader = thread::spawn(move || {
+            let _ = output.lines().map_while(Result::ok).try_for_each(|line| to_log.send(line));
+        });
         assert_eq!(log.recv_timeout(DEADLINE).as_deref(), Ok("Chat server started..."));
         let line = log.recv_timeout(DEADLINE).unwrap();
         let address = line.strip_prefix("Listening on ").unwrap().parse().unwrap();
-        Step { child, address, log }
+        Step { child, address, log, log_reader: Some(log_reader) }
     }
 
     /// A client who has read the welcome. Its name is guestN for the Nth client.
@@ -61,6 +63,13 @@ impl Step {
         assert_eq!(line.split(" from ").next(), Some(expected));
     }
 
+    /// Nobody reads its log any more, when it has logged what `provoke` makes it log.
+    pub fn loses_its_log(&mut self, provoke: impl FnOnce()) {
+        self.log = channel().1;
+        provoke();
+        self.log_reader.take().unwrap().join().unwrap();
+    }
+
     /// KiB of memory, or `None` where the system does not tell.
     pub fn memory(&self) -> Option<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -68,9 +77,13 @@ impl Step {
         line.trim_end_matches("kB").trim().parse().ok()
     }
 
+    pub fn is_told(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Ends it with a signal, and waits until it has closed its log; its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.is_told(Signal::TERM);
         loop {
             match self.log.recv_timeout(DEADLINE) {
                 Ok(_) => {}
