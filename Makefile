@@ -73,7 +73,10 @@ demo: ## watch three people chat through netcat
 	@# As cargo's runner the script is told where cargo has put the program.
 	@cargo run --release --locked --config 'target."cfg(all())".runner = ["sh", "tests/demo.sh"]'
 
+lesson: ## play a step of the lesson in four panes; STEP=2
+	@sh tests/lesson.sh "$(STEP)" $(ARGS)
+
 install: ## install the program for this user, in ~/.cargo/bin
 	cargo install --locked --path .
 
-.PHONY: help run test test-release test-promises docs-check lint msrv doc bench bench-smoke fuzz siege siege-smoke promises soak size demo install
+.PHONY: help run test test-release test-promises docs-check lint msrv doc bench bench-smoke fuzz siege siege-smoke promises soak size demo lesson install

@@ -8,11 +8,19 @@
 //! # Threads
 //!
 //! ```text
-//!             accept                 bounded channel              non-blocking send
-//!  socket ──▶ acceptor ──spawns──▶ client thread ──Event──▶ dispatcher ──bytes──▶ every socket
-//!                                  (one per client)          (one)
-//!                                  blocking read,            owns the room and every
-//!                                  parse, pace               socket's write half
+//! socket
+//!   │ accept
+//!   ▼
+//! acceptor ──spawns──▶ client's thread, one for each client
+//!                        │ blocking read, parse, pace
+//!                        ▼ Event
+//!                      one bounded channel
+//!                        │
+//!                        ▼
+//!                      dispatcher: owns the room, and the
+//!                        │         write half of every socket
+//!                        ▼ bytes, a send that never waits
+//!                      every socket
 //! ```
 //!
 //! | thread | owns | waits for |
@@ -115,10 +123,10 @@
 //! ```
 //!
 //! Pages to read are in [guide]: for the person who runs the server, and for the one who learns from it. [The
-//! lesson](guide::lesson) leads to this design in five small programs. [Side by side](guide::side_by_side)
-//! sets the server next to the same one in Java, Clojure and tokio, and begins with the six words of Rust
-//! that their readers need. The [exercises](guide::exercises) ask for changes. To embed the server, see
-//! [`Server`]; `main.rs` is an example.
+//! lesson](guide::lesson) leads to this design in seven small programs, and [another
+//! page](guide::to_the_program) from the last of them to this one. [Side by side](guide::side_by_side) sets
+//! the server next to the same one in Java, Clojure and tokio. The [exercises](guide::exercises) ask for
+//! changes. To embed the server, see [`Server`]; `main.rs` is an example.
 
 // The tour documents private items: cargo doc --document-private-items.
 #![allow(rustdoc::private_intra_doc_links)]
@@ -154,6 +162,8 @@ pub mod guide {
     macro_rules! pages {
         ($($page:ident)*) => {$(
             #[doc = "[lesson]: crate::guide::lesson"]
+            #[doc = "[to_the_program]: crate::guide::to_the_program"]
+            #[doc = "[teaching]: crate::guide::teaching"]
             #[doc = "[running]: crate::guide::running"]
             #[doc = "[service]: crate::guide::service"]
             #[doc = "[survives]: crate::guide::survives"]
@@ -166,12 +176,19 @@ pub mod guide {
             #[doc = "[results]: ../../../../../tests/bench/results/results.md"]
             #[doc = "[siege-results]: ../../../../../tests/bench/results/siege.md"]
             #[doc = "[growth]: ../../../../../tests/bench/results/growth.svg"]
+            #[doc = "[step_1]: ../../../../../src/guide/steps/step_1_echo.rs"]
+            #[doc = "[step_2]: ../../../../../src/guide/steps/step_2_shared_map.rs"]
+            #[doc = "[step_3]: ../../../../../src/guide/steps/step_3_dispatcher.rs"]
+            #[doc = "[step_4]: ../../../../../src/guide/steps/step_4_commands.rs"]
+            #[doc = "[step_5]: ../../../../../src/guide/steps/step_5_bounded.rs"]
+            #[doc = "[step_6]: ../../../../../src/guide/steps/step_6_sender.rs"]
+            #[doc = "[step_7]: ../../../../../src/guide/steps/step_7_core.rs"]
             #[doc = ""]
             #[doc = include_str!(concat!("guide/", stringify!($page), ".md"))]
             pub mod $page {}
         )*};
     }
-    pages! { lesson running scripts service survives siege security how_it_works how_fast when_not side_by_side exercises }
+    pages! { lesson to_the_program teaching running scripts service survives siege security how_it_works how_fast when_not side_by_side exercises }
 }
 
 pub use config::{Allow, Config, DEFAULT_PORT, Listen};

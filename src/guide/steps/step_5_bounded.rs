@@ -1,4 +1,4 @@
-//! Step 5 of 7: a bounded outbox. Who does not read is disconnected.
+//! Step 5 of 7: a bounded outbox. A reader who stops is disconnected.
 //!
 //! Wrong with step 4: a stalled reader eats the memory.
 //!

@@ -76,7 +76,7 @@ fn every_excerpt_is_in_its_file() {
 #[test]
 fn the_table_says_how_long_each_step_is() {
     for number in 1..=7 {
-        let row = PAGE.lines().find(|line| line.starts_with(&format!("| {number} `"))).expect("a row");
+        let row = PAGE.lines().find(|line| line.starts_with(&format!("| {number} [`"))).expect("a row");
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
         let text = file(&cells[1].replace("step_", "src/guide/steps/step_"), 0);
         let is_code = |line: &&str| !line.is_empty() && !line.starts_with("//");
@@ -142,7 +142,7 @@ struct Reader {
 #[derive(Default)]
 struct ReaderState {
     is_stopped: bool,
-    /// How many lines of radio's it has read.
+    /// How many lines of radio's it has read; they are the long ones.
     count: usize,
 }
 
@@ -157,7 +157,7 @@ impl Screen {
             for line in output.lines().map_while(Result::ok) {
                 let state = this.state.lock().unwrap();
                 let mut state = this.changed.wait_while(state, |state| state.is_stopped).unwrap();
-                state.count += usize::from(line.ends_with(" 899 900"));
+                state.count += usize::from(line.len() > 1000);
                 drop(state);
                 this.changed.notify_all();
                 let _ = to_screen.send(line);
@@ -231,7 +231,13 @@ struct Stage {
     memory: Option<usize>,
 }
 
-const RADIO: &str = "for i in $(seq 5000); do seq -s ' ' 900; done | nc -N localhost 12345 >/dev/null";
+/// How many lines radio says, and up to which number each of them counts, if this is its command.
+fn what_radio_says(command: &str) -> Option<(usize, usize)> {
+    let numbers = command.strip_prefix("for i in $(seq ")?;
+    let numbers = numbers.strip_suffix("; done | nc -N localhost 12345 >/dev/null")?;
+    let (lines, last) = numbers.split_once("); do seq -s ' ' ")?;
+    Some((lines.parse().ok()?, last.parse().ok()?))
+}
 
 impl Stage {
     fn start(line: &str) -> Stage {
@@ -255,14 +261,15 @@ impl Stage {
             ("$ ", "nc localhost 12345") => {
                 self.screens.insert(name.to_owned(), Screen::of_a_client(self.step.address));
             }
-            ("$ ", RADIO) => {
+            ("$ ", command) if what_radio_says(command).is_some() => {
+                let (lines, last) = what_radio_says(command).unwrap();
                 let address = self.step.address;
                 let is_reading = |screen: &&Screen| {
                     screen.input.is_some() && !screen.reader.state.lock().unwrap().is_stopped
                 };
                 let readers: Vec<_> =
                     self.screens.values().filter(is_reading).map(|screen| screen.reader.clone()).collect();
-                thread::spawn(move || radio(address, &readers));
+                thread::spawn(move || radio(address, lines, last, &readers));
             }
             ("$ ", "fg") => self.screens[name].stops(false),
             ("> ", "^Z") => self.screens[name].stops(true),
@@ -275,7 +282,7 @@ impl Stage {
             ("> ", _) => writeln!(self.screens[name].input.as_ref().unwrap(), "{text}").unwrap(),
             (": ", _) if name == "server" && text.parse::<usize>().is_ok() => {
                 let (written, really) = (text.parse::<usize>().unwrap(), self.memory.take());
-                // It depends on the machine, and still says whether 14 MB of text are in it.
+                // It depends on the machine, and still says whether radio's text is in it.
                 if really.is_some_and(|really| really > 2 * written || written > 2 * really) {
                     return Err(format!("it is {really:?}"));
                 }
@@ -303,21 +310,27 @@ impl Stage {
     }
 }
 
-/// A client that says 5,000 lines of 3.5 kB.
+/// A client that says so many lines, each of which counts to `last`.
 ///
 /// It does not go on before these readers have read each line. On a busy machine they would fall behind
 /// otherwise, and steps 5 to 7 would cut them off.
-fn radio(address: SocketAddr, readers: &[Arc<Reader>]) -> io::Result<()> {
+fn radio(address: SocketAddr, lines: usize, last: usize, readers: &[Arc<Reader>]) -> io::Result<()> {
+    let readers: Vec<_> = readers.iter().map(|reader| (reader, reader.state.lock().unwrap().count)).collect();
     let socket = TcpStream::connect(address)?;
-    let words: Vec<_> = (1..=900).map(|number| number.to_string()).collect();
+    let words: Vec<_> = (1..=last).map(|number| number.to_string()).collect();
     let line = words.join(" ") + "\n";
-    let mut lines = BufReader::new(&socket).lines();
-    for said in 1..=5000 {
+    let mut seen = BufReader::new(&socket).lines();
+    for said in 1..=lines {
         (&socket).write_all(line.as_bytes())?;
-        while !lines.next().is_none_or(|seen| seen.is_ok_and(|seen| seen.ends_with(line.trim_end()))) {}
-        for reader in readers {
+        while !seen.next().is_none_or(|seen| seen.is_ok_and(|seen| seen.ends_with(line.trim_end()))) {}
+        for (reader, before) in &readers {
             let state = reader.state.lock().unwrap();
-            drop(reader.changed.wait_timeout_while(state, DEADLINE, |state| state.count < said).unwrap());
+            drop(
+                reader
+                    .changed
+                    .wait_timeout_while(state, DEADLINE, |state| state.count < before + said)
+                    .unwrap(),
+            );
         }
     }
     socket.shutdown(Shutdown::Write)
