@@ -7,6 +7,7 @@
 
 mod commands;
 mod excerpts;
+mod figures;
 mod links;
 mod measured;
 mod names;

@@ -97,5 +97,7 @@ fn main() {
     trials.push(trial("unit_file".to_owned(), systemd, recipes::unit_file));
     let netcat = find(&["nc", "ncat", "nc.traditional"]).is_none().then_some("netcat");
     trials.push(trial("demo".to_owned(), netcat, recipes::demo));
+    let missing = find(&["tmux"]).is_none().then_some("tmux").or(netcat);
+    trials.push(trial("lesson".to_owned(), missing, recipes::lesson));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

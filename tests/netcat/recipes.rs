@@ -1,4 +1,4 @@
-//! The recipes of the page about scripts, the unit of the page about services, and `make demo`.
+//! The recipes of the page about scripts, the unit of the page about services, `make demo` and `make lesson`.
 
 use crate::programs::Program;
 use chat_test_support::{Person, TestServer, eventually, program};
@@ -136,6 +136,20 @@ pub fn demo() -> Result<(), Failed> {
     for part in
         ["alice saw:\n", "    [carol -> you] There is coffee in room 7.\n", "    *** bob left (\"coffee\")\n"]
     {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    Ok(())
+}
+
+/// `make lesson STEP=2` has a server and two people in their panes, and radio's command ready.
+pub fn lesson() -> Result<(), Failed> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lesson.sh");
+    let mut command = Command::new("sh");
+    let output = command.args([script, "2", "127.0.0.1:0"]).stdin(Stdio::null()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let complaint = String::from_utf8(output.stderr)?;
+    assert!(output.status.success(), "{text}{complaint}");
+    for part in ["\nListening on 127.0.0.1:", "\n*** guest2 joined\n", "\n*** 2 here: guest1, guest2\n", "radio$ for i"] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     Ok(())
