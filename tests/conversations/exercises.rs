@@ -2,7 +2,7 @@
 //! exercise is solved: `cargo test --test conversations exercise_5 -- --ignored`, and without the
 //! `#[ignore]` from then on.
 //!
-//! Those of exercises 2, 3, 6 and 7 start from step 5 and are in `src/guide/steps/tests/steps/exercises.rs`.
+//! Those of exercises 2, 3, 6 and 7 start from step 7 and are in `src/guide/steps/tests/steps/exercises.rs`.
 //! Those of exercise 12 are in `rebuilding.rs`: they pass already, and must still pass after the change.
 
 use chat_test_support::{Person, ServerProcess, TestServer, alice_and_bob, chat_server};

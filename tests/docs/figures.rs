@@ -11,7 +11,9 @@ fn every_figure_fits_into_a_narrow_window() {
     for path in files("src/guide", "md") {
         let text = read(&path);
         assert!(!text.contains("```mermaid"), "cargo doc shows the source of that: {}", path.display());
-        figures.extend(text.split("```figure\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()));
+        figures.extend(
+            text.split("```figure\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()),
+        );
     }
     assert!(figures.len() >= 9, "only {} figures were found", figures.len());
     figures.extend(blocks_of_the_crate().into_iter().filter(|block| block.contains("▶")));

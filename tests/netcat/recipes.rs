@@ -149,7 +149,12 @@ pub fn lesson() -> Result<(), Failed> {
     let text = String::from_utf8(output.stdout)?;
     let complaint = String::from_utf8(output.stderr)?;
     assert!(output.status.success(), "{text}{complaint}");
-    for part in ["\nListening on 127.0.0.1:", "\n*** guest2 joined\n", "\n*** 2 here: guest1, guest2\n", "radio$ for i"] {
+    for part in [
+        "\nListening on 127.0.0.1:",
+        "\n*** guest2 joined\n",
+        "\n*** 2 here: guest1, guest2\n",
+        "radio$ for i",
+    ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     Ok(())

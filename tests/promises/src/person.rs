@@ -5,7 +5,7 @@
 //! deadline that a busy machine does not reach.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -292,13 +292,6 @@ pub fn shortened(line: &str) -> String {
         text.push('…');
     }
     text
-}
-
-/// Reads and forgets all that comes, until the connection ends.
-pub fn drain(mut socket: &TcpStream) {
-    let mut buffer = [0; 1 << 16];
-    let _ = socket.set_read_timeout(None);
-    while matches!(socket.read(&mut buffer), Ok(1..)) {}
 }
 
 #[cfg(test)]

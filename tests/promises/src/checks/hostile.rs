@@ -1,13 +1,14 @@
 //! Clients that do harm, on purpose or not.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Outcome, broken};
-use crate::person::{Next, PATIENCE, Person, drain, is_timeout, shortened, token};
+use crate::person::{Next, PATIENCE, Person, is_timeout, shortened, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
 use crate::visit::Visit;
@@ -131,11 +132,17 @@ fn http_is_not_heard(visit: &Visit) -> Outcome {
 const MOST_LINES: usize = 1000;
 const FLOOD: Duration = Duration::from_secs(3);
 
+/// The flooder keeps up itself: at most so many of its own lines are on their way back to it. Otherwise a server
+/// that cuts slow readers off would end the flood on a busy machine, and not on another.
+const MOST_UNSEEN: usize = 500;
+/// Where its lines do not come back to it, it goes on after this time.
+const NO_ECHO: Duration = Duration::from_millis(100);
+
 pub const FLOODER_LEAVES_ROOM: Promise = Promise {
     name: "flooder-leaves-room",
     sentence: "While one client floods, the others can read: at most 1,000 of its lines come in three seconds.",
-    how: "mallory sends lines for three seconds, as fast as the server takes them. alice speaks every half \
-          second; bob must see all she says, and at most 1,000 lines of the flood.",
+    how: "mallory sends lines for three seconds, as fast as the server takes them and sends them back. alice \
+          speaks every half second; bob must see all she says, and at most 1,000 lines of the flood.",
     why: "A line among a million is delivered, and nobody reads it.",
     broken_by: "The server takes from each client all that it sends. Back-pressure alone is no pace: a fast \
           server feels none.",
@@ -149,9 +156,16 @@ fn flooder_leaves_room(visit: &Visit) -> Outcome {
     let mallory = visit.arrives("mallory")?;
     let mark = token();
     let done = AtomicBool::new(false);
+    let (comes_back, came_back) = channel();
     thread::scope(|scope| {
-        scope.spawn(|| flood(mallory.socket(), &mark, &done));
-        scope.spawn(|| drain(mallory.socket()));
+        scope.spawn(|| flood(mallory.socket(), &mark, came_back, &done));
+        scope.spawn(|| {
+            let _ = mallory.socket().set_read_timeout(None);
+            let lines = BufReader::new(mallory.socket()).split(b'\n').map_while(Result::ok);
+            lines.for_each(|_| {
+                let _ = comes_back.send(());
+            });
+        });
         let outcome = talk_beside(&mut alice, &mut bob, &mark);
         done.store(true, Ordering::Relaxed);
         // It ends both threads, whatever they wait for. An error means that the connection has ended already.
@@ -161,9 +175,15 @@ fn flooder_leaves_room(visit: &Visit) -> Outcome {
 }
 
 /// Sends lines until it is done, or the server does not want them any more.
-fn flood(mut socket: &TcpStream, mark: &str, done: &AtomicBool) {
-    let batch = format!("{mark} and so on, and so forth\n").repeat(100);
+fn flood(mut socket: &TcpStream, mark: &str, came_back: Receiver<()>, done: &AtomicBool) {
+    const BATCH: usize = 100;
+    let batch = format!("{mark} and so on, and so forth\n").repeat(BATCH);
+    let mut unseen = 0;
     while !done.load(Ordering::Relaxed) {
+        while unseen > MOST_UNSEEN {
+            unseen = came_back.recv_timeout(NO_ECHO).map_or(0, |()| unseen - 1);
+        }
+        unseen += BATCH;
         match socket.write_all(batch.as_bytes()) {
             Err(error) if !is_timeout(&error) => return,
             _ => (),

@@ -128,16 +128,22 @@ fn exercise_7_a_slow_reader_stays_and_learns_what_it_missed() {
     let mut alice = step.guest();
     let mut bob = step.guest_with_a_tiny_buffer();
     alice.sees("*** guest2 joined");
+    // Nothing is dropped for one who keeps up: alice herself, and carol.
+    let mut carol = step.guest();
+    alice.sees("*** guest3 joined");
     // Far more than his backlog and all buffers of the kernel hold.
     let text = "x".repeat(1_000);
     const SAID: usize = 20_000;
     for number in 1..=SAID {
         alice.says(&format!("{number} {text}"));
         alice.sees(&format!("<guest1> {number} {text}"));
+        carol.sees(&format!("<guest1> {number} {text}"));
     }
     if let Some(memory) = step.memory() {
         assert!(memory * 1024 < SAID * text.len() / 2, "{memory} KiB");
     }
+    // carol came when bob was there already.
+    assert_eq!(bob.reads(DEADLINE).as_deref(), Some("*** guest3 joined"));
     let (mut next, mut missed) = (1, 0);
     while next <= SAID {
         let line = bob.reads(DEADLINE).expect("bob is still in the room");
