@@ -1,5 +1,5 @@
-//! A figure is drawn with characters, so that GitHub and `cargo doc` show the same. It must not be cut off in a
-//! window of 800 pixels, where `cargo doc` leaves room for some 60 characters beside its list of names.
+//! A figure is drawn with characters, so that GitHub and `cargo doc` show the same. It must not be cut off in
+//! a window of 800 pixels, where `cargo doc` leaves room for some 60 characters beside its list of names.
 
 use crate::{blocks_of_the_crate, files, read};
 

@@ -132,8 +132,8 @@ fn http_is_not_heard(visit: &Visit) -> Outcome {
 const MOST_LINES: usize = 1000;
 const FLOOD: Duration = Duration::from_secs(3);
 
-/// The flooder keeps up itself: at most so many of its own lines are on their way back to it. Otherwise a server
-/// that cuts slow readers off would end the flood on a busy machine, and not on another.
+/// The flooder keeps up itself: at most so many of its own lines are on their way back to it. Otherwise a
+/// server that cuts slow readers off would end the flood on a busy machine, and not on another.
 const MOST_UNSEEN: usize = 500;
 /// Where its lines do not come back to it, it goes on after this time.
 const NO_ECHO: Duration = Duration::from_millis(100);
