@@ -33,9 +33,9 @@ fn acceptor(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// The life of one client's thread. `&TcpStream` is a borrowed socket: it can be copied, and one can read
-/// from it and write to it. So one part of a program reads while another writes, and from step 3 on these are two
-/// threads. It is `mut` because `write_all` wants to change what it is called on; here that is this copy of
-/// the borrow.
+/// from it and write to it. So one part of a program reads while another writes, and from step 3 on these are
+/// two threads. It is `mut` because `write_all` wants to change what it is called on; here that is this copy
+/// of the borrow.
 fn client(mut socket: &TcpStream) -> io::Result<()> {
     // reader.readLine(), until it returns null. A line that is not UTF-8 is an error here.
     for line in BufReader::new(socket).lines() {

@@ -21,8 +21,8 @@ const FONT: &str = "sans-serif";
 /// A name in the legend, and a colour that differs from the others in lightness too.
 const SERVERS: [(&str, RGBColor, Peer); 3] = [
     ("chat-server", RGBColor(200, 75, 20), Peer::Ours),
-    ("tokio, this design", RGBColor(20, 60, 130), Peer::TokioDesign),
-    ("tokio, as its example", RGBColor(110, 165, 215), Peer::Tokio),
+    ("tokio, this design", RGBColor(30, 30, 30), Peer::TokioDesign),
+    ("tokio, as its example", RGBColor(90, 185, 170), Peer::Tokio),
 ];
 
 /// One server's values by number of clients, in order.
