@@ -89,6 +89,22 @@ fn each_step_of_the_lesson_keeps_and_breaks_what_the_lesson_says() {
     assert!(checked >= 20, "only {checked} promises are spoken of");
 }
 
+/// The README counts what the report card has.
+#[test]
+fn the_readme_says_how_many_promises_each_step_keeps() {
+    let card: Vec<_> = rows(&page("lesson.md"))
+        .into_iter()
+        .filter(|row| row[0].starts_with('`') && row.len() == 9)
+        .collect();
+    let readme = rows(&read("README.md"));
+    assert!(readme.iter().any(|row| row[0] == format!("of {} promises", card.len())), "{readme:?}");
+    let kept = readme.iter().find(|row| row[0] == "kept").expect("a row");
+    for (column, said) in kept.iter().enumerate().skip(1) {
+        let count = card.iter().filter(|row| row[column] == "✔").count();
+        assert_eq!(*said, count.to_string(), "column {column}");
+    }
+}
+
 fn symbol(text: &str, server: &str, promise: &str) -> Option<String> {
     let table = rows(text);
     let head = table.iter().find(|row| row[0] == "promise")?;
