@@ -71,6 +71,12 @@ struct Options {
     /// Tell what a promise means, how it is checked, and how servers break it
     #[arg(long, value_name = "PROMISE")]
     explain: Option<String>,
+    /// Write the page that explains all promises
+    #[arg(long, value_name = "FILE", hide = true)]
+    write_explanations: Option<PathBuf>,
+    /// Write the results as JUnit's XML, which CI systems show: a broken promise is a failure
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Servers to check at a time
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
@@ -86,6 +92,10 @@ fn main() -> Result<ExitCode> {
         let texts: Vec<String> =
             selected(std::slice::from_ref(name))?.iter().map(|one| one.explanation()).collect();
         print(&texts.join("\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(path) = &options.write_explanations {
+        std::fs::write(path, promise::page()).with_context(|| path.display().to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     process::end_servers_at_a_signal()?;
@@ -117,6 +127,9 @@ fn check(options: &Options) -> Result<ExitCode> {
         print(&report::markdown(&names, &promises, &cells))?;
     } else {
         print(&report::terminal(&servers, &promises, &cells))?;
+    }
+    if let Some(path) = &options.junit {
+        std::fs::write(path, report::junit(&cells)).with_context(|| path.display().to_string())?;
     }
     for path in &options.write {
         page::write(path, &promises, &cells)?;

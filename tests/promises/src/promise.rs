@@ -7,6 +7,9 @@ use crate::visit::Visit;
 
 /// A promise, with all that `--explain` tells of it. It stands next to its check.
 pub struct Promise {
+    /// It stays for ever: a new promise gets the next one, and that of a promise which is gone is not used
+    /// again.
+    pub number: u8,
     pub name: &'static str,
     pub sentence: &'static str,
     pub how: &'static str,
@@ -52,7 +55,31 @@ pub fn named(name: &str) -> Vec<&'static Promise> {
     }
 }
 
+/// All promises as a page: `src/guide/promises.md`.
+pub fn page() -> String {
+    let intro = [
+        "<!-- make promises ARGS=\"--write-explanations src/guide/promises.md\" writes this page. -->",
+        "",
+        "What each promise of `make promises` asks of a chat server, how it is checked, and how servers break it. The",
+        "server may be any program that takes lines over TCP. Promises about something that it does not have are *not",
+        "offered*. [The lesson][lesson] and [Side by side][side_by_side] have the verdicts. A promise keeps its number.",
+        "",
+    ];
+    let intro = intro.join("\n");
+    let promises: String = ALL.into_iter().map(Promise::section).collect();
+    format!("{intro}{promises}\n[lesson]: lesson.md\n[side_by_side]: side_by_side.md\n")
+}
+
 impl Promise {
+    fn section(&self) -> String {
+        let Promise { number, name, sentence, how, why, broken_by, .. } = self;
+        let is_alone = matches!(self.stage, Stage::Alone | Stage::FloodAlone);
+        let alone = if is_alone { " It has a server of its own." } else { "" };
+        format!(
+            "\n# {number}. {name}\n\n{sentence}\n\n- **Checked:** {how}{alone}\n- **Why:** {why}\n- **Broken by:** {broken_by}\n"
+        )
+    }
+
     pub fn explanation(&self) -> String {
         let Promise { name, sentence, how, why, broken_by, .. } = self;
         let paragraphs = [
@@ -105,5 +132,18 @@ mod tests {
         assert_eq!(named("stalled-").len(), 4);
         assert_eq!(named("greets").len(), 1);
         assert!(named("nothing").is_empty());
+    }
+
+    #[test]
+    fn no_two_promises_have_one_number() {
+        let mut numbers = ALL.map(|promise| promise.number);
+        numbers.sort_unstable();
+        assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "{numbers:?}");
+    }
+
+    #[test]
+    fn the_page_says_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/guide/promises.md");
+        assert!(std::fs::read_to_string(path).unwrap() == page(), "write it again with --write-explanations");
     }
 }

@@ -28,6 +28,10 @@ pub fn terminal(servers: &[Server], promises: &[&Promise], cells: &[Cell]) -> St
     for server in servers {
         text.push_str(&remarks(&server.name, cells));
     }
+    if let Some(broken) = cells.iter().find(|cell| cell.result == Verdict::Broken) {
+        let name = broken.promise;
+        text.push_str(&format!("\n--explain {name} tells how that is checked, and how servers break it.\n"));
+    }
     text
 }
 
@@ -71,6 +75,44 @@ pub fn json(cells: &[Cell]) -> serde_json::Result<String> {
     Ok(lines.into_iter().map(|line| line + "\n").collect())
 }
 
+/// A suite for each server and a case for each promise, as Jenkins and GitLab read it: a broken promise is a
+/// failure, and what is not offered or was not run is skipped.
+pub fn junit(cells: &[Cell]) -> String {
+    let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
+    for suite in cells.chunk_by(|one, next| one.server == next.server) {
+        let count =
+            |verdicts: &[Verdict]| suite.iter().filter(|cell| verdicts.contains(&cell.result)).count();
+        let (failures, skipped) = (count(&[Verdict::Broken]), count(&[Verdict::NotOffered, Verdict::NotRun]));
+        let (name, tests) = (escaped(&suite[0].server), suite.len());
+        text += &format!(
+            "<testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\">\n"
+        );
+        for Cell { promise, result, seen, .. } in suite {
+            let seen = escaped(seen);
+            let inside = match result {
+                Verdict::Kept => String::new(),
+                Verdict::Broken => format!("<failure message=\"{seen}\"/>"),
+                Verdict::NotOffered | Verdict::NotRun => format!("<skipped message=\"{seen}\"/>"),
+            };
+            text += &format!("<testcase classname=\"{name}\" name=\"{promise}\">{inside}</testcase>\n");
+        }
+        text += "</testsuite>\n";
+    }
+    text + "</testsuites>\n"
+}
+
+/// Text in an attribute of XML 1.0, which has no way to write most control characters.
+fn escaped(text: &str) -> String {
+    let of = |c: char| match c {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => "\u{fffd}".to_owned(),
+        c => c.to_string(),
+    };
+    text.chars().map(of).collect()
+}
+
 fn symbol(cells: &[Cell], server: &str, promise: &str) -> char {
     let cell = cells.iter().find(|cell| cell.server == server && cell.promise == promise);
     cell.map_or(Verdict::NotRun, |cell| cell.result).symbol()
@@ -78,4 +120,28 @@ fn symbol(cells: &[Cell], server: &str, promise: &str) -> char {
 
 fn legend() -> String {
     Verdict::ALL.map(|verdict| format!("{} {}", verdict.symbol(), verdict.words())).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Finding;
+
+    #[test]
+    fn junit_has_a_suite_for_each_server_and_no_character_that_xml_forbids() {
+        let cells = [
+            Cell::new("a", "greets", Ok(String::new())),
+            Cell::new("a", "listed", Err(Finding::NotOffered("no /list".to_owned()))),
+            Cell::new("b", "greets", Err(Finding::Broken("bob got: <x> & \u{1b}\"".to_owned()))),
+        ];
+        let text = junit(&cells);
+        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n\
+            <testsuite name=\"a\" tests=\"2\" failures=\"0\" skipped=\"1\">\n\
+            <testcase classname=\"a\" name=\"greets\"></testcase>\n\
+            <testcase classname=\"a\" name=\"listed\"><skipped message=\"no /list\"/></testcase>\n</testsuite>\n\
+            <testsuite name=\"b\" tests=\"1\" failures=\"1\" skipped=\"0\">\n\
+            <testcase classname=\"b\" name=\"greets\"><failure message=\"bob got: &lt;x> &amp; \u{fffd}&quot;\"/></testcase>\n\
+            </testsuite>\n</testsuites>\n";
+        assert_eq!(text, expected);
+    }
 }

@@ -15,6 +15,7 @@ const RACES: usize = 20;
 const RACERS: usize = 10;
 
 pub const UNIQUE_NAMES: Promise = Promise {
+    number: 3,
     name: "unique-names",
     sentence: "Of ten clients who take one name at the same moment, one gets it.",
     how: "Ten clients ask for the same new name at once, each speaks, and a witness counts who bears it. \
@@ -70,6 +71,7 @@ fn race(racers: &mut [Person], name: &str) -> Result<Vec<String>, Finding> {
 }
 
 pub const PRIVATE_STAYS_PRIVATE: Promise = Promise {
+    number: 4,
     name: "private-stays-private",
     sentence: "A private line reaches one person, and nobody else, then or later.",
     how: "alice writes to bob with /msg. bob must see the text; carol, and dave who comes in afterwards, \
@@ -103,6 +105,7 @@ fn private_stays_private(visit: &Visit) -> Outcome {
 }
 
 pub const LISTED: Promise = Promise {
+    number: 5,
     name: "listed",
     sentence: "/list names everyone who is here, and nobody who has left.",
     how: "alice asks with bob and carol in the room: all three must be named. bob leaves, and must soon be \

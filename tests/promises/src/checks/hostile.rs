@@ -14,6 +14,7 @@ use crate::servers::Stage;
 use crate::visit::Visit;
 
 pub const ENDLESS_LINE_BOUNDED: Promise = Promise {
+    number: 17,
     name: "endless-line-bounded",
     sentence: "A line that never ends costs a bounded amount of memory.",
     how: "mallory sends up to 48 MiB without a line break. Broken if the memory of the process has grown by \
@@ -63,6 +64,7 @@ fn endless_line_bounded(visit: &Visit) -> Outcome {
 }
 
 pub const NO_ESCAPE_SEQUENCES: Promise = Promise {
+    number: 18,
     name: "no-escape-sequences",
     sentence: "Nothing that a terminal obeys reaches another person.",
     how: "mallory says lines with escape sequences, a bell, backspaces and C1 controls, tries a name with \
@@ -100,6 +102,7 @@ fn no_escape_sequences(visit: &Visit) -> Outcome {
 }
 
 pub const HTTP_IS_NOT_HEARD: Promise = Promise {
+    number: 19,
     name: "http-is-not-heard",
     sentence: "An HTTP request says nothing to the room.",
     how: "One client sends a GET, another a POST with a line in its body. alice must see no line of either.",
@@ -139,6 +142,7 @@ const MOST_UNSEEN: usize = 500;
 const NO_ECHO: Duration = Duration::from_millis(100);
 
 pub const FLOODER_LEAVES_ROOM: Promise = Promise {
+    number: 20,
     name: "flooder-leaves-room",
     sentence: "While one client floods, the others can read: at most 1,000 of its lines come in three seconds.",
     how: "mallory sends lines for three seconds, as fast as the server takes them and sends them back. alice \

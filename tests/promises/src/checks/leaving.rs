@@ -9,6 +9,7 @@ use crate::servers::Stage;
 use crate::visit::{Visit, needs};
 
 pub const LEAVE_SAID_ONCE: Promise = Promise {
+    number: 6,
     name: "leave-said-once",
     sentence: "The room hears once that a client has left, however it left.",
     how: "One client ends its input, one resets its connection, one says /quit (where there is one). alice \
@@ -70,6 +71,7 @@ fn leave(mut person: Person, way: &str) -> Result<Option<Person>, Finding> {
 }
 
 pub const LAST_LINE_COUNTS: Promise = Promise {
+    number: 7,
     name: "last-line-counts",
     sentence: "A last line without a line break is heard.",
     how: "dave sends a line without its line break and ends his input. alice must see the text.",
@@ -103,6 +105,7 @@ const SCRIPT: usize = 20;
 const RUNS: usize = 20;
 
 pub const SCRIPT_GETS_RECEIPT: Promise = Promise {
+    number: 8,
     name: "script-gets-receipt",
     sentence: "A client that has closed its half still gets its own lines back, and then the end.",
     how: "A client connects, sends twenty lines, ends its input at once, and reads to the end of the \

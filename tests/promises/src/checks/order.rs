@@ -17,6 +17,7 @@ const LINES: usize = 150;
 const ROUNDS: usize = 4;
 
 pub const ONE_ORDER: Promise = Promise {
+    number: 10,
     name: "one-order",
     sentence: "Two speak at the same time, and everyone sees their lines in the same order.",
     how: "Two clients send 150 lines each, at once and line by line, four times over. All readers (the two \
@@ -86,6 +87,7 @@ fn compare(one: &[String], other: &[String], whose: &str) -> Result<(), Finding>
 const PASTE: usize = 180;
 
 pub const BURST_ARRIVES_WHOLE: Promise = Promise {
+    number: 11,
     name: "burst-arrives-whole",
     sentence: "A paste of 180 lines arrives whole, once, and in its order.",
     how: "alice sends 180 lines at once. bob must see all of them, each once, in her order.",
@@ -117,6 +119,7 @@ fn burst_arrives_whole(visit: &Visit) -> Outcome {
 }
 
 pub const PACKETS_ARE_NO_LINES: Promise = Promise {
+    number: 12,
     name: "packets-are-no-lines",
     sentence: "A line is a line, however it is cut into packets, and however many come in one.",
     how: "alice sends one line in two packets, and then three lines in one. bob must see each line whole, and \

@@ -12,6 +12,7 @@ use crate::servers::Stage;
 use crate::visit::Visit;
 
 pub const CHURN_LEAVES_NOTHING: Promise = Promise {
+    number: 21,
     name: "churn-leaves-nothing",
     sentence: "A thousand connections that come and go leave nothing behind.",
     how: "After a few clients have come and gone, the descriptors and threads of the process are counted. A \
@@ -86,6 +87,7 @@ fn come_and_go(visit: &Visit, alice: &mut Person) -> Result<(), Finding> {
 }
 
 pub const DESCRIPTORS_RUN_OUT: Promise = Promise {
+    number: 22,
     name: "descriptors-run-out",
     sentence: "Without free descriptors the talk goes on, and newcomers get in when there are some again.",
     how: "The limit of the process is lowered until four descriptors are free, and forty clients connect. \
@@ -142,6 +144,7 @@ fn burns(process: &Process) -> Option<u128> {
 }
 
 pub const GOODBYE_ON_SIGTERM: Promise = Promise {
+    number: 23,
     name: "goodbye-on-sigterm",
     sentence: "At SIGTERM everyone gets a last line and the end of the connection, and the server ends.",
     how: "alice and bob are in the room, and the process gets SIGTERM. Each must get a line and the end of \

@@ -146,6 +146,7 @@ fn paced(bytes: usize) -> Finding {
 }
 
 pub const STOPS_NOBODY: Promise = Promise {
+    number: 13,
     name: "stalled-stops-nobody",
     sentence: "A reader who stops does not stop the others.",
     how: "mallory stops reading. alice says 16 MiB in lines of 1 KiB, and bob must see every line of it.",
@@ -177,6 +178,7 @@ const HELD_UP: Duration = Duration::from_millis(150);
 const TRIES: usize = 3;
 
 pub const HOLDS_UP_NOBODY: Promise = Promise {
+    number: 14,
     name: "stalled-holds-up-nobody",
     sentence: "A reader who stops does not hold up the others' lines, not even for a moment.",
     how: "mallory stops reading, alice says 16 MiB, and bob reads. Broken if some 64 KiB took 150 ms or more \
@@ -204,6 +206,7 @@ fn holds_up_nobody(visit: &Visit) -> Outcome {
 const ROUNDS: usize = 6;
 
 pub const BOUNDED_MEMORY: Promise = Promise {
+    number: 15,
     name: "stalled-bounded-memory",
     sentence: "A reader who stops does not eat the server's memory.",
     how: "alice says 16 MiB at a time until the resident memory of the process stands still. mallory stops \
@@ -268,6 +271,7 @@ fn memory_that_stands_still(visit: &Visit, process: &Process, talk: &mut Talk) -
 }
 
 pub const SEES_NO_GAP: Promise = Promise {
+    number: 16,
     name: "stalled-sees-no-gap",
     sentence: "A reader who stops and goes on misses no line unseen.",
     how: "mallory stops reading, alice says 16 MiB, and mallory goes on. The lines must be all there, one \

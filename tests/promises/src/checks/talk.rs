@@ -10,6 +10,7 @@ use crate::servers::Stage;
 use crate::visit::Visit;
 
 pub const GREETS: Promise = Promise {
+    number: 1,
     name: "greets",
     sentence: "A newcomer gets a line before it says a word.",
     how: "A client connects and says nothing. A line must come that is not only news of others, and the \
@@ -62,6 +63,7 @@ fn is_for(newcomer: &mut Person, greeting: &str, alice: &mut Person, visit: &Vis
 }
 
 pub const EVERYONE_HEARS: Promise = Promise {
+    number: 2,
     name: "everyone-hears",
     sentence: "Everyone sees each line once, whoever said it too.",
     how: "alice, bob and carol each say a line. Each of the three must see each of the lines exactly once.",
@@ -98,6 +100,7 @@ fn everyone_hears(visit: &Visit) -> Outcome {
 }
 
 pub const HUNDREDTH_CLIENT: Promise = Promise {
+    number: 9,
     name: "hundredth-client",
     sentence: "The eleventh client is served, and so is the hundredth.",
     how: "A hundred clients come in, one after the other, and stay. Each says a line, which must come back \
