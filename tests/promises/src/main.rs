@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod servers;
 mod visit;
+mod words;
 
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -52,6 +53,8 @@ struct Options {
     /// Check a server that this line starts; {address}, {host} and {port} say where it must listen
     #[arg(long, value_name = "LINE", conflicts_with = "server")]
     command: Option<String>,
+    #[command(flatten)]
+    words: words::Given,
     /// Print one JSON object for each server and promise, and nothing else
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
@@ -110,13 +113,15 @@ fn check(options: &Options) -> Result<ExitCode> {
         }
     };
     let (servers, cells) = match (&options.connect, &options.command) {
-        (Some(name), _) => (vec![Server::running(name)], run::run_running(name, resolve(name)?, &promises)),
+        (Some(name), _) => {
+            (vec![Server::running(name)], run::run_running(name, resolve(name)?, &options.words, &promises))
+        }
         (None, command) => {
             let servers = match command {
                 Some(line) => vec![Server::of_command(line)],
                 None => selected_servers(&options.server)?,
             };
-            let cells = run::run(&servers, &promises, options.jobs.into(), progress);
+            let cells = run::run(&servers, &options.words, &promises, options.jobs.into(), progress);
             (servers, cells)
         }
     };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, broken};
 use crate::person::{Next, PATIENCE, Person, mentions, new_name, speaker, token};
+use crate::words::{Given, Words, with_name, with_text};
 
 #[derive(Clone, Debug, Default)]
 pub struct Manners {
@@ -13,6 +14,8 @@ pub struct Manners {
     pub echoes: bool,
     /// Others see what you say.
     pub relays: bool,
+    /// Its words for what follows; those of chat-server where it has none.
+    pub words: Words,
     /// `/nick NAME` gives you that name.
     pub nick: bool,
     /// `/list` answers you, and only you, with names.
@@ -31,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const LOOKS: u32 = 8;
 
 impl Manners {
-    pub fn find_out(address: SocketAddr) -> Result<Manners, Finding> {
+    pub fn find_out(address: SocketAddr, given: &Given) -> Result<Manners, Finding> {
         let (mut alice, mut bob) = (Person::connect(address)?, Person::connect(address)?);
         let mut manners = Manners::default();
         manners.look_for_lines(&mut alice, &mut bob)?;
@@ -39,8 +42,10 @@ impl Manners {
             return broken!("two clients spoke, and neither saw a line of it: is this a line-based chat?");
         }
         if manners.relays {
-            manners.look_for_commands(&mut alice, &mut bob)?;
-            manners.look_for_leaves(address, &mut alice, &mut bob)?;
+            manners.look_for_names(given, &mut alice, &mut bob)?;
+            manners.look_for_a_list(given, &mut alice, &mut bob)?;
+            manners.look_for_private_lines(given, &mut alice, &mut bob)?;
+            manners.look_for_leaves(given, address, &mut alice, &mut bob)?;
         }
         Ok(manners)
     }
@@ -71,34 +76,67 @@ impl Manners {
         Ok(())
     }
 
-    fn look_for_commands(&mut self, alice: &mut Person, bob: &mut Person) -> Result<(), Finding> {
-        let name = new_name("ada");
-        let text = token();
-        alice.says(&format!("/nick {name}"))?;
-        alice.says(&text)?;
-        alice.name = speaker(&bob.sees(&text)?, &text);
-        self.nick = alice.name == name;
-        exchange(alice, bob)?;
+    fn look_for_names(&mut self, given: &Given, alice: &mut Person, bob: &mut Person) -> Result<(), Finding> {
+        for words in given.nick() {
+            let (name, text) = (new_name("ada"), token());
+            alice.says(&with_name(&words, &name))?;
+            alice.says(&text)?;
+            alice.name = speaker(&bob.sees(&text)?, &text);
+            exchange(alice, bob)?;
+            if alice.name == name {
+                (self.nick, self.words.nick) = (true, words);
+                break;
+            }
+        }
+        Ok(())
+    }
 
-        alice.says("/list")?;
-        let (to_alice, to_bob) = exchange(alice, bob)?;
-        let shown_to_all = |line: &String| to_bob.contains(line) || line.contains("/list");
-        self.list = to_alice.iter().any(|line| mentions(line, &alice.name) && !shown_to_all(line));
+    fn look_for_a_list(
+        &mut self,
+        given: &Given,
+        alice: &mut Person,
+        bob: &mut Person,
+    ) -> Result<(), Finding> {
+        for word in given.list() {
+            alice.says(&word)?;
+            let (to_alice, to_bob) = exchange(alice, bob)?;
+            let is_talk = |line: &String| to_bob.contains(line) || line.ends_with(&word);
+            if to_alice.iter().any(|line| mentions(line, &alice.name) && !is_talk(line)) {
+                (self.list, self.words.list) = (true, word);
+                break;
+            }
+        }
+        Ok(())
+    }
 
+    fn look_for_private_lines(
+        &mut self,
+        given: &Given,
+        alice: &mut Person,
+        bob: &mut Person,
+    ) -> Result<(), Finding> {
         let text = token();
         bob.says(&text)?;
         bob.name = speaker(&alice.sees(&text)?, &text);
         exchange(alice, bob)?;
-        let secret = token();
-        alice.says(&format!("/msg {} {secret}", bob.name))?;
-        let (_, to_bob) = exchange(alice, bob)?;
-        self.msg = to_bob.iter().any(|line| line.contains(&secret) && !line.contains("/msg"));
+        for words in given.msg() {
+            let secret = token();
+            let command = with_text(&words, &bob.name, &secret);
+            alice.says(&command)?;
+            let (_, to_bob) = exchange(alice, bob)?;
+            // Where the command itself is talk, bob sees it too.
+            if to_bob.iter().any(|line| line.contains(&secret) && !line.contains(&command)) {
+                (self.msg, self.words.msg) = (true, words);
+                break;
+            }
+        }
         Ok(())
     }
 
     /// carol leaves, by `/quit` or at the end of her input.
     fn look_for_leaves(
         &mut self,
+        given: &Given,
         address: SocketAddr,
         alice: &mut Person,
         bob: &mut Person,
@@ -108,23 +146,31 @@ impl Manners {
         carol.says(&text)?;
         carol.name = speaker(&alice.sees(&text)?, &text);
         exchange(alice, bob)?;
-        let after_quit = token();
-        carol.says("/quit")?;
-        // The connection may have ended by now.
-        let _ = carol.says(&after_quit);
         let mut told = Vec::new();
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE
-            && !self.quit
-            && !told.iter().any(|line: &String| line.contains(&after_quit))
-        {
-            self.quit = carol.next_line(Instant::now() + Duration::from_millis(20)) == Next::End;
-            told.extend(alice.reads_for(Duration::from_millis(1)));
+        // What carol has typed is no news of her.
+        let mut typed = Vec::new();
+        for word in given.quit() {
+            let after_quit = token();
+            // The connection may end at once.
+            let _ = carol.says(&word).and_then(|()| carol.says(&after_quit));
+            let start = Instant::now();
+            while start.elapsed() < PATIENCE
+                && !self.quit
+                && !told.iter().any(|line: &String| line.contains(&after_quit))
+            {
+                self.quit = carol.next_line(Instant::now() + Duration::from_millis(20)) == Next::End;
+                told.extend(alice.reads_for(Duration::from_millis(1)));
+            }
+            typed.extend([word.clone(), after_quit]);
+            if self.quit {
+                self.words.quit = word;
+                break;
+            }
         }
         carol.ends_input();
+        let is_typed = |line: &String| typed.iter().any(|text| line.ends_with(text));
         for _ in 0..LOOKS {
-            let about_carol = |line: &String| mentions(line, &carol.name) && !line.contains(&after_quit);
-            self.leaves = told.iter().any(about_carol);
+            self.leaves = told.iter().any(|line| mentions(line, &carol.name) && !is_typed(line));
             if self.leaves {
                 break;
             }

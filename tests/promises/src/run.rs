@@ -12,11 +12,13 @@ use crate::process::Process;
 use crate::promise::Promise;
 use crate::servers::{Server, Stage};
 use crate::visit::Visit;
+use crate::words::Given;
 
 /// Runs all servers, `jobs` at a time; returns the cells in the order of the servers and promises. `progress`
 /// hears of each server that is done.
 pub fn run(
     servers: &[Server],
+    given: &Given,
     promises: &[&'static Promise],
     jobs: usize,
     progress: impl Fn(&str) + Sync,
@@ -34,7 +36,7 @@ pub fn run(
                     let next = waiting.lock().expect("no holder panics").pop();
                     let Some(index) = next else { break };
                     let start = Instant::now();
-                    let row = run_started(&servers[index], promises);
+                    let row = run_started(&servers[index], given, promises);
                     progress(&format!(
                         "{}: {} ({} s)",
                         servers[index].name,
@@ -50,8 +52,13 @@ pub fn run(
 }
 
 /// Runs the checks against a server that is running already.
-pub fn run_running(name: &str, address: SocketAddr, promises: &[&'static Promise]) -> Vec<Cell> {
-    let manners = match Manners::find_out(address) {
+pub fn run_running(
+    name: &str,
+    address: SocketAddr,
+    given: &Given,
+    promises: &[&'static Promise],
+) -> Vec<Cell> {
+    let manners = match Manners::find_out(address, given) {
         Ok(manners) => manners,
         Err(finding) => return not_run(name, promises, &sentence(finding)),
     };
@@ -59,12 +66,12 @@ pub fn run_running(name: &str, address: SocketAddr, promises: &[&'static Promise
     promises.iter().map(|promise| Cell::new(name, promise.name, check(promise, &visit))).collect()
 }
 
-fn run_started(server: &Server, promises: &[&'static Promise]) -> Vec<Cell> {
+fn run_started(server: &Server, given: &Given, promises: &[&'static Promise]) -> Vec<Cell> {
     let first = match server.start(Stage::Shared) {
         Ok(process) => process,
         Err(error) => return not_run(&server.name, promises, &format!("{error:#}")),
     };
-    let manners = match Manners::find_out(first.address) {
+    let manners = match Manners::find_out(first.address, given) {
         Ok(manners) => manners,
         Err(finding) => return not_run(&server.name, promises, &sentence(finding)),
     };

@@ -64,7 +64,8 @@ impl Visit<'_> {
         let mut person = Person::connect(self.address)?;
         stem.clone_into(&mut person.label);
         let hello = token();
-        let name = if self.manners.nick { format!("/nick {}\n", new_name(stem)) } else { String::new() };
+        let words = &self.manners.words;
+        let name = if self.manners.nick { words.nick(&new_name(stem)) + "\n" } else { String::new() };
         // A server that refuses the client may have closed the connection already. The reading below tells.
         let _ = person.sends(format!("{name}{hello}\n").as_bytes());
         let mut welcome = Vec::new();
@@ -153,7 +154,7 @@ impl Visit<'_> {
     }
 
     pub fn needs_names(&self) -> Result<(), Finding> {
-        needs(self.manners.nick, "there is no /nick")
+        needs(self.manners.nick, "no command for names was found; --nick says which")
     }
 
     /// The process, for what only its host can measure.

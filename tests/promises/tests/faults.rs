@@ -43,6 +43,7 @@ fn main() {
         trial("every_promise_has_a_fault", every_promise_has_a_fault),
         trial("a_running_server_is_checked_from_outside", a_running_server_is_checked_from_outside),
         trial("a_page_is_written_and_compared", a_page_is_written_and_compared),
+        trial("words_that_nobody_would_guess_are_given", words_that_nobody_would_guess_are_given),
         trial("a_server_that_does_not_start_is_not_run", a_server_that_does_not_start_is_not_run),
     ];
     for (promise, faults) in FAULTS {
@@ -104,6 +105,26 @@ fn a_running_server_is_checked_from_outside() -> Result<(), Failed> {
         expect(&cells, result)?;
     }
     drop(server);
+    Ok(())
+}
+
+/// The toy server's commands begin with `!`.
+fn words_that_nobody_would_guess_are_given() -> Result<(), Failed> {
+    let words = ["--nick", "!nick {}", "--list", "!list", "--msg", "!msg {name} {text}", "--quit", "!quit"];
+    for (promise, fault) in [
+        ("unique-names", "checks-then-takes"),
+        ("private-stays-private", "private-to-all"),
+        ("listed", "list-misses-one"),
+        ("no-escape-sequences", "escapes-in-last-words"),
+    ] {
+        let (right, wrong) = (toy(promise, "--sign !"), toy(promise, &format!("--sign ! --fault {fault}")));
+        let about = ["--promise", promise];
+        expect(&run(&[&["--command", &right], &about[..], &words].concat())?.1, "kept")?;
+        expect(&run(&[&["--command", &wrong], &about[..], &words].concat())?.1, "broken")?;
+        if promise != "no-escape-sequences" {
+            expect(&check(&right, promise)?.1, "not offered")?;
+        }
+    }
     Ok(())
 }
 

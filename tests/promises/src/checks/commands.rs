@@ -38,7 +38,7 @@ fn unique_names(visit: &Visit) -> Outcome {
     let mut taken = 0;
     for _ in 0..RACES {
         let name = new_name("rose");
-        let texts = race(&mut racers, &name)?;
+        let texts = race(&mut racers, &visit.manners.words.nick(&name))?;
         let seen = witness.reads_until_all(&texts)?;
         let is_bearers =
             |line: &&String| texts.iter().any(|text| line.contains(text) && speaker(line, text) == name);
@@ -51,8 +51,8 @@ fn unique_names(visit: &Visit) -> Outcome {
     if taken == 0 { broken!("no one of ten clients got a free name") } else { Ok(String::new()) }
 }
 
-/// All ask for the name at once, and then speak. Returns the texts that they say.
-fn race(racers: &mut [Person], name: &str) -> Result<Vec<String>, Finding> {
+/// All give this command at once, and then speak. Returns the texts that they say.
+fn race(racers: &mut [Person], command: &str) -> Result<Vec<String>, Finding> {
     let start = Barrier::new(racers.len());
     thread::scope(|scope| {
         let runs: Vec<_> = racers
@@ -62,7 +62,7 @@ fn race(racers: &mut [Person], name: &str) -> Result<Vec<String>, Finding> {
                 scope.spawn(move || {
                     let text = token();
                     start.wait();
-                    racer.sends(format!("/nick {name}\n{text}\n").as_bytes()).map(|()| text)
+                    racer.sends(format!("{command}\n{text}\n").as_bytes()).map(|()| text)
                 })
             })
             .collect();
@@ -85,11 +85,11 @@ pub const PRIVATE_STAYS_PRIVATE: Promise = Promise {
 
 fn private_stays_private(visit: &Visit) -> Outcome {
     visit.needs_relay()?;
-    needs(visit.manners.msg, "there is no /msg")?;
+    needs(visit.manners.msg, "no command for private lines was found; --msg says which")?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     let mut carol = visit.arrives("carol")?;
     let (secret, end) = (token(), token());
-    alice.says(&format!("/msg {} {secret}", bob.name))?;
+    alice.says(&visit.manners.words.msg(&bob.name, &secret))?;
     bob.sees(&secret)?;
     bob.says(&end)?;
     let mut overheard = carol.reads_until(&end)?;
@@ -119,10 +119,10 @@ pub const LISTED: Promise = Promise {
 
 fn listed(visit: &Visit) -> Outcome {
     visit.needs_relay()?;
-    needs(visit.manners.list, "there is no /list")?;
+    needs(visit.manners.list, "no command that lists was found; --list says which")?;
     let (mut alice, mut carol) = visit.alice_and_bob()?;
     let mut bob = visit.arrives("bert")?;
-    let answer = visit.asks(&mut alice, &mut carol, "/list")?;
+    let answer = visit.asks(&mut alice, &mut carol, &visit.manners.words.list)?;
     for name in [&alice.name, &bob.name, &carol.name] {
         if !answer.iter().any(|line| mentions(line, name)) {
             return broken!("{name} is here and not in the list");
@@ -133,7 +133,11 @@ fn listed(visit: &Visit) -> Outcome {
         alice.reads_until_one("the leave", |line| mentions(line, &bob.name))?;
     }
     let deadline = Instant::now() + PATIENCE;
-    while visit.asks(&mut alice, &mut carol, "/list")?.iter().any(|line| mentions(line, &bob.name)) {
+    while visit
+        .asks(&mut alice, &mut carol, &visit.manners.words.list)?
+        .iter()
+        .any(|line| mentions(line, &bob.name))
+    {
         if Instant::now() > deadline {
             return broken!("{} left, and is still listed {} s later", bob.name, PATIENCE.as_secs());
         }

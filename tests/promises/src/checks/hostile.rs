@@ -84,11 +84,11 @@ fn no_escape_sequences(visit: &Visit) -> Outcome {
     {
         mallory.says(&format!("{attack} {}", token()))?;
     }
-    mallory.says("/nick \x1b[31mevil")?;
+    mallory.says(&visit.manners.words.nick("\x1b[31mevil"))?;
     let last = token();
     mallory.says(&last)?;
     let mut seen = bob.reads_until(&last)?;
-    mallory.says("/quit \x1b[2J")?;
+    mallory.says(&format!("{} \x1b[2J", visit.manners.words.quit))?;
     mallory.ends_input();
     mallory.reads_to_the_end(Duration::from_secs(3));
     let end = token();

@@ -24,7 +24,7 @@ pub const LEAVE_SAID_ONCE: Promise = Promise {
 
 const END_OF_INPUT: &str = "the end of its input";
 const RESET: &str = "a reset";
-const QUIT: &str = "/quit";
+const QUIT: &str = "its command";
 
 fn leave_said_once(visit: &Visit) -> Outcome {
     visit.needs_relay()?;
@@ -39,7 +39,7 @@ fn leave_said_once(visit: &Visit) -> Outcome {
         visit.is_heard(&mut zed, &mut [&mut alice])?;
         let name = zed.name.clone();
         // One who only ends its input still has its connection until the server closes it.
-        let _half_open = leave(zed, way)?;
+        let _half_open = leave(zed, way, &visit.manners.words.quit)?;
         let Ok(mut seen) = alice.reads_until_one("the leave", |line| mentions(line, &name)) else {
             return broken!("after {way}, alice was not told within {} s", PATIENCE.as_secs());
         };
@@ -58,13 +58,13 @@ fn leave_said_once(visit: &Visit) -> Outcome {
     Ok(String::new())
 }
 
-fn leave(mut person: Person, way: &str) -> Result<Option<Person>, Finding> {
+fn leave(mut person: Person, way: &str, quit: &str) -> Result<Option<Person>, Finding> {
     match way {
         RESET => {
             person.vanishes();
             return Ok(None);
         }
-        QUIT => person.says("/quit")?,
+        QUIT => person.says(quit)?,
         _ => person.ends_input(),
     }
     Ok(Some(person))

@@ -63,8 +63,10 @@ fn is_http(room: &Room, line: &str) -> bool {
 /// Does what the line says; false when the client wants to leave.
 fn obey(room: &Room, id: u64, line: &str) -> bool {
     let safe: String = if room.has(Fault::ForwardsEscapes) { line.into() } else { printable(line) };
-    match safe.split_once(' ').unwrap_or((&safe, "")) {
-        ("", _) => (),
+    let (word, rest) = safe.split_once(' ').unwrap_or((&safe, ""));
+    let word = word.strip_prefix(room.sign).map(|word| format!("/{word}"));
+    match (word.as_deref().unwrap_or("talk"), rest) {
+        _ if safe.is_empty() => (),
         ("/nick", name) if name.chars().all(char::is_alphanumeric) => room.rename(id, name),
         ("/nick", _) => (),
         ("/list", _) => room.list(id),

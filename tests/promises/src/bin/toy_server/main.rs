@@ -33,11 +33,14 @@ struct Options {
     /// Take lines at any speed
     #[arg(long)]
     unpaced: bool,
+    /// What its commands begin with
+    #[arg(long, default_value_t = '/')]
+    sign: char,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let room = Arc::new(Room::new(options.fault, options.unpaced));
+    let room = Arc::new(Room::new(options.fault, options.unpaced, options.sign));
     let at_the_end = Arc::clone(&room);
     ctrlc::set_handler(move || end(&at_the_end))?;
     let listener = TcpListener::bind(options.address)?;

@@ -18,6 +18,8 @@ const HISTORY: usize = 20;
 pub struct Room {
     fault: Option<Fault>,
     unpaced: bool,
+    /// What commands begin with.
+    pub sign: char,
     count: AtomicU64,
     people: Mutex<People>,
 }
@@ -45,8 +47,8 @@ pub struct Outbox {
 }
 
 impl Room {
-    pub fn new(fault: Option<Fault>, unpaced: bool) -> Room {
-        Room { fault, unpaced, count: AtomicU64::new(0), people: Mutex::default() }
+    pub fn new(fault: Option<Fault>, unpaced: bool, sign: char) -> Room {
+        Room { fault, unpaced, sign, count: AtomicU64::new(0), people: Mutex::default() }
     }
 
     pub fn has(&self, fault: Fault) -> bool {
