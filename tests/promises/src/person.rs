@@ -53,6 +53,14 @@ pub fn token() -> String {
     format!("q{:06}z", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Whether one of these texts is in the line: somebody has said it.
+pub fn has_token(line: &str) -> bool {
+    let is_token = |text: &[u8]| {
+        text.len() == 8 && text[0] == b'q' && text[7] == b'z' && text[1..7].iter().all(u8::is_ascii_digit)
+    };
+    line.as_bytes().windows(8).any(is_token)
+}
+
 /// A name that nobody has had before, from letters that nobody takes for others.
 pub fn new_name(stem: &str) -> String {
     const LETTERS: &[u8] = b"bcdfghjkpqtxz";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::manners::Manners;
 use crate::outcome::{Finding, broken};
-use crate::person::{Next, PATIENCE, Person, new_name, shortened, speaker, token};
+use crate::person::{Next, PATIENCE, Person, has_token, new_name, shortened, speaker, token};
 use crate::process::Process;
 
 /// A check gets one of these to work with.
@@ -134,7 +134,8 @@ impl Visit<'_> {
     }
 
     /// The lines that the person sees in answer to a command. `other` is asked to speak where the person's
-    /// own line would not come back, so that the end of the answer is known.
+    /// own line would not come back, so that the end of the answer is known. Talk that comes between is no part
+    /// of the answer.
     pub fn asks(&self, person: &mut Person, other: &mut Person, line: &str) -> Result<Vec<String>, Finding> {
         // Lines that are on their way to the person already are no part of the answer.
         self.is_heard(other, &mut [&mut *person])?;
@@ -146,7 +147,7 @@ impl Visit<'_> {
             self.is_heard(person, &mut [&mut *other])?;
             other.says(&end)?;
         }
-        person.reads_until(&end)
+        Ok(person.reads_until(&end)?.into_iter().filter(|line| !has_token(line)).collect())
     }
 
     pub fn needs_relay(&self) -> Result<(), Finding> {

@@ -119,6 +119,7 @@ pub const SCRIPT_GETS_RECEIPT: Promise = Promise {
 };
 
 fn script_gets_receipt(visit: &Visit) -> Outcome {
+    needs(visit.manners.echoes, "one's own lines do not come back here")?;
     for run in 1..=RUNS {
         let lines: Vec<String> = (0..SCRIPT).map(|_| token()).collect();
         let (seen, ended) = visit.runs_script((lines.join("\n") + "\n").as_bytes(), PATIENCE)?;
