@@ -134,8 +134,8 @@ impl Visit<'_> {
     }
 
     /// The lines that the person sees in answer to a command. `other` is asked to speak where the person's
-    /// own line would not come back, so that the end of the answer is known. Talk that comes between is no part
-    /// of the answer.
+    /// own line would not come back, so that the end of the answer is known. Talk that comes between is no
+    /// part of the answer.
     pub fn asks(&self, person: &mut Person, other: &mut Person, line: &str) -> Result<Vec<String>, Finding> {
         // Lines that are on their way to the person already are no part of the answer.
         self.is_heard(other, &mut [&mut *person])?;
