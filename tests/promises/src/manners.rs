@@ -14,6 +14,8 @@ pub struct Manners {
     pub echoes: bool,
     /// Others see what you say.
     pub relays: bool,
+    /// The first line of a client is its name.
+    pub name_first: bool,
     /// Its words for what follows; those of chat-server where it has none.
     pub words: Words,
     /// `/nick NAME` gives you that name.
@@ -37,11 +39,19 @@ impl Manners {
     pub fn find_out(address: SocketAddr, given: &Given) -> Result<Manners, Finding> {
         let (mut alice, mut bob) = (Person::connect(address)?, Person::connect(address)?);
         let mut manners = Manners::default();
+        // A server may ask for a name first. Another one takes it for a line of talk.
+        let name = new_name("ada");
+        alice.says(&name)?;
+        bob.says(&new_name("ben"))?;
         manners.look_for_lines(&mut alice, &mut bob)?;
         if !manners.echoes && !manners.relays {
             return broken!("two clients spoke, and neither saw a line of it: is this a line-based chat?");
         }
         if manners.relays {
+            let text = token();
+            alice.says(&text)?;
+            manners.name_first = speaker(&bob.sees(&text)?, &text) == name;
+            exchange(&mut alice, &mut bob)?;
             manners.look_for_names(given, &mut alice, &mut bob)?;
             manners.look_for_a_list(given, &mut alice, &mut bob)?;
             manners.look_for_private_lines(given, &mut alice, &mut bob)?;
@@ -142,6 +152,9 @@ impl Manners {
         bob: &mut Person,
     ) -> Result<(), Finding> {
         let mut carol = Person::connect(address)?;
+        if self.name_first {
+            carol.says(&new_name("carol"))?;
+        }
         let text = token();
         carol.says(&text)?;
         carol.name = speaker(&alice.sees(&text)?, &text);

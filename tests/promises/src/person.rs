@@ -168,6 +168,11 @@ impl Person {
         }
     }
 
+    /// What has come since the last line break.
+    pub fn prompt(&self) -> String {
+        shortened(&String::from_utf8_lossy(&self.partial))
+    }
+
     /// At the end, a last line without a line break is a line too.
     fn end(&mut self) -> Next {
         if self.partial.is_empty() { Next::End } else { Next::Line(self.take_line()) }

@@ -42,8 +42,23 @@ impl Visit<'_> {
         }
     }
 
+    /// A person at a new connection, who has given a name if that is what the server wants first.
+    pub fn connects(&self, stem: &str) -> Result<Person, Finding> {
+        let mut person = Person::connect(self.address)?;
+        // A server that refuses the client may have closed the connection. What comes next tells.
+        let _ = person.sends(self.name_first(stem).as_bytes());
+        Ok(person)
+    }
+
+    /// The line with a name that a client says before all others, if the server wants that.
+    pub fn name_first(&self, stem: &str) -> String {
+        if self.manners.name_first { new_name(stem) + "\n" } else { String::new() }
+    }
+
+    /// A listener who is known to be in: another one has been heard.
     fn witness(&self) -> Result<Person, Finding> {
-        let mut witness = Person::connect(self.address)?;
+        let (mut speaker, mut witness) = (self.connects("helper")?, self.connects("witness")?);
+        hear_each_other(&mut speaker, &mut witness)?;
         "the witness".clone_into(&mut witness.label);
         Ok(witness)
     }
@@ -61,11 +76,15 @@ impl Visit<'_> {
     /// client whose line comes back is in. Where one's own lines do not come back, a witness listens for
     /// them.
     fn tries_to_arrive(&self, stem: &str, witness: Option<&mut Person>) -> Result<Arrival, Finding> {
-        let mut person = Person::connect(self.address)?;
+        let mut person = self.connects(stem)?;
         stem.clone_into(&mut person.label);
         let hello = token();
         let words = &self.manners.words;
-        let name = if self.manners.nick { words.nick(&new_name(stem)) + "\n" } else { String::new() };
+        let name = if self.manners.nick && !self.manners.name_first {
+            words.nick(&new_name(stem)) + "\n"
+        } else {
+            String::new()
+        };
         // A server that refuses the client may have closed the connection already. The reading below tells.
         let _ = person.sends(format!("{name}{hello}\n").as_bytes());
         let mut welcome = Vec::new();
@@ -93,6 +112,11 @@ impl Visit<'_> {
     /// A script: it sends these bytes over a connection of its own, ends its input and reads to the end.
     /// Returns what it read, and whether the end came within `patience` of the last line.
     pub fn runs_script(&self, bytes: &[u8], patience: Duration) -> Result<(Vec<String>, bool), Finding> {
+        self.sends_alone(&[self.name_first("script").as_bytes(), bytes].concat(), patience)
+    }
+
+    /// The same of a program that knows nothing of names, such as a browser.
+    pub fn sends_alone(&self, bytes: &[u8], patience: Duration) -> Result<(Vec<String>, bool), Finding> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut script = Person::connect(self.address)?;
@@ -163,6 +187,19 @@ impl Visit<'_> {
         self.process
             .ok_or_else(|| Finding::NotRun("it takes the server's process, and this one was running".into()))
     }
+}
+
+/// alice speaks until bob hears her: both are in.
+pub fn hear_each_other(alice: &mut Person, bob: &mut Person) -> Result<(), Finding> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let text = token();
+        alice.says(&text)?;
+        if bob.sees_within(&text, Duration::from_secs(1)) {
+            return Ok(());
+        }
+    }
+    broken!("bob did not see a line of alice's within {} s", PATIENCE.as_secs())
 }
 
 pub fn needs(offered: bool, otherwise: &str) -> Result<(), Finding> {

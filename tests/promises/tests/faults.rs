@@ -48,7 +48,10 @@ fn main() {
     ];
     for (promise, faults) in FAULTS {
         trials.push(trial(&format!("{promise}::kept"), move || is_kept(promise)));
-        trials.push(trial(&format!("{promise}::without_echo"), move || is_kept_without_echo(promise)));
+        for habit in ["--fault no-echo", "--name-first"] {
+            let name = format!("{promise}::kept with {habit}");
+            trials.push(trial(&name, move || is_kept_with_a_habit(promise, habit)));
+        }
         for fault in faults {
             trials.push(trial(&format!("{promise}::broken_by::{fault}"), move || is_broken(promise, fault)));
         }
@@ -109,10 +112,11 @@ fn a_running_server_is_checked_from_outside() -> Result<(), Failed> {
     Ok(())
 }
 
-/// It is a habit, and no fault: the speaker's own line does not come back.
-fn is_kept_without_echo(promise: &str) -> Result<(), Failed> {
-    let (_, cells) = check(&toy(promise, "--fault no-echo"), promise)?;
-    expect(&cells, if promise == "script-gets-receipt" { "not offered" } else { "kept" })
+/// Habits are no faults: the speaker's own line does not come back, or the server asks for a name first.
+fn is_kept_with_a_habit(promise: &str, habit: &str) -> Result<(), Failed> {
+    let (_, cells) = check(&toy(promise, habit), promise)?;
+    let is_missing = promise == "script-gets-receipt" && habit == "--fault no-echo";
+    expect(&cells, if is_missing { "not offered" } else { "kept" })
 }
 
 /// The toy server's commands begin with `!`.

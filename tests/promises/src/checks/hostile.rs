@@ -121,7 +121,7 @@ fn http_is_not_heard(visit: &Visit) -> Outcome {
     let post = format!("POST / HTTP/1.1\r\nHost: {text}\r\nContent-Length: 10\r\n\r\n{text}\r\n");
     for request in [get, post] {
         // When the connection has ended, the server is through with the request.
-        visit.runs_script(request.as_bytes(), Duration::from_secs(3))?;
+        visit.sends_alone(request.as_bytes(), Duration::from_secs(3))?;
     }
     let end = token();
     bob.says(&end)?;

@@ -2,13 +2,13 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{PATIENCE, Person, shortened, token};
+use crate::person::{Person, shortened, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
-use crate::visit::Visit;
+use crate::visit::{Visit, hear_each_other};
 
 /// Lines of one flooder. More than 200 at once may be slowed down.
 const LINES: usize = 150;
@@ -138,7 +138,7 @@ fn packets_are_no_lines(visit: &Visit) -> Outcome {
     visit.needs_relay()?;
     // They send nothing but lines in packets of their own at first, so that a server with this fault gets so
     // far.
-    let (mut alice, mut bob) = (Person::connect(visit.address)?, Person::connect(visit.address)?);
+    let (mut alice, mut bob) = (visit.connects("alice")?, visit.connects("bob")?);
     hear_each_other(&mut alice, &mut bob)?;
     // The first one may have come out of a history.
     let text = token();
@@ -168,19 +168,6 @@ fn packets_are_no_lines(visit: &Visit) -> Outcome {
         }
     }
     Ok(String::new())
-}
-
-/// alice speaks until bob hears her: both are in.
-fn hear_each_other(alice: &mut Person, bob: &mut Person) -> Result<(), Finding> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        let text = token();
-        alice.says(&text)?;
-        if bob.sees_within(&text, Duration::from_secs(1)) {
-            return Ok(());
-        }
-    }
-    broken!("bob did not see a line of alice's within {} s", PATIENCE.as_secs())
 }
 
 /// What stands before and behind the text: a name, a time, a colour. A time differs from line to line, so a

@@ -62,7 +62,7 @@ fn come_and_go(visit: &Visit, alice: &mut Person) -> Result<(), Finding> {
     let mut crowd = Vec::new();
     let mut texts = Vec::new();
     for _ in 0..AT_A_TIME {
-        let mut person = Person::connect(visit.address)?;
+        let mut person = visit.connects("guest")?;
         let text = token();
         person.says(&text)?;
         if visit.manners.echoes {

@@ -120,7 +120,7 @@ fn stalled_reader(visit: &Visit, talk: &mut Talk) -> Result<TcpStream, Finding> 
         let mut mallory = connect_with_small_buffer(visit.address).map_err(cannot)?;
         let text = token();
         // An error shows in that bob does not see it.
-        let _ = mallory.write_all(format!("{text}\n").as_bytes());
+        let _ = mallory.write_all(format!("{}{text}\n", visit.name_first("mallory")).as_bytes());
         if talk.bob.sees_within(&text, PATIENCE / 5) {
             return Ok(mallory);
         }

@@ -32,9 +32,11 @@ fn greets(visit: &Visit) -> Outcome {
         let greeting = match newcomer.next_line(Instant::now() + PATIENCE) {
             Next::Line(line) => line,
             Next::End => return broken!("the connection ended without a word"),
+            // A prompt has no line break.
+            Next::Nothing if !newcomer.prompt().is_empty() => return Ok(newcomer.prompt()),
             Next::Nothing => return broken!("nothing came within {} s", PATIENCE.as_secs()),
         };
-        if is_for(&mut newcomer, &greeting, &mut alice, visit)? {
+        if visit.manners.name_first || is_for(&mut newcomer, &greeting, &mut alice, visit)? {
             return Ok(shortened(&greeting));
         }
         if Instant::now() > deadline {

@@ -1,6 +1,6 @@
 //! One client: its reader, which is the thread that calls [`serve`], and its writer.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,11 +12,18 @@ use crate::room::{Outbox, Room};
 
 pub fn serve(room: &Arc<Room>, socket: TcpStream) {
     let socket = Arc::new(socket);
+    let name = room.name_first.then(|| asks_for_a_name(&socket));
+    if name == Some(None) {
+        return;
+    }
     let (id, outbox) = room.enter(&socket);
     let writer = {
         let (room, socket) = (Arc::clone(room), Arc::clone(&socket));
         thread::Builder::new().spawn(move || write(&room, &socket, &outbox))
     };
+    if let Some(Some(name)) = name {
+        room.rename(id, &name);
+    }
     if writer.is_ok() {
         read(room, &socket, id);
     }
@@ -26,6 +33,22 @@ pub fn serve(room: &Arc<Room>, socket: TcpStream) {
         room if room.has(Fault::LeaksThreads) => drop(thread::spawn(thread::park)),
         _ => (),
     }
+}
+
+/// A prompt without a line break, and the line that answers it, if that is a name.
+fn asks_for_a_name(mut socket: &TcpStream) -> Option<String> {
+    socket.write_all(b"Your name? ").ok()?;
+    let (mut name, mut byte) = (String::new(), [0]);
+    while name.len() < 40 {
+        // Byte by byte, so that what follows is left to the reader of lines.
+        socket.read_exact(&mut byte).ok()?;
+        match char::from(byte[0]) {
+            '\n' => return Some(name),
+            c if c.is_ascii_alphanumeric() => name.push(c),
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn read(room: &Room, socket: &TcpStream, id: u64) {

@@ -33,6 +33,9 @@ struct Options {
     /// Take lines at any speed
     #[arg(long)]
     unpaced: bool,
+    /// Ask for a name before anything else
+    #[arg(long)]
+    name_first: bool,
     /// What its commands begin with
     #[arg(long, default_value_t = '/')]
     sign: char,
@@ -40,7 +43,7 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let room = Arc::new(Room::new(options.fault, options.unpaced, options.sign));
+    let room = Arc::new(Room::new(options.fault, options.unpaced, options.name_first, options.sign));
     let at_the_end = Arc::clone(&room);
     ctrlc::set_handler(move || end(&at_the_end))?;
     let listener = TcpListener::bind(options.address)?;

@@ -18,6 +18,8 @@ const HISTORY: usize = 20;
 pub struct Room {
     fault: Option<Fault>,
     unpaced: bool,
+    /// A client's first line is its name.
+    pub name_first: bool,
     /// What commands begin with.
     pub sign: char,
     count: AtomicU64,
@@ -47,8 +49,8 @@ pub struct Outbox {
 }
 
 impl Room {
-    pub fn new(fault: Option<Fault>, unpaced: bool, sign: char) -> Room {
-        Room { fault, unpaced, sign, count: AtomicU64::new(0), people: Mutex::default() }
+    pub fn new(fault: Option<Fault>, unpaced: bool, name_first: bool, sign: char) -> Room {
+        Room { fault, unpaced, name_first, sign, count: AtomicU64::new(0), people: Mutex::default() }
     }
 
     pub fn has(&self, fault: Fault) -> bool {
