@@ -55,10 +55,8 @@ impl Visit<'_> {
         if self.manners.name_first { new_name(stem) + "\n" } else { String::new() }
     }
 
-    /// A listener who is known to be in: another one has been heard.
     fn witness(&self) -> Result<Person, Finding> {
-        let (mut speaker, mut witness) = (self.connects("helper")?, self.connects("witness")?);
-        hear_each_other(&mut speaker, &mut witness)?;
+        let mut witness = self.connects("witness")?;
         "the witness".clone_into(&mut witness.label);
         Ok(witness)
     }
@@ -78,7 +76,7 @@ impl Visit<'_> {
     fn tries_to_arrive(&self, stem: &str, witness: Option<&mut Person>) -> Result<Arrival, Finding> {
         let mut person = self.connects(stem)?;
         stem.clone_into(&mut person.label);
-        let hello = token();
+        let mut hello = token();
         let words = &self.manners.words;
         let name = if self.manners.nick && !self.manners.name_first {
             words.nick(&new_name(stem)) + "\n"
@@ -89,7 +87,13 @@ impl Visit<'_> {
         let _ = person.sends(format!("{name}{hello}\n").as_bytes());
         let mut welcome = Vec::new();
         let line = match witness {
-            Some(witness) => witness.sees(&hello)?,
+            Some(witness) => {
+                // The witness may have come in after the first line.
+                hear_each_other(&mut person, witness)?;
+                hello = token();
+                person.says(&hello)?;
+                witness.sees(&hello)?
+            }
             None => loop {
                 match person.next_line(Instant::now() + PATIENCE) {
                     Next::Line(line) if line.contains(&hello) => break line,
