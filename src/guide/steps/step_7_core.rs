@@ -1,7 +1,7 @@
 //! Step 7 of 7: the core. What one client could let grow has a bound, and the end is orderly.
 //!
 //! Wrong with step 6: the channel of events and a line have no bound, nor has the time that a client may take
-//! for its last lines. And a server that is stopped, or has no descriptor left, ends without a word to anyone.
+//! for its last lines. And a server that is stopped, or has no descriptor left, ends without a goodbye.
 //!
 //! So the channel is bounded: while it is full, the clients' threads wait and do not read, and TCP makes
 //! their clients wait. That is back-pressure, and no deadlock: the dispatcher, for which they wait, waits for
