@@ -20,6 +20,7 @@ mod promise;
 mod report;
 mod run;
 mod servers;
+mod transcript;
 mod visit;
 mod words;
 
@@ -27,6 +28,7 @@ use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -48,9 +50,10 @@ struct Options {
     #[arg(long, value_name = "NAME")]
     promise: Vec<String>,
     /// Check a server that is running
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["command", "server"])]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "server")]
     connect: Option<String>,
-    /// Check a server that this line starts; {address}, {host} and {port} say where it must listen
+    /// Check a server that this line starts; {address}, {host} and {port} say where it must listen, and
+    /// --connect beside it says where it listens if it takes no port
     #[arg(long, value_name = "LINE", conflicts_with = "server")]
     command: Option<String>,
     #[command(flatten)]
@@ -80,6 +83,9 @@ struct Options {
     /// Write the results as JUnit's XML, which CI systems show: a broken promise is a failure
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// How long to wait for what must come
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
     /// Servers to check at a time
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
@@ -107,18 +113,19 @@ fn main() -> Result<ExitCode> {
 
 fn check(options: &Options) -> Result<ExitCode> {
     let promises = selected(&options.promise)?;
+    person::TIMEOUT.get_or_init(|| Duration::from_secs(options.timeout));
     let progress = |text: &str| {
         if std::io::stderr().is_terminal() {
             eprintln!("{text}");
         }
     };
     let (servers, cells) = match (&options.connect, &options.command) {
-        (Some(name), _) => {
+        (Some(name), None) => {
             (vec![Server::running(name)], run::run_running(name, resolve(name)?, &options.words, &promises))
         }
-        (None, command) => {
+        (at, command) => {
             let servers = match command {
-                Some(line) => vec![Server::of_command(line)],
+                Some(line) => vec![Server::of_command(line, at.as_deref().map(resolve).transpose()?)],
                 None => selected_servers(&options.server)?,
             };
             let cells = run::run(&servers, &options.words, &promises, options.jobs.into(), progress);

@@ -2,10 +2,14 @@
 //! that has none.
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, broken};
-use crate::person::{Next, PATIENCE, Person, mentions, new_name, speaker, token};
+use crate::person::{
+    BETWEEN_PACKETS, Next, Person, author, mentions, new_name, patience, shortened, speaker, token,
+};
+use crate::transcript::Transcript;
 use crate::words::{Given, Words, with_name, with_text};
 
 #[derive(Clone, Debug, Default)]
@@ -14,6 +18,9 @@ pub struct Manners {
     pub echoes: bool,
     /// Others see what you say.
     pub relays: bool,
+    /// What it makes of lines that are cut, or come together, if that is not lines: it takes each packet for
+    /// a message.
+    pub packets: Option<String>,
     /// The first line of a client is its name.
     pub name_first: bool,
     /// Its words for what follows; those of chat-server where it has none.
@@ -37,12 +44,18 @@ const LOOKS: u32 = 8;
 
 impl Manners {
     pub fn find_out(address: SocketAddr, given: &Given) -> Result<Manners, Finding> {
-        let (mut alice, mut bob) = (Person::connect(address)?, Person::connect(address)?);
+        let notes = Transcript::new();
+        let connect = |name| {
+            let mut person = Person::connect(name, address, &notes)?;
+            person.sends_packets = true; // Until it is known how the server takes them.
+            Ok(person)
+        };
+        let (mut alice, mut bob) = (connect("alice")?, connect("bob")?);
         let mut manners = Manners::default();
         // A server may ask for a name first. Another one takes it for a line of talk.
-        let name = new_name("ada");
-        alice.says(&name)?;
-        bob.says(&new_name("ben"))?;
+        (alice.name, bob.name) = (new_name("ada"), new_name("ben"));
+        alice.says(&alice.name.clone())?;
+        bob.says(&bob.name.clone())?;
         manners.look_for_lines(&mut alice, &mut bob)?;
         if !manners.echoes && !manners.relays {
             return broken!("two clients spoke, and neither saw a line of it: is this a line-based chat?");
@@ -50,12 +63,13 @@ impl Manners {
         if manners.relays {
             let text = token();
             alice.says(&text)?;
-            manners.name_first = speaker(&bob.sees(&text)?, &text) == name;
+            manners.name_first = author(&bob.sees(&text)?, &text, &alice.name) == alice.name;
             exchange(&mut alice, &mut bob)?;
+            manners.packets = what_packets_become(&mut alice, &mut bob)?;
             manners.look_for_names(given, &mut alice, &mut bob)?;
             manners.look_for_a_list(given, &mut alice, &mut bob)?;
             manners.look_for_private_lines(given, &mut alice, &mut bob)?;
-            manners.look_for_leaves(given, address, &mut alice, &mut bob)?;
+            manners.look_for_leaves(given, connect("carol")?, &mut alice, &mut bob)?;
         }
         Ok(manners)
     }
@@ -64,7 +78,7 @@ impl Manners {
     fn look_for_lines(&mut self, alice: &mut Person, bob: &mut Person) -> Result<(), Finding> {
         let start = Instant::now();
         for look in 0.. {
-            if (look >= LOOKS && (self.echoes || self.relays)) || start.elapsed() > PATIENCE {
+            if (look >= LOOKS && (self.echoes || self.relays)) || start.elapsed() > patience() {
                 break;
             }
             let (from_alice, from_bob) = (token(), token());
@@ -91,9 +105,10 @@ impl Manners {
             let (name, text) = (new_name("ada"), token());
             alice.says(&with_name(&words, &name))?;
             alice.says(&text)?;
-            alice.name = speaker(&bob.sees(&text)?, &text);
+            alice.name = author(&bob.sees(&text)?, &text, &name);
             exchange(alice, bob)?;
             if alice.name == name {
+                bob.says(&with_name(&words, &bob.name.clone()))?;
                 (self.nick, self.words.nick) = (true, words);
                 break;
             }
@@ -127,7 +142,7 @@ impl Manners {
     ) -> Result<(), Finding> {
         let text = token();
         bob.says(&text)?;
-        bob.name = speaker(&alice.sees(&text)?, &text);
+        bob.name = author(&alice.sees(&text)?, &text, &bob.name);
         exchange(alice, bob)?;
         for words in given.msg() {
             let secret = token();
@@ -147,17 +162,19 @@ impl Manners {
     fn look_for_leaves(
         &mut self,
         given: &Given,
-        address: SocketAddr,
+        mut carol: Person,
         alice: &mut Person,
         bob: &mut Person,
     ) -> Result<(), Finding> {
-        let mut carol = Person::connect(address)?;
+        let name = new_name("carol");
         if self.name_first {
-            carol.says(&new_name("carol"))?;
+            carol.says(&name)?;
+        } else if self.nick {
+            carol.says(&with_name(&self.words.nick, &name))?;
         }
         let text = token();
         carol.says(&text)?;
-        carol.name = speaker(&alice.sees(&text)?, &text);
+        carol.name = author(&alice.sees(&text)?, &text, &name);
         exchange(alice, bob)?;
         let mut told = Vec::new();
         // What carol has typed is no news of her.
@@ -167,7 +184,7 @@ impl Manners {
             // The connection may end at once.
             let _ = carol.says(&word).and_then(|()| carol.says(&after_quit));
             let start = Instant::now();
-            while start.elapsed() < PATIENCE
+            while start.elapsed() < patience()
                 && !self.quit
                 && !told.iter().any(|line: &String| line.contains(&after_quit))
             {
@@ -197,6 +214,49 @@ impl Manners {
 fn glance(person: &mut Person, wanted: &mut Vec<&String>) {
     while let Next::Line(line) = person.next_line(Instant::now() + Duration::from_millis(5)) {
         wanted.retain(|text| !line.contains(*text));
+    }
+}
+
+/// What alice's lines become if they are cut into packets, or several come in one; `None` if they stay lines.
+/// bob hears her.
+pub fn what_packets_become(alice: &mut Person, bob: &mut Person) -> Result<Option<String>, Finding> {
+    let plain = token();
+    alice.says(&plain)?;
+    let author = author_mark(&bob.sees(&plain)?, &plain);
+    let (cut, [one, two, three]) = (token(), [token(), token(), token()]);
+    let (front, back) = cut.split_at(cut.len() / 2);
+    for packet in [front.to_owned(), format!("{back}\n"), format!("{one}\n{two}\n{three}\n")] {
+        thread::sleep(BETWEEN_PACKETS);
+        alice.sends(packet.as_bytes())?;
+    }
+    thread::sleep(BETWEEN_PACKETS);
+    let end = token();
+    alice.says(&end)?;
+    let seen = bob.reads_until(&end)?;
+    for (text, what) in [
+        (cut, "a line in two packets"),
+        (one, "the first of three lines in one packet"),
+        (two, "the second of three lines in one packet"),
+        (three, "the last of three lines in one packet"),
+    ] {
+        if !seen.iter().any(|line| line.contains(&text) && author_mark(line, &text) == author) {
+            let screen: Vec<_> = seen.iter().map(|line| shortened(line)).collect();
+            return Ok(Some(format!(
+                "{what} was not seen as a line of alice's; bob saw: {}",
+                screen.join(" | ")
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// The word before the text: a name, or the end of a time, which differs from line to line.
+fn author_mark(line: &str, text: &str) -> String {
+    let word = speaker(line, text);
+    if word.bytes().all(|byte| byte.is_ascii_digit()) {
+        word.chars().take(1).map(|_| '0').collect()
+    } else {
+        word
     }
 }
 

@@ -58,17 +58,21 @@ pub struct Cell {
     pub promise: &'static str,
     pub result: Verdict,
     pub seen: String,
+    /// What happened, where the promise is broken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transcript: Vec<String>,
 }
 
 impl Cell {
-    pub fn new(server: &str, promise: &'static str, outcome: Outcome) -> Cell {
+    pub fn new(server: &str, promise: &'static str, outcome: Outcome, transcript: Vec<String>) -> Cell {
         let (result, seen) = match outcome {
             Ok(remark) => (Verdict::Kept, remark),
             Err(Finding::Broken(seen)) => (Verdict::Broken, seen),
             Err(Finding::NotOffered(why)) => (Verdict::NotOffered, why),
             Err(Finding::NotRun(why)) => (Verdict::NotRun, why),
         };
-        Cell { server: server.to_owned(), promise, result, seen }
+        let transcript = if result == Verdict::Broken { transcript } else { Vec::new() };
+        Cell { server: server.to_owned(), promise, result, seen, transcript }
     }
 }
 

@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn cell(server: &str, promise: &'static str, outcome: Result<String, Finding>) -> Cell {
-        Cell::new(server, promise, outcome)
+        Cell::new(server, promise, outcome, Vec::new())
     }
 
     #[test]

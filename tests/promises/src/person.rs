@@ -7,15 +7,23 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 
 use crate::outcome::{Finding, broken};
+use crate::transcript::Transcript;
+
+/// `--timeout`.
+pub static TIMEOUT: OnceLock<Duration> = OnceLock::new();
 
 /// How long a person waits for the next line that must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub fn patience() -> Duration {
+    TIMEOUT.get().copied().unwrap_or(Duration::from_secs(10))
+}
 
 /// How often the line may be another one, and the waiting begins again: a bound for one that floods its
 /// reader.
@@ -24,14 +32,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The lines that a report of a failure may quote.
 const QUOTED: usize = 2;
 
+/// Between two packets. Nothing tells when the server has read the first one.
+pub const BETWEEN_PACKETS: Duration = Duration::from_millis(20);
+
 pub struct Person {
     /// This person's name in the checks.
     pub label: String,
+    notes: Transcript,
+    /// Whether each of its lines must be a packet of its own, or the server would take several for one.
+    pub sends_packets: bool,
+    last_sent: Option<Instant>,
     /// Its name in the room; the label where there are no names.
     pub name: String,
     /// The lines that came before its own first one.
     pub welcome: Vec<String>,
     reader: BufReader<TcpStream>,
+    lines_read: Arc<AtomicUsize>,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
     recent: VecDeque<String>,
@@ -76,14 +92,26 @@ pub fn new_name(stem: &str) -> String {
 
 /// Whether the line has this name as a word of its own: `guest3` is not in a line about `guest31`.
 pub fn mentions(line: &str, name: &str) -> bool {
-    !name.is_empty() && line.split(|c: char| !is_of_a_name(c)).any(|word| word == name)
+    !name.is_empty() && as_seen(line).split(|c: char| !is_of_a_name(c)).any(|word| word == name)
 }
 
 /// The name before the text in a line such as `<alice> text`; empty if there is none.
 pub fn speaker(line: &str, text: &str) -> String {
+    let line = as_seen(line);
     let before = line.split(text).next().unwrap_or_default();
     let word = before.split(|c: char| !is_of_a_name(c)).rfind(|word| !word.is_empty());
     word.unwrap_or_default().to_owned()
+}
+
+/// The same, if the name is expected to be this one: `alice says: text` has a word after it.
+pub fn author(line: &str, text: &str, expected: &str) -> String {
+    let is_expected = line.split(text).next().is_some_and(|before| mentions(before, expected));
+    if is_expected { expected.to_owned() } else { speaker(line, text) }
+}
+
+/// The line as a terminal shows it: without its colours.
+fn as_seen(line: &str) -> String {
+    anstream::adapter::strip_str(line).to_string()
 }
 
 fn is_of_a_name(c: char) -> bool {
@@ -91,23 +119,29 @@ fn is_of_a_name(c: char) -> bool {
 }
 
 impl Person {
-    pub fn connect(address: SocketAddr) -> Result<Person, Finding> {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(socket) => Ok(Person::at(socket)),
-            Err(error) => broken!("cannot connect: {error}"),
+    pub fn connect(name: &str, address: SocketAddr, notes: &Transcript) -> Result<Person, Finding> {
+        let label = notes.introduces(name);
+        notes.notes(&label, '$', &format!("nc {} {}", address.ip(), address.port()));
+        match TcpStream::connect_timeout(&address, patience()) {
+            Ok(socket) => Ok(Person::at(socket, &label, notes)),
+            Err(error) => broken!("{label} cannot connect: {error}"),
         }
     }
 
     /// A person at a connection that is there already.
-    pub fn at(socket: TcpStream) -> Person {
+    pub fn at(socket: TcpStream, label: &str, notes: &Transcript) -> Person {
         // Both fail only on a connection that has ended, which the next call reports.
         let _ = socket.set_nodelay(true);
-        let _ = socket.set_write_timeout(Some(PATIENCE));
+        let _ = socket.set_write_timeout(Some(patience()));
         Person {
-            label: "the newcomer".to_owned(),
-            name: "the newcomer".to_owned(),
+            label: label.to_owned(),
+            notes: notes.clone(),
+            sends_packets: false,
+            last_sent: None,
+            name: label.to_owned(),
             welcome: Vec::new(),
             reader: BufReader::with_capacity(1 << 16, socket),
+            lines_read: Arc::default(),
             partial: Vec::new(),
             recent: VecDeque::new(),
         }
@@ -118,18 +152,41 @@ impl Person {
     }
 
     pub fn says(&mut self, line: &str) -> Result<(), Finding> {
-        self.sends(format!("{line}\n").as_bytes())
+        self.says_lines(&format!("{line}\n"))
     }
 
+    /// Says several lines at once, or one after the other where the server takes each packet for a line.
+    pub fn says_lines(&mut self, lines: &str) -> Result<(), Finding> {
+        if !self.sends_packets {
+            return self.sends(lines.as_bytes());
+        }
+        lines.split_inclusive('\n').try_for_each(|line| {
+            let rest = self.last_sent.and_then(|last| BETWEEN_PACKETS.checked_sub(last.elapsed()));
+            thread::sleep(rest.unwrap_or_default());
+            self.sends(line.as_bytes())
+        })
+    }
+
+    /// Sends all of it at once, whatever the server makes of it.
     pub fn sends(&mut self, bytes: &[u8]) -> Result<(), Finding> {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.notes.notes(&self.label, '>', String::from_utf8_lossy(line).trim_end_matches('\n'));
+        }
         let sent = self.socket().write_all(bytes);
+        self.last_sent = Some(Instant::now());
         sent.map_err(|error| Finding::Broken(format!("{} cannot send: {}", self.label, plain(&error))))
     }
 
     /// Types end of file: no more from this person, who goes on reading.
     pub fn ends_input(&mut self) {
+        self.notes.notes(&self.label, '>', "^D");
         // It fails only if the connection has ended.
         let _ = self.socket().shutdown(Shutdown::Write);
+    }
+
+    /// Closes the connection, with what it has got unread.
+    pub fn hangs_up(self) {
+        self.notes.notes(&self.label, '$', "(closes the connection)");
     }
 
     /// Is gone at once, with a reset in place of an orderly end.
@@ -139,6 +196,7 @@ impl Person {
 
     /// Will be gone with a reset, and all that is on its way thrown away.
     pub fn resets_when_dropped(&self) {
+        self.notes.notes(&self.label, '$', "(vanishes, with a reset)");
         // It fails only on a connection that has ended.
         let _ = sockopt::set_socket_linger(self.socket(), Some(Duration::ZERO));
     }
@@ -168,6 +226,16 @@ impl Person {
         }
     }
 
+    /// The same connection, for another thread.
+    pub fn handle(&self) -> Result<TcpStream, Finding> {
+        self.socket().try_clone().map_err(|error| Finding::NotRun(error.to_string()))
+    }
+
+    /// How many lines this person has read, for those who wait for that.
+    pub fn lines_read(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.lines_read)
+    }
+
     /// What has come since the last line break.
     pub fn prompt(&self) -> String {
         shortened(&String::from_utf8_lossy(&self.partial))
@@ -175,12 +243,18 @@ impl Person {
 
     /// At the end, a last line without a line break is a line too.
     fn end(&mut self) -> Next {
-        if self.partial.is_empty() { Next::End } else { Next::Line(self.take_line()) }
+        if !self.partial.is_empty() {
+            return Next::Line(self.take_line());
+        }
+        self.notes.notes(&self.label, '$', "(the connection has ended)");
+        Next::End
     }
 
     fn take_line(&mut self) -> String {
         let line = String::from_utf8_lossy(&self.partial).trim_end_matches(['\r', '\n']).to_owned();
         self.partial.clear();
+        self.lines_read.fetch_add(1, Ordering::Relaxed);
+        self.notes.notes(&self.label, ':', &line);
         if self.recent.len() == QUOTED {
             self.recent.pop_front();
         }
@@ -202,7 +276,7 @@ impl Person {
         let start = Instant::now();
         let mut lines = Vec::new();
         while start.elapsed() < LONGEST_WAIT {
-            match self.next_line(Instant::now() + PATIENCE) {
+            match self.next_line(Instant::now() + patience()) {
                 Next::Line(line) => {
                     let found = wanted(&line);
                     lines.push(line);
@@ -216,6 +290,7 @@ impl Person {
                 Next::Nothing => break,
             }
         }
+        self.notes.notes(&self.label, ':', "(nothing more)");
         broken!("{} did not see {what} within {} s{}", self.label, start.elapsed().as_secs(), self.quote())
     }
 
@@ -324,6 +399,9 @@ mod tests {
         assert_eq!(speaker("[09:02] <alice> hello", "hello"), "alice");
         assert_eq!(speaker("Echo: hello", "hello"), "Echo");
         assert_eq!(speaker("hello", "hello"), "");
+        assert_eq!(speaker("\x1b[31malice\x1b[0m: hello", "hello"), "alice");
+        assert_eq!(author("[09:02] alice says: hello", "hello", "alice"), "alice");
+        assert_eq!(author("[09:02] bob says: hello", "hello", "alice"), "says");
     }
 
     #[test]

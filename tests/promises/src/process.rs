@@ -1,12 +1,12 @@
 //! A server as a process of its own: started on a free port of the loopback interface, watched through /proc
-//! (see proc(5)), and killed when it goes out of scope, whatever happens.
+//! (see proc(5)), and killed when it goes out of scope, whatever happens. Where there is no /proc, it is not
+//! watched, and the checks that need that are not run.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -15,8 +15,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Resource, Rlimit, Signal};
-use rustix::process::{kill_process, kill_process_group, prlimit, set_parent_process_death_signal};
+use rustix::net::{AddressFamily, SocketType, bind, socket};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, prlimit, set_parent_process_death_signal};
+#[cfg(not(target_os = "linux"))]
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 /// The hidden first argument with which this program starts servers.
 pub const START_SERVER: &str = "start-server";
@@ -29,13 +33,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the program and waits until it listens. Each `{address}`, `{host}` and `{port}` in the
-    /// arguments is filled in.
+    /// Starts the program and waits until it listens: at this address, or at a free one. Each `{address}`,
+    /// `{host}` and `{port}` in the arguments is filled in.
     ///
     /// This program starts itself, asks the kernel to be killed when we die, and then becomes the server
     /// ([`become_server`]): so a run that is killed outright leaves no server behind.
-    pub fn start(command: &[String], patience: Duration) -> Result<Process> {
-        let address = free_address()?;
+    pub fn start(command: &[String], at: Option<SocketAddr>, patience: Duration) -> Result<Process> {
+        at.iter().for_each(wait_until_free);
+        let address = at.map_or_else(free_address, Ok)?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg(START_SERVER)
             .args(command.iter().map(|argument| fill_in(argument, address)))
@@ -65,14 +70,22 @@ impl Process {
         }
     }
 
+    /// Without /proc, the port tells: a second socket cannot be bound to it.
+    #[cfg(not(target_os = "linux"))]
+    fn find_listener(&self) -> Option<Pid> {
+        TcpListener::bind(self.address).is_err().then(|| Pid::from_child(&self.child))
+    }
+
     /// The process of our group that has a listening socket at the port, if there is one yet. Merely to
     /// connect would be no proof, and would be a first client that leaves without a word.
+    #[cfg(target_os = "linux")]
     fn find_listener(&self) -> Option<Pid> {
         let inodes = listening_inodes(self.address.port());
         let has_one = |pid: &Pid| {
             let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
             open.flatten().any(|fd| {
-                fs::read_link(fd.path()).is_ok_and(|file| inodes.iter().any(|inode| file == Path::new(inode)))
+                fs::read_link(fd.path())
+                    .is_ok_and(|file| inodes.iter().any(|inode| file == std::path::Path::new(inode)))
             })
         };
         if inodes.is_empty() {
@@ -86,6 +99,14 @@ impl Process {
         of_the_group.find(has_one)
     }
 
+    #[cfg(not(target_os = "linux"))]
+    pub fn has_ended(&self) -> bool {
+        // It stays a zombie, so that its number stays its own.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.listener), options), Ok(None))
+    }
+
+    #[cfg(target_os = "linux")]
     pub fn has_ended(&self) -> bool {
         // A child that has ended is a zombie until it is waited for.
         stat_field(self.listener, 3).is_none_or(|state| state == "Z" || state == "X")
@@ -129,6 +150,7 @@ impl Process {
 
     /// Leaves the process `spare` numbers for more descriptors (getrlimit(2)); returns the limits to restore.
     /// A number beyond the limit that is open already stays open, and free ones below it count.
+    #[cfg(target_os = "linux")]
     pub fn limit_descriptors(&self, spare: usize) -> Result<Rlimit> {
         let open = fs::read_dir(format!("/proc/{}/fd", self.listener))?.flatten();
         let open: Vec<u64> = open.filter_map(|fd| fd.file_name().to_str()?.parse().ok()).collect();
@@ -139,6 +161,7 @@ impl Process {
         Ok(before)
     }
 
+    #[cfg(target_os = "linux")]
     fn descriptor_limits(&self) -> Option<Rlimit> {
         let limits = fs::read_to_string(format!("/proc/{}/limits", self.listener)).ok()?;
         let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
@@ -147,8 +170,21 @@ impl Process {
         Some(Rlimit { current: numbers.next()?, maximum: numbers.next()? })
     }
 
+    #[cfg(target_os = "linux")]
     pub fn restore_descriptors(&self, limits: Rlimit) -> Result<()> {
         prlimit(Some(self.listener), Resource::Nofile, limits)?;
+        Ok(())
+    }
+}
+
+/// Nobody else can lower the limit of a process there.
+#[cfg(not(target_os = "linux"))]
+impl Process {
+    pub fn limit_descriptors(&self, _spare: usize) -> Result<()> {
+        bail!("prlimit(2) is Linux's")
+    }
+
+    pub fn restore_descriptors(&self, (): ()) -> Result<()> {
         Ok(())
     }
 }
@@ -179,6 +215,7 @@ pub fn end_servers_at_a_signal() -> Result<()> {
 
 /// Turns this process into the server. Returns only if that fails.
 pub fn become_server(mut command: impl Iterator<Item = OsString>) -> Result<()> {
+    #[cfg(target_os = "linux")]
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let program = command.next().context("no program")?;
     let error = Command::new(&program).args(command).exec();
@@ -189,6 +226,18 @@ pub fn fill_in(text: &str, address: SocketAddr) -> String {
     text.replace("{address}", &address.to_string())
         .replace("{host}", &address.ip().to_string())
         .replace("{port}", &address.port().to_string())
+}
+
+/// A server that does not ask for SO_REUSEADDR cannot listen where connections have ended a moment ago
+/// (tcp(7), TIME_WAIT: a minute on Linux).
+fn wait_until_free(address: &SocketAddr) {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let can_bind =
+        || socket(family, SocketType::STREAM, None).and_then(|socket| bind(&socket, address)).is_ok();
+    let start = Instant::now();
+    while !can_bind() && start.elapsed() < Duration::from_secs(70) {
+        thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// An address that nobody listens on. It is below the ports that the kernel gives to connections
@@ -206,6 +255,7 @@ fn free_address() -> Result<SocketAddr> {
     bail!("no port is free")
 }
 
+#[cfg(target_os = "linux")]
 /// The sockets that listen on this port, in the words of a link in /proc/PID/fd.
 fn listening_inodes(port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";
@@ -224,6 +274,7 @@ fn listening_inodes(port: u16) -> Vec<String> {
     inodes
 }
 
+#[cfg(target_os = "linux")]
 /// A field of /proc/PID/stat, counted from 1 as in proc(5). The name of the program, the second, may hold
 /// blanks.
 fn stat_field(pid: Pid, number: usize) -> Option<String> {

@@ -25,18 +25,31 @@ pub fn terminal(servers: &[Server], promises: &[&Promise], cells: &[Cell]) -> St
     if !shorts.is_empty() {
         text.push_str(&format!("{}\n", shorts.join(", ")));
     }
+    let is_one = promises.len() == 1;
     for server in servers {
-        text.push_str(&remarks(&server.name, cells));
+        text.push_str(&remarks(
+            &server.name,
+            cells,
+            servers.len() == 1,
+            if is_one { usize::MAX } else { SHOWN },
+        ));
     }
     if let Some(broken) = cells.iter().find(|cell| cell.result == Verdict::Broken) {
         let name = broken.promise;
-        text.push_str(&format!("\n--explain {name} tells how that is checked, and how servers break it.\n"));
+        text.push_str(&format!(
+            "\n--explain {name} tells how that is checked, and how servers break it; --promise {name} shows all \
+             that happened.\n"
+        ));
     }
     text
 }
 
-/// The reasons why promises of this server are broken or were not checked.
-fn remarks(server: &str, cells: &[Cell]) -> String {
+/// How much of a transcript stands below the table of one server. `--promise` and `--json` have all of it.
+const SHOWN: usize = 10;
+
+/// The reasons why promises of this server are broken or were not checked, and the last lines of what
+/// happened.
+fn remarks(server: &str, cells: &[Cell], with_transcripts: bool, most: usize) -> String {
     let row: Vec<&Cell> = cells.iter().filter(|cell| cell.server == server).collect();
     if let Some(first) = row.first() {
         if row.iter().all(|cell| cell.result == Verdict::NotRun && cell.seen == first.seen) {
@@ -47,7 +60,14 @@ fn remarks(server: &str, cells: &[Cell]) -> String {
     let lines: Vec<String> = row
         .iter()
         .filter(worth_it)
-        .map(|cell| format!("  {} {}: {}\n", cell.result.symbol(), cell.promise, cell.seen))
+        .map(|cell| {
+            let Cell { result, promise, seen, transcript, .. } = cell;
+            let skipped =
+                if with_transcripts { transcript.len().saturating_sub(most) } else { transcript.len() };
+            let shown: Vec<String> =
+                transcript[skipped..].iter().map(|line| format!("    {line}\n")).collect();
+            format!("  {} {promise}: {seen}\n{}", result.symbol(), shown.concat())
+        })
         .collect();
     if lines.is_empty() { String::new() } else { format!("\n{server}\n{}", lines.concat()) }
 }
@@ -87,11 +107,13 @@ pub fn junit(cells: &[Cell]) -> String {
         text += &format!(
             "<testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\">\n"
         );
-        for Cell { promise, result, seen, .. } in suite {
+        for Cell { promise, result, seen, transcript, .. } in suite {
             let seen = escaped(seen);
             let inside = match result {
                 Verdict::Kept => String::new(),
-                Verdict::Broken => format!("<failure message=\"{seen}\"/>"),
+                Verdict::Broken => {
+                    format!("<failure message=\"{seen}\">{}</failure>", escaped(&transcript.join("\n")))
+                }
                 Verdict::NotOffered | Verdict::NotRun => format!("<skipped message=\"{seen}\"/>"),
             };
             text += &format!("<testcase classname=\"{name}\" name=\"{promise}\">{inside}</testcase>\n");
@@ -107,6 +129,7 @@ fn escaped(text: &str) -> String {
         '&' => "&amp;".to_owned(),
         '<' => "&lt;".to_owned(),
         '"' => "&quot;".to_owned(),
+        '\n' => "\n".to_owned(),
         c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => "\u{fffd}".to_owned(),
         c => c.to_string(),
     };
@@ -130,9 +153,14 @@ mod tests {
     #[test]
     fn junit_has_a_suite_for_each_server_and_no_character_that_xml_forbids() {
         let cells = [
-            Cell::new("a", "greets", Ok(String::new())),
-            Cell::new("a", "listed", Err(Finding::NotOffered("no /list".to_owned()))),
-            Cell::new("b", "greets", Err(Finding::Broken("bob got: <x> & \u{1b}\"".to_owned()))),
+            Cell::new("a", "greets", Ok(String::new()), Vec::new()),
+            Cell::new("a", "listed", Err(Finding::NotOffered("no /list".to_owned())), Vec::new()),
+            Cell::new(
+                "b",
+                "greets",
+                Err(Finding::Broken("bob got: <x> & \u{1b}\"".to_owned())),
+                vec!["   0.001 bob$ nc".to_owned()],
+            ),
         ];
         let text = junit(&cells);
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n\
@@ -140,7 +168,7 @@ mod tests {
             <testcase classname=\"a\" name=\"greets\"></testcase>\n\
             <testcase classname=\"a\" name=\"listed\"><skipped message=\"no /list\"/></testcase>\n</testsuite>\n\
             <testsuite name=\"b\" tests=\"1\" failures=\"1\" skipped=\"0\">\n\
-            <testcase classname=\"b\" name=\"greets\"><failure message=\"bob got: &lt;x> &amp; \u{fffd}&quot;\"/></testcase>\n\
+            <testcase classname=\"b\" name=\"greets\"><failure message=\"bob got: &lt;x> &amp; \u{fffd}&quot;\">   0.001 bob$ nc</failure></testcase>\n\
             </testsuite>\n</testsuites>\n";
         assert_eq!(text, expected);
     }

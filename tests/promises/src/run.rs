@@ -11,6 +11,7 @@ use crate::outcome::{Cell, Finding, Outcome, Verdict};
 use crate::process::Process;
 use crate::promise::Promise;
 use crate::servers::{Server, Stage};
+use crate::transcript::Transcript;
 use crate::visit::Visit;
 use crate::words::Given;
 
@@ -62,8 +63,12 @@ pub fn run_running(
         Ok(manners) => manners,
         Err(finding) => return not_run(name, promises, &sentence(finding)),
     };
-    let visit = Visit { address, manners: &manners, process: None };
-    promises.iter().map(|promise| Cell::new(name, promise.name, check(promise, &visit))).collect()
+    let visit = || Visit { address, manners: &manners, process: None, notes: Transcript::new() };
+    let try_once = |promise: &Promise| {
+        let visit = visit();
+        (check(promise, &visit), visit.notes)
+    };
+    promises.iter().map(|promise| twice_if_broken(name, promise, |_| try_once(promise))).collect()
 }
 
 fn run_started(server: &Server, given: &Given, promises: &[&'static Promise]) -> Vec<Cell> {
@@ -75,45 +80,69 @@ fn run_started(server: &Server, given: &Given, promises: &[&'static Promise]) ->
         Ok(manners) => manners,
         Err(finding) => return not_run(&server.name, promises, &sentence(finding)),
     };
-    let mut shared = server.starts_slowly.then_some(first);
-    let mut row = Vec::new();
-    for promise in promises {
-        let outcome = match promise.stage {
-            Stage::Shared | Stage::Crowd | Stage::Flood if server.starts_slowly => {
-                in_shared(server, promise, &manners, &mut shared)
-            }
-            stage => {
-                let process = server.start(stage).map_err(cannot_start);
-                process.and_then(|process| in_process(promise, &manners, &process))
-            }
-        };
-        row.push(Cell::new(&server.name, promise.name, outcome));
-    }
-    row
-}
-
-/// A JVM takes seconds to start, so most checks use one process, as long as it serves its clients.
-fn in_shared(server: &Server, promise: &Promise, manners: &Manners, shared: &mut Option<Process>) -> Outcome {
-    let process = match shared.take() {
-        Some(process) => process,
-        None => server.start(promise.stage).map_err(cannot_start)?,
+    let mut processes = Processes { server, manners: &manners, shared: Some(first) };
+    let judge = |promise: &&'static Promise| {
+        twice_if_broken(&server.name, promise, |is_again| processes.judges(promise, is_again))
     };
-    let outcome = in_process(promise, manners, &process);
-    let visit = Visit { address: process.address, manners, process: Some(&process) };
-    let is_well = outcome.is_ok() || visit.alice_and_bob().is_ok();
-    if is_well && !process.has_ended() {
-        *shared = Some(process);
-    }
-    outcome
+    promises.iter().map(judge).collect()
 }
 
-fn in_process(promise: &Promise, manners: &Manners, process: &Process) -> Outcome {
-    let outcome = check(promise, &Visit { address: process.address, manners, process: Some(process) });
-    match outcome {
-        Err(Finding::Broken(seen)) if process.has_ended() => {
-            Err(Finding::Broken(format!("the server ended: {seen}")))
+/// A machine may have been busy, or an earlier check may have left something behind. So a check that fails is
+/// made once more, and what then holds is kept: but for the promises that are broken only now and then.
+fn twice_if_broken(
+    server: &str,
+    promise: &'static Promise,
+    mut judge: impl FnMut(bool) -> (Outcome, Transcript),
+) -> Cell {
+    let (first, notes) = judge(false);
+    let Err(Finding::Broken(seen)) = first else {
+        return Cell::new(server, promise.name, first, Vec::new());
+    };
+    let (second, notes_again) = judge(true);
+    match second {
+        Err(Finding::Broken(_)) => Cell::new(server, promise.name, second, notes_again.lines()),
+        _ if promise.is_broken_by_chance() => {
+            let seen = format!("{seen} (in one of two runs)");
+            Cell::new(server, promise.name, Err(Finding::Broken(seen)), notes.lines())
         }
-        outcome => outcome,
+        _ => Cell::new(server, promise.name, second, Vec::new()),
+    }
+}
+
+/// The processes of one server, one after the other.
+struct Processes<'a> {
+    server: &'a Server,
+    manners: &'a Manners,
+    /// A JVM takes seconds to start, so most checks of such a server use one process, as long as it serves
+    /// its clients.
+    shared: Option<Process>,
+}
+
+impl Processes<'_> {
+    fn judges(&mut self, promise: &Promise, is_again: bool) -> (Outcome, Transcript) {
+        let notes = Transcript::new();
+        let may_share = matches!(promise.stage, Stage::Shared | Stage::Crowd | Stage::Flood);
+        let shared = self.shared.take().filter(|_| self.server.starts_slowly && may_share && !is_again);
+        let process = match shared.map_or_else(|| self.server.start(promise.stage), Ok) {
+            Ok(process) => process,
+            Err(error) => return (Err(Finding::NotRun(format!("{error:#}"))), notes),
+        };
+        let visit = Visit {
+            address: process.address,
+            manners: self.manners,
+            process: Some(&process),
+            notes: notes.clone(),
+        };
+        let mut outcome = check(promise, &visit);
+        if let (Err(Finding::Broken(seen)), true) = (&mut outcome, process.has_ended()) {
+            *seen = format!("the server ended: {seen}");
+        }
+        let other = Visit { notes: Transcript::new(), ..visit };
+        let is_well = may_share && (outcome.is_ok() || other.alice_and_bob().is_ok());
+        if self.server.starts_slowly && is_well && !process.has_ended() {
+            self.shared = Some(process);
+        }
+        (outcome, notes)
     }
 }
 
@@ -123,10 +152,6 @@ fn check(promise: &Promise, visit: &Visit) -> Outcome {
     outcome.unwrap_or_else(|_| Err(Finding::NotRun("the check itself failed; please report it".into())))
 }
 
-fn cannot_start(error: anyhow::Error) -> Finding {
-    Finding::NotRun(format!("{error:#}"))
-}
-
 fn sentence(finding: Finding) -> String {
     match finding {
         Finding::Broken(why) | Finding::NotOffered(why) | Finding::NotRun(why) => why,
@@ -134,8 +159,9 @@ fn sentence(finding: Finding) -> String {
 }
 
 fn not_run(server: &str, promises: &[&'static Promise], why: &str) -> Vec<Cell> {
-    let cell =
-        |promise: &&'static Promise| Cell::new(server, promise.name, Err(Finding::NotRun(why.to_owned())));
+    let cell = |promise: &&'static Promise| {
+        Cell::new(server, promise.name, Err(Finding::NotRun(why.to_owned())), Vec::new())
+    };
     promises.iter().map(cell).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The servers of the table. One that is added here has a row; nothing else needs to know of it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Server {
     /// Whether it starts so slowly that the harmless checks share one process.
     pub starts_slowly: bool,
     start_patience: Duration,
+    /// Where it listens, if it takes no port.
+    address: Option<SocketAddr>,
 }
 
 /// The process that a check needs. A server that starts fast is new for each check in any case.
@@ -92,12 +95,14 @@ impl Server {
             flood,
             starts_slowly: false,
             start_patience: Duration::from_secs(30),
+            address: None,
         }
     }
 
     /// A server that the person at the shell starts with this line.
-    pub fn of_command(line: &str) -> Server {
+    pub fn of_command(line: &str, address: Option<SocketAddr>) -> Server {
         let mut server = Server::new("command", "here", &["sh", "-c", line]);
+        server.address = address;
         // It may be a JVM.
         server.starts_slowly = true;
         server
@@ -137,7 +142,7 @@ impl Server {
             Stage::Flood | Stage::FloodAlone => &self.flood,
         };
         let command: Vec<String> = self.command.iter().chain(extra).map(|word| locate(word)).collect();
-        Process::start(&command, self.start_patience)
+        Process::start(&command, self.address, self.start_patience)
     }
 }
 

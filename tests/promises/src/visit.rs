@@ -1,13 +1,16 @@
 //! One visit to a server: where it is, what it can do, and how people come in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+
 use crate::manners::Manners;
 use crate::outcome::{Finding, broken};
-use crate::person::{Next, PATIENCE, Person, has_token, new_name, shortened, speaker, token};
+use crate::person::{Next, Person, author, has_token, new_name, patience, shortened, token};
 use crate::process::Process;
+use crate::transcript::Transcript;
 
 /// A check gets one of these to work with.
 pub struct Visit<'a> {
@@ -15,6 +18,7 @@ pub struct Visit<'a> {
     pub manners: &'a Manners,
     /// The process of the server; there is none when it was running already.
     pub process: Option<&'a Process>,
+    pub notes: Transcript,
 }
 
 /// How an attempt to come in ended.
@@ -29,10 +33,23 @@ impl Visit<'_> {
     ///
     /// A server may let in only a few new clients a second, so a refusal is not the last word.
     pub fn arrives(&self, stem: &str) -> Result<Person, Finding> {
-        let deadline = Instant::now() + PATIENCE;
+        self.arrives_by(stem, || self.connects(stem))
+    }
+
+    /// The same with a buffer as small as the kernel allows: what she does not read stays with the server.
+    pub fn arrives_with_small_buffer(&self, stem: &str) -> Result<Person, Finding> {
+        self.arrives_by(stem, || self.connects_with_small_buffer(stem))
+    }
+
+    fn arrives_by(
+        &self,
+        stem: &str,
+        connects: impl Fn() -> Result<Person, Finding>,
+    ) -> Result<Person, Finding> {
+        let deadline = Instant::now() + patience();
         loop {
-            let mut witness = if self.manners.echoes { None } else { Some(self.witness()?) };
-            match self.tries_to_arrive(stem, witness.as_mut())? {
+            let mut witness = if self.manners.echoes { None } else { Some(self.connects("witness")?) };
+            match self.tries_to_arrive(stem, connects()?, witness.as_mut())? {
                 Arrival::In(person) => return Ok(person),
                 Arrival::Refused(last) if Instant::now() > deadline => {
                     return broken!("{stem} was refused: {last}");
@@ -44,9 +61,54 @@ impl Visit<'_> {
 
     /// A person at a new connection, who has given a name if that is what the server wants first.
     pub fn connects(&self, stem: &str) -> Result<Person, Finding> {
-        let mut person = Person::connect(self.address)?;
+        Ok(self.named(self.connects_silently(stem)?, stem))
+    }
+
+    pub fn connects_with_small_buffer(&self, stem: &str) -> Result<Person, Finding> {
+        let cannot = |error| Finding::Broken(format!("{stem} cannot connect: {error}"));
+        let socket = small_socket(self.address).map_err(cannot)?;
+        let mut person = Person::at(socket, &self.notes.introduces(stem), &self.notes);
+        self.notes.notes(&person.label, '$', "(connects, with a receive buffer of 4 KiB)");
+        person.sends_packets = self.manners.packets.is_some();
+        Ok(self.named(person, stem))
+    }
+
+    /// A person on another machine, as far as the server can see.
+    pub fn connects_from_another_address(&self, stem: &str) -> Result<Person, Finding> {
+        let not_run = |why: &str| Finding::NotRun(format!("it takes a second address, {why}"));
+        if self.address.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+            return Err(not_run("and the server is not at 127.0.0.1"));
+        }
+        let other = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0));
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)
+            .map_err(|error| not_run(&error.to_string()))?;
+        bind(&socket, &other).map_err(|_| not_run("and 127.0.0.2 is none here"))?;
+        let connected = connect(&socket, &self.address);
+        connected.map_err(|error| Finding::Broken(format!("{stem} cannot connect: {error}")))?;
+        let mut person = Person::at(TcpStream::from(socket), &self.notes.introduces(stem), &self.notes);
+        self.notes.notes(
+            &person.label,
+            '$',
+            &format!("nc -s 127.0.0.2 {} {}", self.address.ip(), self.address.port()),
+        );
+        person.sends_packets = self.manners.packets.is_some();
+        Ok(self.named(person, stem))
+    }
+
+    fn named(&self, mut person: Person, stem: &str) -> Person {
+        let name = self.name_first(stem);
         // A server that refuses the client may have closed the connection. What comes next tells.
-        let _ = person.sends(self.name_first(stem).as_bytes());
+        let _ = person.says_lines(&name);
+        if !name.is_empty() {
+            name.trim_end().clone_into(&mut person.name);
+        }
+        person
+    }
+
+    /// A person at a new connection, who has not said anything.
+    pub fn connects_silently(&self, stem: &str) -> Result<Person, Finding> {
+        let mut person = Person::connect(stem, self.address, &self.notes)?;
+        person.sends_packets = self.manners.packets.is_some();
         Ok(person)
     }
 
@@ -55,16 +117,10 @@ impl Visit<'_> {
         if self.manners.name_first { new_name(stem) + "\n" } else { String::new() }
     }
 
-    fn witness(&self) -> Result<Person, Finding> {
-        let mut witness = self.connects("witness")?;
-        "the witness".clone_into(&mut witness.label);
-        Ok(witness)
-    }
-
     /// The same for one of many, where a refusal is what the check looks for.
     pub fn arrives_beside(&self, witness: &mut Person, stem: &str) -> Result<Person, Finding> {
         let witness = if self.manners.echoes { None } else { Some(witness) };
-        match self.tries_to_arrive(stem, witness)? {
+        match self.tries_to_arrive(stem, self.connects(stem)?, witness)? {
             Arrival::In(person) => Ok(person),
             Arrival::Refused(last) => broken!("refused: {last}"),
         }
@@ -73,18 +129,20 @@ impl Visit<'_> {
     /// Some servers add a client to the room before they greet it, and some after; some do not greet. But a
     /// client whose line comes back is in. Where one's own lines do not come back, a witness listens for
     /// them.
-    fn tries_to_arrive(&self, stem: &str, witness: Option<&mut Person>) -> Result<Arrival, Finding> {
-        let mut person = self.connects(stem)?;
-        stem.clone_into(&mut person.label);
+    fn tries_to_arrive(
+        &self,
+        stem: &str,
+        mut person: Person,
+        witness: Option<&mut Person>,
+    ) -> Result<Arrival, Finding> {
         let mut hello = token();
-        let words = &self.manners.words;
-        let name = if self.manners.nick && !self.manners.name_first {
-            words.nick(&new_name(stem)) + "\n"
-        } else {
-            String::new()
-        };
+        let mut lines = String::new();
+        if self.manners.nick && !self.manners.name_first {
+            person.name = new_name(stem);
+            lines = self.manners.words.nick(&person.name) + "\n";
+        }
         // A server that refuses the client may have closed the connection already. The reading below tells.
-        let _ = person.sends(format!("{name}{hello}\n").as_bytes());
+        let _ = person.says_lines(&format!("{lines}{hello}\n"));
         let mut welcome = Vec::new();
         let line = match witness {
             Some(witness) => {
@@ -95,7 +153,7 @@ impl Visit<'_> {
                 witness.sees(&hello)?
             }
             None => loop {
-                match person.next_line(Instant::now() + PATIENCE) {
+                match person.next_line(Instant::now() + patience()) {
                     Next::Line(line) if line.contains(&hello) => break line,
                     Next::Line(line) => welcome.push(line),
                     Next::End => {
@@ -106,7 +164,7 @@ impl Visit<'_> {
             },
         };
         person.welcome = welcome;
-        person.name = speaker(&line, &hello);
+        person.name = author(&line, &hello, &person.name);
         if person.name.is_empty() || !self.manners.relays {
             stem.clone_into(&mut person.name);
         }
@@ -116,17 +174,22 @@ impl Visit<'_> {
     /// A script: it sends these bytes over a connection of its own, ends its input and reads to the end.
     /// Returns what it read, and whether the end came within `patience` of the last line.
     pub fn runs_script(&self, bytes: &[u8], patience: Duration) -> Result<(Vec<String>, bool), Finding> {
-        self.sends_alone(&[self.name_first("script").as_bytes(), bytes].concat(), patience)
+        self.runs(&self.name_first("script"), bytes, patience)
     }
 
     /// The same of a program that knows nothing of names, such as a browser.
     pub fn sends_alone(&self, bytes: &[u8], patience: Duration) -> Result<(Vec<String>, bool), Finding> {
-        let deadline = Instant::now() + PATIENCE;
+        self.runs("", bytes, patience)
+    }
+
+    fn runs(&self, name: &str, bytes: &[u8], time: Duration) -> Result<(Vec<String>, bool), Finding> {
+        let deadline = Instant::now() + patience();
         loop {
-            let mut script = Person::connect(self.address)?;
+            let mut script = self.connects_silently("script")?;
+            script.says_lines(name)?;
             script.sends(bytes)?;
             script.ends_input();
-            let (lines, ended) = script.reads_to_the_end(patience);
+            let (lines, ended) = script.reads_to_the_end(time);
             // A server that lets in only a few new clients a second has not heard the script at all.
             let is_refused = lines.last().is_some_and(|line| line.starts_with("!!! Sorry"));
             if !is_refused || Instant::now() > deadline {
@@ -186,24 +249,42 @@ impl Visit<'_> {
         needs(self.manners.nick, "no command for names was found; --nick says which")
     }
 
-    /// The process, for what only its host can measure.
+    /// The process, for what /proc tells of it.
+    pub fn needs_measured_process(&self) -> Result<&Process, Finding> {
+        if cfg!(target_os = "linux") {
+            self.needs_process()
+        } else {
+            Err(Finding::NotRun("it takes Linux's /proc".into()))
+        }
+    }
+
+    /// The process, for what only its host can do.
     pub fn needs_process(&self) -> Result<&Process, Finding> {
         self.process
             .ok_or_else(|| Finding::NotRun("it takes the server's process, and this one was running".into()))
     }
 }
 
+fn small_socket(address: SocketAddr) -> rustix::io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None)?;
+    // It must be set before connecting, which is when TCP agrees on windows.
+    sockopt::set_socket_recv_buffer_size(&socket, 4096)?;
+    connect(&socket, &address)?;
+    Ok(TcpStream::from(socket))
+}
+
 /// alice speaks until bob hears her: both are in.
 pub fn hear_each_other(alice: &mut Person, bob: &mut Person) -> Result<(), Finding> {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < patience() {
         let text = token();
         alice.says(&text)?;
         if bob.sees_within(&text, Duration::from_secs(1)) {
             return Ok(());
         }
     }
-    broken!("bob did not see a line of alice's within {} s", PATIENCE.as_secs())
+    broken!("bob did not see a line of alice's within {} s", patience().as_secs())
 }
 
 pub fn needs(offered: bool, otherwise: &str) -> Result<(), Finding> {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{PATIENCE, Person, mentions, new_name, shortened, speaker, token};
+use crate::person::{Person, author, mentions, new_name, patience, shortened, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
 use crate::visit::{Visit, needs};
@@ -40,8 +40,9 @@ fn unique_names(visit: &Visit) -> Outcome {
         let name = new_name("rose");
         let texts = race(&mut racers, &visit.manners.words.nick(&name))?;
         let seen = witness.reads_until_all(&texts)?;
-        let is_bearers =
-            |line: &&String| texts.iter().any(|text| line.contains(text) && speaker(line, text) == name);
+        let is_bearers = |line: &&String| {
+            texts.iter().any(|text| line.contains(text) && author(line, text, &name) == name)
+        };
         let bearers = seen.iter().filter(is_bearers).count();
         if bearers > 1 {
             return broken!("{bearers} of ten clients were {name} at the same time");
@@ -62,7 +63,7 @@ fn race(racers: &mut [Person], command: &str) -> Result<Vec<String>, Finding> {
                 scope.spawn(move || {
                     let text = token();
                     start.wait();
-                    racer.sends(format!("{command}\n{text}\n").as_bytes()).map(|()| text)
+                    racer.says_lines(&format!("{command}\n{text}\n")).map(|()| text)
                 })
             })
             .collect();
@@ -132,14 +133,14 @@ fn listed(visit: &Visit) -> Outcome {
     if visit.manners.leaves {
         alice.reads_until_one("the leave", |line| mentions(line, &bob.name))?;
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while visit
         .asks(&mut alice, &mut carol, &visit.manners.words.list)?
         .iter()
         .any(|line| mentions(line, &bob.name))
     {
         if Instant::now() > deadline {
-            return broken!("{} left, and is still listed {} s later", bob.name, PATIENCE.as_secs());
+            return broken!("{} left, and is still listed {} s later", bob.name, patience().as_secs());
         }
         thread::sleep(Duration::from_millis(200));
     }

@@ -1,14 +1,13 @@
 //! Clients that do harm, on purpose or not.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Outcome, broken};
-use crate::person::{Next, PATIENCE, Person, is_timeout, shortened, token};
+use crate::person::{Next, Person, is_timeout, patience, shortened, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
 use crate::visit::Visit;
@@ -32,16 +31,16 @@ const ROUND_MIB: u64 = 16;
 const ROUNDS: u64 = 3;
 
 fn endless_line_bounded(visit: &Visit) -> Outcome {
-    let process = visit.needs_process()?;
+    let process = visit.needs_measured_process()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     let mallory = visit.arrives("mallory")?;
-    let _ = mallory.socket().set_write_timeout(Some(PATIENCE / 2));
+    let _ = mallory.socket().set_write_timeout(Some(patience() / 2));
     let before = process.resident();
     let mut highest = before;
-    let chunk = vec![b'x'; 1 << 20];
     let mut sent_mib = 0;
+    let start = Instant::now();
     while sent_mib < ROUND_MIB * ROUNDS {
-        let sent = mallory.socket().write_all(&chunk);
+        let sent = send_mib(&mallory, &mut [&mut alice, &mut bob]);
         highest = highest.max(process.resident());
         let grown = highest.saturating_sub(before);
         let is_little = grown <= (sent_mib << 10) / 2;
@@ -55,7 +54,8 @@ fn endless_line_bounded(visit: &Visit) -> Outcome {
                 return Ok(format!("the server {how} after {sent_mib} MiB"));
             }
         }
-        if sent_mib % ROUND_MIB == 0 && is_little {
+        let is_slow = start.elapsed() > SLOWEST;
+        if is_little && (sent_mib % ROUND_MIB == 0 || is_slow) {
             visit.meets(&mut alice, &mut bob)?;
             return Ok(format!("{} MiB more for {sent_mib} MiB sent", grown >> 10));
         }
@@ -63,12 +63,24 @@ fn endless_line_bounded(visit: &Visit) -> Outcome {
     broken!("memory grew by {} MiB for {} MiB sent", (highest - before) >> 10, sent_mib)
 }
 
+/// A server that paces its clients may take a long time for a MiB.
+const SLOWEST: Duration = Duration::from_secs(15);
+
+/// The others read on meanwhile: some servers send them each piece as it comes.
+fn send_mib(mallory: &Person, others: &mut [&mut Person]) -> io::Result<()> {
+    let chunk = [b'x'; 64 << 10];
+    (0..16).try_for_each(|_| {
+        others.iter_mut().for_each(|other| drop(other.reads_for(Duration::from_millis(1))));
+        mallory.socket().write_all(&chunk)
+    })
+}
+
 pub const NO_ESCAPE_SEQUENCES: Promise = Promise {
     number: 18,
     name: "no-escape-sequences",
     sentence: "Nothing that a terminal obeys reaches another person.",
     how: "mallory says lines with escape sequences, a bell, backspaces and C1 controls, tries a name with \
-          one, and leaves with one. bob must get no control character.",
+          one, and leaves with one. bob must get none of these.",
     why: "netcat shows what it gets: a sequence can clear the screen, forge lines, change the title, or type \
           an answer.",
     broken_by: "The server passes text on as it is.",
@@ -76,26 +88,42 @@ pub const NO_ESCAPE_SEQUENCES: Promise = Promise {
     check: no_escape_sequences,
 };
 
+/// No two lines have one sequence, and hardly any server has one of these in front of its own lines.
+const ATTACKS: [&str; 8] = [
+    "\x1b]0;owned\x07",
+    "\x1b[3;7H",
+    "\u{9b}3J",
+    "a bell \x07",
+    "me\x08\x08you",
+    "a delete \x7f",
+    "a tab \x0b",
+    "a page \x0c",
+];
+const EVIL_NAME: &str = "\x1b[3;41mevil";
+const LAST_WORDS: &str = "\x1b[5;5H";
+
 fn no_escape_sequences(visit: &Visit) -> Outcome {
     visit.needs_relay()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     let mut mallory = visit.arrives("mallory")?;
-    for attack in ["\x1b]0;owned\x07", "\x1b[2J", "\u{9b}2J", "a bell \x07", "me\x08\x08you", "\x7f\x0b\x0c"]
-    {
+    for attack in ATTACKS {
         mallory.says(&format!("{attack} {}", token()))?;
     }
-    mallory.says(&visit.manners.words.nick("\x1b[31mevil"))?;
+    mallory.says(&visit.manners.words.nick(EVIL_NAME))?;
     let last = token();
     mallory.says(&last)?;
     let mut seen = bob.reads_until(&last)?;
-    mallory.says(&format!("{} \x1b[2J", visit.manners.words.quit))?;
+    mallory.says(&format!("{} {LAST_WORDS}", visit.manners.words.quit))?;
     mallory.ends_input();
     mallory.reads_to_the_end(Duration::from_secs(3));
     let end = token();
     alice.says(&end)?;
     seen.append(&mut bob.reads_until(&end)?);
-    let is_obeyed = |c: char| c.is_control() && c != '\t';
-    match seen.iter().find(|line| line.chars().any(is_obeyed)) {
+    // The server may have colours of its own. What mallory sent must not be there.
+    let is_obeyed = |line: &&String| {
+        ATTACKS.into_iter().chain([EVIL_NAME, LAST_WORDS]).any(|attack| line.contains(attack))
+    };
+    match seen.iter().find(is_obeyed) {
         Some(line) => broken!("bob got: {}", shortened(line)),
         None => Ok(String::new()),
     }
@@ -135,17 +163,15 @@ fn http_is_not_heard(visit: &Visit) -> Outcome {
 const MOST_LINES: usize = 1000;
 const FLOOD: Duration = Duration::from_secs(3);
 
-/// The flooder keeps up itself: at most so many of its own lines are on their way back to it. Otherwise a
-/// server that cuts slow readers off would end the flood on a busy machine, and not on another.
+/// bob keeps up with the flood: at most so many of its lines are on their way to him. Otherwise a server that
+/// cuts slow readers off would end his connection on a busy machine, and not on another.
 const MOST_UNSEEN: usize = 500;
-/// Where its lines do not come back to it, it goes on after this time.
-const NO_ECHO: Duration = Duration::from_millis(100);
 
 pub const FLOODER_LEAVES_ROOM: Promise = Promise {
     number: 20,
     name: "flooder-leaves-room",
     sentence: "While one client floods, the others can read: at most 1,000 of its lines come in three seconds.",
-    how: "mallory sends lines for three seconds, as fast as the server takes them and sends them back. alice \
+    how: "mallory sends lines for three seconds, as fast as the server takes them and bob sees them. alice \
           speaks every half second; bob must see all she says, and at most 1,000 lines of the flood.",
     why: "A line among a million is delivered, and nobody reads it.",
     broken_by: "The server takes from each client all that it sends. Back-pressure alone is no pace: a fast \
@@ -155,39 +181,67 @@ pub const FLOODER_LEAVES_ROOM: Promise = Promise {
 };
 
 fn flooder_leaves_room(visit: &Visit) -> Outcome {
+    beside_a_flood(visit, talk_beside)
+}
+
+pub const FLOODER_DELAYS_NOBODY: Promise = Promise {
+    number: 27,
+    name: "flooder-delays-nobody",
+    sentence: "While one client floods, the others' lines arrive within a second.",
+    how: "mallory sends lines for three seconds, as fast as the server takes them and bob sees them. alice \
+          says a line, bob sees it, and so on. Broken if half of her lines take a second or more to reach him.",
+    why: "A room in which each line comes late is a room in which nobody answers.",
+    broken_by: "The server takes all that one client has sent before it looks at the next one; or a queue that \
+          all share has no bound, and grows in front of the others.",
+    stage: Stage::Shared,
+    check: flooder_delays_nobody,
+};
+
+fn flooder_delays_nobody(visit: &Visit) -> Outcome {
+    beside_a_flood(visit, time_beside)
+}
+
+type Watch = fn(&mut Person, &mut Person, &str) -> Outcome;
+
+/// mallory floods, alice and bob talk, and `watch` judges.
+fn beside_a_flood(visit: &Visit, watch: Watch) -> Outcome {
     visit.needs_relay()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     let mallory = visit.arrives("mallory")?;
-    let mark = token();
-    let done = AtomicBool::new(false);
-    let (comes_back, came_back) = channel();
+    let (mark, done, read) = (token(), AtomicBool::new(false), bob.lines_read());
+    visit.notes.notes(&mallory.label, '>', &format!("{mark} {FLOOD_TEXT} (again and again)"));
+    let [sender, hers, his] = [mallory.handle()?, alice.handle()?, mallory.handle()?];
     thread::scope(|scope| {
-        scope.spawn(|| flood(mallory.socket(), &mark, came_back, &done));
-        scope.spawn(|| {
-            let _ = mallory.socket().set_read_timeout(None);
-            let lines = BufReader::new(mallory.socket()).split(b'\n').map_while(Result::ok);
-            lines.for_each(|_| {
-                let _ = comes_back.send(());
+        scope.spawn(|| flood(&sender, &mark, &read, &done));
+        for mut screen in [&hers, &his] {
+            scope.spawn(move || {
+                let _ = screen.set_read_timeout(None);
+                let _ = io::copy(&mut screen, &mut io::sink());
             });
-        });
-        let outcome = talk_beside(&mut alice, &mut bob, &mark);
+        }
+        let outcome = watch(&mut alice, &mut bob, &mark);
         done.store(true, Ordering::Relaxed);
-        // It ends both threads, whatever they wait for. An error means that the connection has ended already.
-        let _ = mallory.socket().shutdown(std::net::Shutdown::Both);
+        // It ends these threads, whatever they wait for. An error means that the connection has ended already.
+        for socket in [&hers, &his] {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
         outcome
     })
 }
 
+const FLOOD_TEXT: &str = "and so on, and so forth";
+
 /// Sends lines until it is done, or the server does not want them any more.
-fn flood(mut socket: &TcpStream, mark: &str, came_back: Receiver<()>, done: &AtomicBool) {
+fn flood(mut socket: &TcpStream, mark: &str, read: &AtomicUsize, done: &AtomicBool) {
     const BATCH: usize = 100;
-    let batch = format!("{mark} and so on, and so forth\n").repeat(BATCH);
-    let mut unseen = 0;
+    let batch = format!("{mark} {FLOOD_TEXT}\n").repeat(BATCH);
+    let (before, mut sent) = (read.load(Ordering::Relaxed), 0);
     while !done.load(Ordering::Relaxed) {
-        while unseen > MOST_UNSEEN {
-            unseen = came_back.recv_timeout(NO_ECHO).map_or(0, |()| unseen - 1);
+        if before + sent > read.load(Ordering::Relaxed) + MOST_UNSEEN {
+            thread::sleep(Duration::from_millis(1));
+            continue;
         }
-        unseen += BATCH;
+        sent += BATCH;
         match socket.write_all(batch.as_bytes()) {
             Err(error) if !is_timeout(&error) => return,
             _ => (),
@@ -205,12 +259,14 @@ fn talk_beside(alice: &mut Person, bob: &mut Person, mark: &str) -> Outcome {
         alice.says(&text)?;
         let mut next_word = None;
         while next_word.is_none_or(|time| Instant::now() < time) {
-            let deadline = next_word.unwrap_or_else(|| Instant::now() + PATIENCE);
+            let deadline = next_word.unwrap_or_else(|| Instant::now() + patience());
             match bob.next_line(deadline) {
                 Next::Line(line) if line.contains(&text) => next_word = Some(Instant::now() + FLOOD / 6),
                 Next::Line(line) => flooded += usize::from(line.contains(mark)),
                 Next::Nothing if next_word.is_some() => (),
-                Next::Nothing => return broken!("alice's line did not come within {} s", PATIENCE.as_secs()),
+                Next::Nothing => {
+                    return broken!("alice's line did not come within {} s", patience().as_secs());
+                }
                 Next::End => return broken!("bob's connection ended"),
             }
             if flooded > MOST_LINES {
@@ -219,4 +275,33 @@ fn talk_beside(alice: &mut Person, bob: &mut Person, mark: &str) -> Outcome {
         }
     }
     Ok(format!("{flooded} lines of the flood in {} s", FLOOD.as_secs()))
+}
+
+/// A line of alice's takes a few milliseconds where nobody floods.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Between two of her lines.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// alice says one line after the other, and bob must see half of them in time.
+fn time_beside(alice: &mut Person, bob: &mut Person, mark: &str) -> Outcome {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    bob.reads_until_one("the flood", |line| line.contains(mark))?;
+    while start.elapsed() < FLOOD || times.is_empty() {
+        let (text, said) = (token(), Instant::now());
+        alice.says(&text)?;
+        bob.sees(&text)?;
+        times.push(said.elapsed());
+        // Both keep up with the flood meanwhile.
+        bob.reads_for(PAUSE);
+    }
+    times.sort_unstable();
+    let (half, most) = (times[times.len() / 2], times[times.len() - 1]);
+    let figures = format!(
+        "half of alice's lines took {} ms or more, the slowest {} ms",
+        half.as_millis(),
+        most.as_millis()
+    );
+    if half >= LATE { broken!("{figures}") } else { Ok(figures) }
 }

@@ -1,9 +1,10 @@
 //! Going away, in every way there is.
 
+use std::thread;
 use std::time::Duration;
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{PATIENCE, Person, mentions, shortened, token};
+use crate::person::{BETWEEN_PACKETS, Person, mentions, patience, shortened, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
 use crate::visit::{Visit, needs};
@@ -41,7 +42,7 @@ fn leave_said_once(visit: &Visit) -> Outcome {
         // One who only ends its input still has its connection until the server closes it.
         let _half_open = leave(zed, way, &visit.manners.words.quit)?;
         let Ok(mut seen) = alice.reads_until_one("the leave", |line| mentions(line, &name)) else {
-            return broken!("after {way}, alice was not told within {} s", PATIENCE.as_secs());
+            return broken!("after {way}, alice was not told within {} s", patience().as_secs());
         };
         // A second announcement would come from a slower thread. Two round trips give it the time.
         for _ in 0..2 {
@@ -90,7 +91,7 @@ fn last_line_counts(visit: &Visit) -> Outcome {
     dave.ends_input();
     // When the server has closed dave's connection it is through with him, and need not be waited for any
     // longer.
-    dave.reads_to_the_end(PATIENCE);
+    dave.reads_to_the_end(patience());
     let end = token();
     bob.says(&end)?;
     let seen = alice.reads_until(&end)?;
@@ -122,7 +123,7 @@ fn script_gets_receipt(visit: &Visit) -> Outcome {
     needs(visit.manners.echoes, "one's own lines do not come back here")?;
     for run in 1..=RUNS {
         let lines: Vec<String> = (0..SCRIPT).map(|_| token()).collect();
-        let (seen, ended) = visit.runs_script((lines.join("\n") + "\n").as_bytes(), PATIENCE)?;
+        let (seen, ended) = visit.runs_script((lines.join("\n") + "\n").as_bytes(), patience())?;
         let came = lines.iter().filter(|line| seen.iter().any(|seen| seen.contains(*line))).count();
         if came < SCRIPT {
             return broken!("in run {run}, {came} of its {SCRIPT} lines came back");
@@ -130,7 +131,92 @@ fn script_gets_receipt(visit: &Visit) -> Outcome {
         if !ended {
             return broken!(
                 "all came back, but {} s later the connection was still open",
-                PATIENCE.as_secs()
+                patience().as_secs()
+            );
+        }
+    }
+    Ok(String::new())
+}
+
+/// How often somebody hangs up, or quits.
+const TIMES: usize = 10;
+
+pub const HANG_UP_IS_HEARD: Promise = Promise {
+    number: 24,
+    name: "hang-up-is-heard",
+    sentence: "A client that says a line and hangs up at once is heard.",
+    how: "dave connects, says a line and closes the connection at once, with what the server has sent to him \
+          unread, so that his kernel may send a reset. alice must see his line. Ten times.",
+    why: "`echo hello >/dev/tcp/HOST/PORT` does that, and so do many small programs that tell a room something.",
+    broken_by: "The greeting fails, or a reset is seen, and the line that came before it is thrown away.",
+    stage: Stage::Crowd,
+    check: hang_up_is_heard,
+};
+
+fn hang_up_is_heard(visit: &Visit) -> Outcome {
+    visit.needs_relay()?;
+    let (mut alice, _bob) = visit.alice_and_bob()?;
+    for time in 1..=TIMES {
+        let mut dave = visit.connects("dave")?;
+        let text = token();
+        dave.says(&text)?;
+        dave.hangs_up();
+        if alice.sees(&text).is_err() {
+            return broken!("alice never saw the line of the {time}. client that hung up at once");
+        }
+    }
+    Ok(String::new())
+}
+
+/// What he types on after the command.
+const WORDS_MORE: usize = 3;
+
+/// Lines of 1 kB that wait for one who quits. They fit into the buffers of any kernel.
+const WAITING: usize = 40;
+
+pub const QUIT_LOSES_NOTHING: Promise = Promise {
+    number: 25,
+    name: "quit-loses-nothing",
+    sentence: "One who quits still gets the lines that were said before, and then the end.",
+    how: "bob has a small receive buffer and reads nothing while alice says 40 lines of 1 kB, which carol sees. \
+          Then he types the command that leaves, types on, and reads: he must get all 40 lines, and the \
+          end of the connection. Ten times.",
+    why: "What was said before one left was said to one, too.",
+    broken_by: "The server closes the connection, and what he types then makes its kernel send a reset, which \
+          destroys what is still on its way (RFC 1122, 4.2.2.13). Or it drops his queue.",
+    stage: Stage::Flood,
+    check: quit_loses_nothing,
+};
+
+fn quit_loses_nothing(visit: &Visit) -> Outcome {
+    visit.needs_relay()?;
+    needs(visit.manners.quit, "no command that leaves was found; --quit says which")?;
+    let (mut alice, mut carol) = visit.alice_and_bob()?;
+    for _ in 0..TIMES {
+        let mut bob = visit.arrives_with_small_buffer("bob")?;
+        let said: Vec<String> = (0..WAITING).map(|_| token()).collect();
+        let lines: String = said.iter().map(|text| format!("{text} {:x<1000}\n", "")).collect();
+        alice.says_lines(&lines)?;
+        carol.reads_until_all(&said)?;
+        if visit.manners.echoes {
+            alice.reads_until_all(&said)?;
+        }
+        bob.says(&visit.manners.words.quit)?;
+        for _ in 0..WORDS_MORE {
+            // The server reads the command meanwhile, and closes the connection or does not.
+            thread::sleep(BETWEEN_PACKETS);
+            // It may have been closed.
+            let _ = bob.says("one word more");
+        }
+        let (seen, ended) = bob.reads_to_the_end(patience());
+        let got = said.iter().filter(|text| seen.iter().any(|line| line.contains(*text))).count();
+        if got < WAITING {
+            return broken!("of {WAITING} lines that were said before he left, bob got {got}");
+        }
+        if !ended {
+            return broken!(
+                "bob got all, but {} s later the connection was still open",
+                patience().as_secs()
             );
         }
     }

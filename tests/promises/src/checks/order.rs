@@ -2,10 +2,10 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
 
+use crate::manners::what_packets_become;
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Person, shortened, token};
+use crate::person::{Person, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
 use crate::visit::{Visit, hear_each_other};
@@ -102,7 +102,7 @@ fn burst_arrives_whole(visit: &Visit) -> Outcome {
     visit.needs_relay()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     let lines: Vec<String> = (0..PASTE).map(|_| token()).collect();
-    alice.sends((lines.join("\n") + "\n").as_bytes())?;
+    alice.says_lines(&(lines.join("\n") + "\n"))?;
     let last = lines.last().expect("it is not empty");
     let seen = match bob.reads_until(last) {
         Ok(seen) => seen,
@@ -131,52 +131,13 @@ pub const PACKETS_ARE_NO_LINES: Promise = Promise {
     check: packets_are_no_lines,
 };
 
-/// Between two packets. Nothing tells when the server has read the first one.
-const BETWEEN: Duration = Duration::from_millis(50);
-
 fn packets_are_no_lines(visit: &Visit) -> Outcome {
     visit.needs_relay()?;
-    // They send nothing but lines in packets of their own at first, so that a server with this fault gets so
-    // far.
     let (mut alice, mut bob) = (visit.connects("alice")?, visit.connects("bob")?);
     hear_each_other(&mut alice, &mut bob)?;
-    // The first one may have come out of a history.
-    let text = token();
-    alice.says(&text)?;
-    let heard = frame(&bob.sees(&text)?, &text);
-    let (cut, [one, two, three]) = (token(), [token(), token(), token()]);
-    let (front, back) = cut.split_at(cut.len() / 2);
-    alice.sends(front.as_bytes())?;
-    thread::sleep(BETWEEN);
-    alice.sends(format!("{back}\n").as_bytes())?;
-    thread::sleep(BETWEEN);
-    alice.sends(format!("{one}\n{two}\n{three}\n").as_bytes())?;
-    thread::sleep(BETWEEN);
-    let end = token();
-    alice.says(&end)?;
-    let seen = bob.reads_until(&end)?;
-    for (text, what) in [
-        (cut, "a line in two packets"),
-        (one, "the first of three lines in one packet"),
-        (two, "the second of three lines in one packet"),
-        (three, "the last of three lines in one packet"),
-    ] {
-        let whole = seen.iter().any(|line| frame(line, &text) == heard);
-        if !whole {
-            let screen: Vec<_> = seen.iter().map(|line| shortened(line)).collect();
-            return broken!("{what} was not seen as a line of alice's; bob saw: {}", screen.join(" | "));
-        }
+    hear_each_other(&mut bob, &mut alice)?;
+    match what_packets_become(&mut alice, &mut bob)? {
+        Some(seen) => Err(Finding::Broken(seen)),
+        None => Ok(String::new()),
     }
-    Ok(String::new())
-}
-
-/// What stands before and behind the text: a name, a time, a colour. A time differs from line to line, so a
-/// number of any length is one digit.
-fn frame(line: &str, text: &str) -> Option<[String; 2]> {
-    let (before, after) = line.split_once(text)?;
-    Some([before, after].map(|side| {
-        let mut kept: Vec<char> = side.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-        kept.dedup_by(|one, other| *one == '0' && *other == '0');
-        kept.into_iter().collect()
-    }))
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{PATIENCE, Person, shortened, token};
+use crate::person::{Person, patience, shortened, token};
 use crate::process::Process;
 use crate::promise::Promise;
 use crate::servers::Stage;
@@ -28,7 +28,7 @@ pub const CHURN_LEAVES_NOTHING: Promise = Promise {
 const AT_A_TIME: usize = 10;
 
 fn churn_leaves_nothing(visit: &Visit) -> Outcome {
-    let process = visit.needs_process()?;
+    let process = visit.needs_measured_process()?;
     let mut alice = visit.arrives("alice")?;
     for _ in 0..3 {
         come_and_go(visit, &mut alice)?;
@@ -77,7 +77,7 @@ fn come_and_go(visit: &Visit, alice: &mut Person) -> Result<(), Finding> {
     let (in_order, at_once) = crowd.split_at_mut(AT_A_TIME / 3);
     for person in in_order {
         person.ends_input();
-        person.reads_to_the_end(PATIENCE);
+        person.reads_to_the_end(patience());
     }
     // All resets at the same moment: while the server tells of one leave, the next has happened already.
     at_once.iter().step_by(2).for_each(Person::resets_when_dropped);
@@ -100,7 +100,7 @@ pub const DESCRIPTORS_RUN_OUT: Promise = Promise {
 };
 
 fn descriptors_run_out(visit: &Visit) -> Outcome {
-    let process = visit.needs_process()?;
+    let process = visit.needs_measured_process()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     let cannot = |error: anyhow::Error| Finding::NotRun(format!("cannot limit the process: {error}"));
     let limits = process.limit_descriptors(4).map_err(cannot)?;
@@ -168,14 +168,14 @@ fn goodbye_on_sigterm(visit: &Visit) -> Outcome {
     process.terminate();
     let mut goodbye = String::new();
     for person in [&mut alice, &mut bob] {
-        let (lines, ended) = person.reads_to_the_end(PATIENCE);
+        let (lines, ended) = person.reads_to_the_end(patience());
         match lines.first() {
             Some(line) => goodbye = shortened(line),
             None if ended => return broken!("the connection ended without a word"),
-            None => return broken!("nothing happened within {} s", PATIENCE.as_secs()),
+            None => return broken!("nothing happened within {} s", patience().as_secs()),
         }
         if !ended {
-            return broken!("the connection was still open {} s after the last line", PATIENCE.as_secs());
+            return broken!("the connection was still open {} s after the last line", patience().as_secs());
         }
     }
     if eventually(|| process.has_ended()) { Ok(goodbye) } else { broken!("the process did not end") }
@@ -183,7 +183,7 @@ fn goodbye_on_sigterm(visit: &Visit) -> Outcome {
 
 /// Waits until something holds that no event tells of.
 fn eventually(mut holds: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while Instant::now() < deadline {
         if holds() {
             return true;

@@ -4,14 +4,11 @@
 //! tcp(7)) while one client does not read. The talkers have at most two batches on their way, and read what
 //! they have said: so nobody but the one who has stopped is behind, and what piles up piles up for that one.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
-
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{PATIENCE, Person, is_timeout, token};
+use crate::person::{Person, is_timeout, patience, token};
 use crate::process::Process;
 use crate::promise::Promise;
 use crate::servers::Stage;
@@ -55,7 +52,8 @@ impl Talk {
     }
 
     /// alice says 16 MiB, and both read it: the first batch while the second is on its way, and so on. With
-    /// one batch at a time, its end would wait for Nagle's algorithm in servers that leave it on.
+    /// one batch at a time, its end would wait for Nagle's algorithm in servers that leave it on. Where each
+    /// packet is taken for a line, she says one at a time, and goes on when it has come.
     fn round(&mut self, visit: &Visit) -> Round {
         let start = Instant::now();
         let mut bytes = 0;
@@ -65,16 +63,20 @@ impl Talk {
             if start.elapsed() > SLOWEST && bytes < ENOUGH {
                 return Round::Paced(bytes);
             }
-            let first = self.said;
+            let (first, lines) = (self.said, if visit.manners.packets.is_some() { 1 } else { BATCH / LINE });
             let begun = Instant::now();
+            let up_to = if lines == 1 { first + 1 } else { first };
             let step = self
-                .alice_says_a_batch()
-                .and_then(|()| if first > before { self.both_read_up_to(first, visit) } else { Ok(()) });
+                .alice_says(lines)
+                .and_then(|()| if up_to > before { self.both_read_up_to(up_to, visit) } else { Ok(()) });
             if let Err(finding) = step {
                 return Round::StoodStill(bytes, finding);
             }
-            bytes += BATCH;
+            bytes += lines * LINE;
             self.longest = self.longest.max(begun.elapsed());
+        }
+        if self.seen == self.said {
+            return Round::Seen;
         }
         match self.both_read_up_to(self.said, visit) {
             Ok(()) => Round::Seen,
@@ -82,9 +84,9 @@ impl Talk {
         }
     }
 
-    fn alice_says_a_batch(&mut self) -> Result<(), Finding> {
+    fn alice_says(&mut self, lines: usize) -> Result<(), Finding> {
         let mut text = String::with_capacity(BATCH);
-        for _ in 0..BATCH / LINE {
+        for _ in 0..lines {
             let head = format!("{} {:08} ", self.mark, self.said);
             text.push_str(&format!("{head:x<width$}\n", width = LINE - 1));
             self.said += 1;
@@ -113,28 +115,18 @@ fn number_in(line: &str, mark: &str) -> Option<usize> {
 }
 
 /// mallory, in the room, with a buffer as small as the kernel allows, reading nothing.
-fn stalled_reader(visit: &Visit, talk: &mut Talk) -> Result<TcpStream, Finding> {
+fn stalled_reader(visit: &Visit, talk: &mut Talk) -> Result<Person, Finding> {
     // mallory cannot read that the server wants no new client at this moment, so there are five attempts.
     for _ in 0..5 {
-        let cannot = |error| Finding::Broken(format!("cannot connect: {error}"));
-        let mut mallory = connect_with_small_buffer(visit.address).map_err(cannot)?;
+        let mut mallory = visit.connects_with_small_buffer("mallory")?;
         let text = token();
         // An error shows in that bob does not see it.
-        let _ = mallory.write_all(format!("{}{text}\n", visit.name_first("mallory")).as_bytes());
-        if talk.bob.sees_within(&text, PATIENCE / 5) {
+        let _ = mallory.says(&text);
+        if talk.bob.sees_within(&text, patience() / 5) {
             return Ok(mallory);
         }
     }
     broken!("bob never saw the line of mallory, who does not read")
-}
-
-fn connect_with_small_buffer(address: SocketAddr) -> rustix::io::Result<TcpStream> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = socket(family, SocketType::STREAM, None)?;
-    // It must be set before connecting, which is when TCP agrees on windows.
-    sockopt::set_socket_recv_buffer_size(&socket, 4096)?;
-    connect(&socket, &address)?;
-    Ok(TcpStream::from(socket))
 }
 
 fn paced(bytes: usize) -> Finding {
@@ -221,7 +213,7 @@ pub const BOUNDED_MEMORY: Promise = Promise {
 };
 
 fn bounded_memory(visit: &Visit) -> Outcome {
-    let process = visit.needs_process()?;
+    let process = visit.needs_measured_process()?;
     let mut talk = Talk::begin(visit)?;
     let before = memory_that_stands_still(visit, process, &mut talk)?;
     let _mallory = stalled_reader(visit, &mut talk)?;
@@ -291,8 +283,8 @@ fn sees_no_gap(visit: &Visit) -> Outcome {
     }
     // Where the room stood still, the lines of the last batch may not all have been taken.
     let last = if matches!(round, Round::Seen) { talk.said.checked_sub(1) } else { None };
-    let _ = mallory.set_read_timeout(Some(if last.is_some() { PATIENCE } else { PATIENCE / 4 }));
-    let mut reader = BufReader::with_capacity(1 << 16, &mallory);
+    let _ = mallory.socket().set_read_timeout(Some(if last.is_some() { patience() } else { patience() / 4 }));
+    let mut reader = BufReader::with_capacity(1 << 16, mallory.socket());
     let mut expected = 0;
     let mut line = Vec::new();
     loop {

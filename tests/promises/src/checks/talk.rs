@@ -4,10 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Next, PATIENCE, Person, mentions, shortened, speaker, token};
+use crate::person::{Next, Person, mentions, patience, shortened, speaker, token};
 use crate::promise::Promise;
 use crate::servers::Stage;
-use crate::visit::Visit;
+use crate::visit::{Visit, hear_each_other};
 
 pub const GREETS: Promise = Promise {
     number: 1,
@@ -24,17 +24,17 @@ pub const GREETS: Promise = Promise {
 
 fn greets(visit: &Visit) -> Outcome {
     let mut alice = visit.arrives("alice")?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     // They stay, or the next one would be told that they have left, and that is no greeting.
     let mut newcomers = Vec::new();
     loop {
-        let mut newcomer = Person::connect(visit.address)?;
-        let greeting = match newcomer.next_line(Instant::now() + PATIENCE) {
+        let mut newcomer = visit.connects_silently("newcomer")?;
+        let greeting = match newcomer.next_line(Instant::now() + patience()) {
             Next::Line(line) => line,
             Next::End => return broken!("the connection ended without a word"),
             // A prompt has no line break.
             Next::Nothing if !newcomer.prompt().is_empty() => return Ok(newcomer.prompt()),
-            Next::Nothing => return broken!("nothing came within {} s", PATIENCE.as_secs()),
+            Next::Nothing => return broken!("nothing came within {} s", patience().as_secs()),
         };
         if visit.manners.name_first || is_for(&mut newcomer, &greeting, &mut alice, visit)? {
             return Ok(shortened(&greeting));
@@ -138,5 +138,31 @@ fn hundredth_client(visit: &Visit) -> Outcome {
     }
     let mut last = people.pop().expect("they are 99");
     visit.is_heard(&mut last, &mut [&mut first])?;
+    Ok(String::new())
+}
+
+/// Connections of one machine.
+const OF_ONE_MACHINE: usize = 64;
+
+pub const ONE_MACHINE_LEAVES_PLACES: Promise = Promise {
+    number: 26,
+    name: "one-machine-leaves-places",
+    sentence: "One machine with 64 connections leaves places for the others.",
+    how: "64 clients connect from 127.0.0.1 and stay; the server may refuse some of them. alice and bob come from \
+          127.0.0.2, and must hear each other.",
+    why: "A script that forgets to hang up must not lock a whole LAN out.",
+    broken_by: "A fixed pool of threads, or a limit for all clients with none for an address.",
+    stage: Stage::Shared,
+    check: one_machine_leaves_places,
+};
+
+fn one_machine_leaves_places(visit: &Visit) -> Outcome {
+    visit.needs_relay()?;
+    // What the server makes of them is its own affair.
+    let _crowd: Vec<_> = (0..OF_ONE_MACHINE).map_while(|_| visit.connects("script").ok()).collect();
+    let mut alice = visit.connects_from_another_address("alice")?;
+    let mut bob = visit.connects_from_another_address("bob")?;
+    hear_each_other(&mut alice, &mut bob)?;
+    hear_each_other(&mut bob, &mut alice)?;
     Ok(String::new())
 }

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::lines::{Input, Lines};
@@ -28,6 +29,12 @@ pub fn serve(room: &Arc<Room>, socket: TcpStream) {
         read(room, &socket, id);
     }
     room.leave(id, "");
+    if let (Ok(writer), false) = (writer, room.has(Fault::ClosesAtQuit)) {
+        let _ = writer.join();
+        // To close it with something unread would reset the connection.
+        let _ = socket.set_read_timeout(Some(Duration::from_secs(1)));
+        let _ = std::io::copy(&mut (&*socket).take(1 << 20), &mut std::io::sink());
+    }
     match room {
         room if room.has(Fault::LeaksDescriptors) => std::mem::forget(socket),
         room if room.has(Fault::LeaksThreads) => drop(thread::spawn(thread::park)),
@@ -121,7 +128,7 @@ fn write(room: &Room, socket: &TcpStream, outbox: &Outbox) {
     for line in &outbox.lines {
         outbox.waiting.fetch_sub(1, Ordering::Relaxed);
         if room.has(Fault::ForgetsReceipts) {
-            thread::sleep(std::time::Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
         // Only where another line waits is there something to swap with.
         if room.has(Fault::SwapsLines) && held.is_none() && outbox.waiting.load(Ordering::Relaxed) > 0 {
@@ -129,6 +136,7 @@ fn write(room: &Room, socket: &TcpStream, outbox: &Outbox) {
             continue;
         }
         let text = format!("{line}\n{}", held.take().map(|line| line + "\n").unwrap_or_default());
+        let text = room.looks.dress(&text);
         if { socket }.write_all(text.as_bytes()).is_err() {
             return;
         }

@@ -32,6 +32,12 @@ pub enum Fault {
     ForgetsReceipts,
     /// The server's half of the connection stays open for ever.
     NeverCloses,
+    /// A line is forgotten if its sender has hung up by the time it is read.
+    HangUpUnheard,
+    /// The connection of one who quits is closed with what it sent after that unread.
+    ClosesAtQuit,
+    /// Sixty clients may be here, whoever they are.
+    FewPlaces,
     /// Ten threads serve one client each, to its end.
     PoolOfTen,
     /// Each thread writes to everyone in an order of its own.
@@ -42,6 +48,8 @@ pub enum Fault {
     SwapsLines,
     /// What one read returns ends a line.
     PacketsEndLines,
+    /// What one read returns is a line, with the line breaks in it.
+    PacketsAreLines,
     /// A write waits for its reader for 300 ms, with the room locked.
     HoldsUpTheRoom,
     /// A write waits for its reader, with the room locked.
@@ -60,6 +68,8 @@ pub enum Fault {
     HearsHttp,
     /// Only GET is known for HTTP.
     HearsPost,
+    /// As long as one client sends, nobody else is read.
+    OneAtATime,
     /// Every client is as fast as it likes.
     Unpaced,
     /// A descriptor stays open for each client that was there.

@@ -1,7 +1,8 @@
 //! Cuts what a client sends into lines, and keeps it from sending too many.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
+use std::sync::MutexGuard;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ pub struct Lines<'a> {
     skipping: bool,
     tokens: f64,
     refilled: Instant,
+    turn: Option<MutexGuard<'a, ()>>,
 }
 
 pub enum Input {
@@ -41,6 +43,7 @@ impl<'a> Lines<'a> {
             skipping: false,
             tokens: BURST,
             refilled: Instant::now(),
+            turn: None,
         }
     }
 
@@ -57,13 +60,21 @@ impl<'a> Lines<'a> {
                 self.skipping = true;
             }
             self.searched = self.buffer.len();
+            self.turn = None;
             let mut chunk = [0; 4096];
             match self.socket.read(&mut chunk) {
                 Ok(0) if self.buffer.is_empty() || self.skipping || self.room.has(Fault::DropsLastLine) => {
                     return Input::EndOfFile;
                 }
                 Ok(0) => self.buffer.push(b'\n'),
+                Ok(_) if self.room.has(Fault::HangUpUnheard) && self.has_hung_up() => return Input::Reset,
+                Ok(length) if self.room.has(Fault::PacketsAreLines) => {
+                    return self.paced(&chunk[..length]);
+                }
                 Ok(length) => {
+                    if self.room.has(Fault::OneAtATime) {
+                        self.turn = Some(self.room.turn());
+                    }
                     self.buffer.extend_from_slice(&chunk[..length]);
                     if self.room.has(Fault::PacketsEndLines) && !self.buffer.ends_with(b"\n") {
                         self.buffer.push(b'\n');
@@ -72,6 +83,14 @@ impl<'a> Lines<'a> {
                 Err(_) => return Input::Reset,
             }
         }
+    }
+
+    /// It gets a moment to do so.
+    fn has_hung_up(&self) -> bool {
+        let _ = self.socket.set_read_timeout(Some(Duration::from_millis(30)));
+        let seen = self.socket.peek(&mut [0]);
+        let _ = self.socket.set_read_timeout(None);
+        seen.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |length| length == 0)
     }
 
     /// A client that is too fast waits here, and TCP makes it wait at its end.

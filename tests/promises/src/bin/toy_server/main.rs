@@ -9,6 +9,7 @@
 mod client;
 mod fault;
 mod lines;
+mod looks;
 mod room;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,6 +23,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use fault::Fault;
+use looks::Looks;
 use room::Room;
 
 #[derive(Parser)]
@@ -36,6 +38,9 @@ struct Options {
     /// Ask for a name before anything else
     #[arg(long)]
     name_first: bool,
+    /// What stands around its lines
+    #[arg(long, default_value = "plain")]
+    looks: Looks,
     /// What its commands begin with
     #[arg(long, default_value_t = '/')]
     sign: char,
@@ -43,7 +48,8 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let room = Arc::new(Room::new(options.fault, options.unpaced, options.name_first, options.sign));
+    let room =
+        Arc::new(Room::new(options.fault, options.unpaced, options.name_first, options.sign, options.looks));
     let at_the_end = Arc::clone(&room);
     ctrlc::set_handler(move || end(&at_the_end))?;
     let listener = TcpListener::bind(options.address)?;
@@ -53,10 +59,14 @@ fn main() -> Result<()> {
     }
     loop {
         match listener.accept() {
+            Ok(_) if !room.takes_place() => (),
             Ok((socket, _)) => {
                 let room = Arc::clone(&room);
                 // Without memory for a thread, the client's connection is closed, and the others go on.
-                let _ = thread::Builder::new().spawn(move || client::serve(&room, socket));
+                let _ = thread::Builder::new().spawn(move || {
+                    client::serve(&room, socket);
+                    room.frees_place();
+                });
             }
             Err(error) if room.has(Fault::AcceptQuits) => return Err(error.into()),
             Err(_) if room.has(Fault::AcceptSpins) => (),

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::fault::Fault;
+use crate::looks::Looks;
 
 /// Lines that may wait for one reader, and lines of talk that a newcomer gets.
 const QUEUE: usize = 1024;
@@ -22,8 +23,12 @@ pub struct Room {
     pub name_first: bool,
     /// What commands begin with.
     pub sign: char,
+    /// What stands around its lines.
+    pub looks: Looks,
     count: AtomicU64,
     people: Mutex<People>,
+    turn: Mutex<()>,
+    places_taken: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -49,8 +54,18 @@ pub struct Outbox {
 }
 
 impl Room {
-    pub fn new(fault: Option<Fault>, unpaced: bool, name_first: bool, sign: char) -> Room {
-        Room { fault, unpaced, name_first, sign, count: AtomicU64::new(0), people: Mutex::default() }
+    pub fn new(fault: Option<Fault>, unpaced: bool, name_first: bool, sign: char, looks: Looks) -> Room {
+        Room {
+            fault,
+            unpaced,
+            name_first,
+            sign,
+            looks,
+            count: AtomicU64::new(0),
+            people: Mutex::default(),
+            turn: Mutex::default(),
+            places_taken: AtomicUsize::new(0),
+        }
     }
 
     pub fn has(&self, fault: Fault) -> bool {
@@ -59,6 +74,25 @@ impl Room {
 
     pub fn is_unpaced(&self) -> bool {
         self.unpaced || self.has(Fault::Unpaced)
+    }
+
+    /// Kept by the one client that is read.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().expect("no holder panics")
+    }
+
+    /// Whether there is a place for one more, which is taken then.
+    pub fn takes_place(&self) -> bool {
+        let taken = self.places_taken.fetch_add(1, Ordering::Relaxed);
+        let is_full = self.has(Fault::FewPlaces) && taken >= 60;
+        if is_full {
+            self.frees_place();
+        }
+        !is_full
+    }
+
+    pub fn frees_place(&self) {
+        self.places_taken.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn people(&self) -> MutexGuard<'_, People> {
