@@ -20,6 +20,7 @@ mod promise;
 mod report;
 mod run;
 mod servers;
+mod text;
 mod transcript;
 mod visit;
 mod words;

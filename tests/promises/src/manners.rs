@@ -6,9 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, broken};
-use crate::person::{
-    BETWEEN_PACKETS, Next, Person, author, mentions, new_name, patience, shortened, speaker, token,
-};
+use crate::person::{BETWEEN_PACKETS, Next, Person, patience, shortened};
+use crate::text::{author, mentions, new_name, speaker, token};
 use crate::transcript::Transcript;
 use crate::words::{Given, Words, with_name, with_text};
 

@@ -39,8 +39,19 @@ impl Process {
     /// This program starts itself, asks the kernel to be killed when we die, and then becomes the server
     /// ([`become_server`]): so a run that is killed outright leaves no server behind.
     pub fn start(command: &[String], at: Option<SocketAddr>, patience: Duration) -> Result<Process> {
-        at.iter().for_each(wait_until_free);
-        let address = at.map_or_else(free_address, Ok)?;
+        let start = Instant::now();
+        let Some(at) = at else { return Process::start_at(free_address()?, command, patience) };
+        loop {
+            match Process::start_at(at, command, patience) {
+                Err(_) if !can_bind(at) && start.elapsed() < TIME_WAIT => {
+                    thread::sleep(Duration::from_secs(1))
+                }
+                started => return started,
+            }
+        }
+    }
+
+    fn start_at(address: SocketAddr, command: &[String], patience: Duration) -> Result<Process> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(START_SERVER)
             .args(command.iter().map(|argument| fill_in(argument, address)))
@@ -228,16 +239,13 @@ pub fn fill_in(text: &str, address: SocketAddr) -> String {
         .replace("{port}", &address.port().to_string())
 }
 
-/// A server that does not ask for SO_REUSEADDR cannot listen where connections have ended a moment ago
-/// (tcp(7), TIME_WAIT: a minute on Linux).
-fn wait_until_free(address: &SocketAddr) {
+/// A server that does not ask for SO_REUSEADDR cannot listen for a while where connections have ended (tcp(7),
+/// TIME_WAIT: a minute on Linux).
+const TIME_WAIT: Duration = Duration::from_secs(70);
+
+fn can_bind(address: SocketAddr) -> bool {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let can_bind =
-        || socket(family, SocketType::STREAM, None).and_then(|socket| bind(&socket, address)).is_ok();
-    let start = Instant::now();
-    while !can_bind() && start.elapsed() < Duration::from_secs(70) {
-        thread::sleep(Duration::from_millis(500));
-    }
+    socket(family, SocketType::STREAM, None).and_then(|socket| bind(&socket, &address)).is_ok()
 }
 
 /// An address that nobody listens on. It is below the ports that the kernel gives to connections

@@ -17,6 +17,9 @@ use crate::words::Given;
 
 /// Runs all servers, `jobs` at a time; returns the cells in the order of the servers and promises. `progress`
 /// hears of each server that is done.
+///
+/// Where there is one server, a check that fails is made once more. A table of many takes minutes, and the page
+/// that it is compared with says what to expect.
 pub fn run(
     servers: &[Server],
     given: &Given,
@@ -37,7 +40,7 @@ pub fn run(
                     let next = waiting.lock().expect("no holder panics").pop();
                     let Some(index) = next else { break };
                     let start = Instant::now();
-                    let row = run_started(&servers[index], given, promises);
+                    let row = run_started(&servers[index], given, promises, servers.len() == 1);
                     progress(&format!(
                         "{}: {} ({} s)",
                         servers[index].name,
@@ -68,10 +71,10 @@ pub fn run_running(
         let visit = visit();
         (check(promise, &visit), visit.notes)
     };
-    promises.iter().map(|promise| twice_if_broken(name, promise, |_| try_once(promise))).collect()
+    promises.iter().map(|promise| judge(name, promise, true, |_| try_once(promise))).collect()
 }
 
-fn run_started(server: &Server, given: &Given, promises: &[&'static Promise]) -> Vec<Cell> {
+fn run_started(server: &Server, given: &Given, promises: &[&'static Promise], twice: bool) -> Vec<Cell> {
     let first = match server.start(Stage::Shared) {
         Ok(process) => process,
         Err(error) => return not_run(&server.name, promises, &format!("{error:#}")),
@@ -81,24 +84,26 @@ fn run_started(server: &Server, given: &Given, promises: &[&'static Promise]) ->
         Err(finding) => return not_run(&server.name, promises, &sentence(finding)),
     };
     let mut processes = Processes { server, manners: &manners, shared: Some(first) };
-    let judge = |promise: &&'static Promise| {
-        twice_if_broken(&server.name, promise, |is_again| processes.judges(promise, is_again))
+    let judge_one = |promise: &&'static Promise| {
+        judge(&server.name, promise, twice, |is_again| processes.judges(promise, is_again))
     };
-    promises.iter().map(judge).collect()
+    promises.iter().map(judge_one).collect()
 }
 
 /// A machine may have been busy, or an earlier check may have left something behind. So a check that fails is
-/// made once more, and what then holds is kept: but for the promises that are broken only now and then.
-fn twice_if_broken(
+/// made once more, and what holds then is kept: but for the promises that are broken only now and then.
+fn judge(
     server: &str,
     promise: &'static Promise,
-    mut judge: impl FnMut(bool) -> (Outcome, Transcript),
+    twice: bool,
+    mut check: impl FnMut(bool) -> (Outcome, Transcript),
 ) -> Cell {
-    let (first, notes) = judge(false);
-    let Err(Finding::Broken(seen)) = first else {
-        return Cell::new(server, promise.name, first, Vec::new());
+    let (first, notes) = check(false);
+    let seen = match first {
+        Err(Finding::Broken(seen)) if twice => seen,
+        first => return Cell::new(server, promise.name, first, notes.lines()),
     };
-    let (second, notes_again) = judge(true);
+    let (second, notes_again) = check(true);
     match second {
         Err(Finding::Broken(_)) => Cell::new(server, promise.name, second, notes_again.lines()),
         _ if promise.is_broken_by_chance() => {

@@ -8,8 +8,9 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 
 use crate::manners::Manners;
 use crate::outcome::{Finding, broken};
-use crate::person::{Next, Person, author, has_token, new_name, patience, shortened, token};
+use crate::person::{Next, Person, patience, shortened};
 use crate::process::Process;
+use crate::text::{author, has_token, new_name, token};
 use crate::transcript::Transcript;
 
 /// A check gets one of these to work with.

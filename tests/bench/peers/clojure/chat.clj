@@ -185,13 +185,17 @@
   (try
     (with-open [socket socket
                 writer (io/writer (.getOutputStream socket))]
-      (loop []
-        (when-let [^String line (or (poll! lines)
-                                    (do (.flush writer) (<!! lines)))]
-          (.write writer line)
-          (.write writer "\n")
-          (recur))))
-    (catch IOException _))) ; The reading thread finds out too.
+      (try
+        (loop []
+          (when-let [^String line (or (poll! lines)
+                                      (do (.flush writer) (<!! lines)))]
+            (.write writer line)
+            (.write writer "\n")
+            (recur)))
+        (catch IOException _
+          ;; The client reads no more. What it has said is still read, and then it leaves.
+          (while (<!! lines)))))
+    (catch IOException _))) ; Closing flushes, and fails again.
 
 (defn serve! [events number ^Socket socket]
   (.setTcpNoDelay socket true)

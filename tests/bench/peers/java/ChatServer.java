@@ -151,11 +151,22 @@ public final class ChatServer {
     }
 
     void writeLines() {
-      try (var writer =
-          new BufferedWriter(
-              new OutputStreamWriter(socket.getOutputStream(), StandardCharsets.UTF_8))) {
+      try {
+        writeUntilTheEnd();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      } finally {
+        close();
+      }
+    }
+
+    private void writeUntilTheEnd() throws InterruptedException {
+      String line = "";
+      try {
+        var writer =
+            new BufferedWriter(
+                new OutputStreamWriter(socket.getOutputStream(), StandardCharsets.UTF_8));
         socket.setTcpNoDelay(true);
-        String line;
         while (!(line = lines.take()).equals(END)) {
           writer.write(line);
           writer.write('\n');
@@ -163,12 +174,12 @@ public final class ChatServer {
             writer.flush();
           }
         }
+        writer.flush();
       } catch (IOException e) {
-        // The connection broke; the thread that reads finds out too.
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      } finally {
-        close();
+        // The client reads no more. What it has said is still read, and then it leaves.
+        while (!line.equals(END)) {
+          line = lines.take();
+        }
       }
     }
 

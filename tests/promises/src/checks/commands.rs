@@ -5,9 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Person, author, mentions, new_name, patience, shortened, token};
+use crate::person::{Person, patience, shortened};
 use crate::promise::Promise;
 use crate::servers::Stage;
+use crate::text::{author, mentions, new_name, token};
 use crate::visit::{Visit, needs};
 
 /// A race is not lost every time, so it is run this often.

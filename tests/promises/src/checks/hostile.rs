@@ -1,15 +1,17 @@
 //! Clients that do harm, on purpose or not.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Outcome, broken};
-use crate::person::{Next, Person, is_timeout, patience, shortened, token};
+use crate::person::{Next, Person, is_timeout, patience, shortened};
 use crate::promise::Promise;
 use crate::servers::Stage;
+use crate::text::token;
 use crate::visit::Visit;
 
 pub const ENDLESS_LINE_BOUNDED: Promise = Promise {
@@ -163,15 +165,15 @@ fn http_is_not_heard(visit: &Visit) -> Outcome {
 const MOST_LINES: usize = 1000;
 const FLOOD: Duration = Duration::from_secs(3);
 
-/// bob keeps up with the flood: at most so many of its lines are on their way to him. Otherwise a server that
-/// cuts slow readers off would end his connection on a busy machine, and not on another.
+/// All three keep up with the flood: at most so many of its lines are on their way to one of them. Otherwise a
+/// server that cuts slow readers off would end a connection on a busy machine, and not on another.
 const MOST_UNSEEN: usize = 500;
 
 pub const FLOODER_LEAVES_ROOM: Promise = Promise {
     number: 20,
     name: "flooder-leaves-room",
     sentence: "While one client floods, the others can read: at most 1,000 of its lines come in three seconds.",
-    how: "mallory sends lines for three seconds, as fast as the server takes them and bob sees them. alice \
+    how: "mallory sends lines for three seconds, as fast as the server takes them and all three see them. alice \
           speaks every half second; bob must see all she says, and at most 1,000 lines of the flood.",
     why: "A line among a million is delivered, and nobody reads it.",
     broken_by: "The server takes from each client all that it sends. Back-pressure alone is no pace: a fast \
@@ -188,7 +190,7 @@ pub const FLOODER_DELAYS_NOBODY: Promise = Promise {
     number: 27,
     name: "flooder-delays-nobody",
     sentence: "While one client floods, the others' lines arrive within a second.",
-    how: "mallory sends lines for three seconds, as fast as the server takes them and bob sees them. alice \
+    how: "mallory sends lines for three seconds, as fast as the server takes them and all three see them. alice \
           says a line, bob sees it, and so on. Broken if half of her lines take a second or more to reach him.",
     why: "A room in which each line comes late is a room in which nobody answers.",
     broken_by: "The server takes all that one client has sent before it looks at the next one; or a queue that \
@@ -208,17 +210,18 @@ fn beside_a_flood(visit: &Visit, watch: Watch) -> Outcome {
     visit.needs_relay()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
     let mallory = visit.arrives("mallory")?;
-    let (mark, done, read) = (token(), AtomicBool::new(false), bob.lines_read());
+    let (mark, done) = (token(), AtomicBool::new(false));
+    let [by_alice, by_mallory]: [Arc<AtomicUsize>; 2] = Default::default();
+    let mut read = vec![bob.lines_read(), Arc::clone(&by_alice)];
+    if visit.manners.echoes {
+        read.push(Arc::clone(&by_mallory));
+    }
     visit.notes.notes(&mallory.label, '>', &format!("{mark} {FLOOD_TEXT} (again and again)"));
     let [sender, hers, his] = [mallory.handle()?, alice.handle()?, mallory.handle()?];
     thread::scope(|scope| {
         scope.spawn(|| flood(&sender, &mark, &read, &done));
-        for mut screen in [&hers, &his] {
-            scope.spawn(move || {
-                let _ = screen.set_read_timeout(None);
-                let _ = io::copy(&mut screen, &mut io::sink());
-            });
-        }
+        scope.spawn(|| read_to_the_end(&hers, &by_alice));
+        scope.spawn(|| read_to_the_end(&his, &by_mallory));
         let outcome = watch(&mut alice, &mut bob, &mark);
         done.store(true, Ordering::Relaxed);
         // It ends these threads, whatever they wait for. An error means that the connection has ended already.
@@ -231,13 +234,25 @@ fn beside_a_flood(visit: &Visit, watch: Watch) -> Outcome {
 
 const FLOOD_TEXT: &str = "and so on, and so forth";
 
-/// Sends lines until it is done, or the server does not want them any more.
-fn flood(mut socket: &TcpStream, mark: &str, read: &AtomicUsize, done: &AtomicBool) {
+/// Reads to the end of the connection, and counts the lines.
+fn read_to_the_end(mut screen: &TcpStream, count: &AtomicUsize) {
+    let _ = screen.set_read_timeout(None);
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = screen.read(&mut buffer) {
+        let lines = buffer[..length].iter().filter(|byte| **byte == b'\n').count();
+        count.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+/// Sends lines until it is done, or the server does not want them any more. `read` counts those that its readers
+/// have got.
+fn flood(mut socket: &TcpStream, mark: &str, read: &[Arc<AtomicUsize>], done: &AtomicBool) {
     const BATCH: usize = 100;
     let batch = format!("{mark} {FLOOD_TEXT}\n").repeat(BATCH);
-    let (before, mut sent) = (read.load(Ordering::Relaxed), 0);
+    let count = || read.iter().map(|count| count.load(Ordering::Relaxed));
+    let (before, mut sent): (Vec<usize>, _) = (count().collect(), 0);
     while !done.load(Ordering::Relaxed) {
-        if before + sent > read.load(Ordering::Relaxed) + MOST_UNSEEN {
+        if count().zip(&before).any(|(now, before)| before + sent > now + MOST_UNSEEN) {
             thread::sleep(Duration::from_millis(1));
             continue;
         }

@@ -5,9 +5,10 @@ use std::thread;
 
 use crate::manners::what_packets_become;
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Person, token};
+use crate::person::Person;
 use crate::promise::Promise;
 use crate::servers::Stage;
+use crate::text::token;
 use crate::visit::{Visit, hear_each_other};
 
 /// Lines of one flooder. More than 200 at once may be slowed down.

@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Person, patience, shortened, token};
+use crate::person::{Person, patience, shortened};
 use crate::process::Process;
 use crate::promise::Promise;
 use crate::servers::Stage;
+use crate::text::token;
 use crate::visit::Visit;
 
 pub const CHURN_LEAVES_NOTHING: Promise = Promise {

@@ -8,10 +8,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Person, is_timeout, patience, token};
+use crate::person::{Person, is_timeout, patience};
 use crate::process::Process;
 use crate::promise::Promise;
 use crate::servers::Stage;
+use crate::text::token;
 use crate::visit::Visit;
 
 /// Bytes of one line, of one batch and of one round.

@@ -4,9 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, Outcome, broken};
-use crate::person::{Next, Person, mentions, patience, shortened, speaker, token};
+use crate::person::{Next, Person, patience, shortened};
 use crate::promise::Promise;
 use crate::servers::Stage;
+use crate::text::{mentions, speaker, token};
 use crate::visit::{Visit, hear_each_other};
 
 pub const GREETS: Promise = Promise {
