@@ -239,8 +239,8 @@ pub fn fill_in(text: &str, address: SocketAddr) -> String {
         .replace("{port}", &address.port().to_string())
 }
 
-/// A server that does not ask for SO_REUSEADDR cannot listen for a while where connections have ended (tcp(7),
-/// TIME_WAIT: a minute on Linux).
+/// A server that does not ask for SO_REUSEADDR cannot listen for a while where connections have ended
+/// (TIME_WAIT, RFC 9293, 3.3.2: a minute on Linux).
 const TIME_WAIT: Duration = Duration::from_secs(70);
 
 fn can_bind(address: SocketAddr) -> bool {

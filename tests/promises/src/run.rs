@@ -18,8 +18,8 @@ use crate::words::Given;
 /// Runs all servers, `jobs` at a time; returns the cells in the order of the servers and promises. `progress`
 /// hears of each server that is done.
 ///
-/// Where there is one server, a check that fails is made once more. A table of many takes minutes, and the page
-/// that it is compared with says what to expect.
+/// Where there is one server, a check that fails is made once more. A table of many takes minutes, and the
+/// page that it is compared with says what to expect.
 pub fn run(
     servers: &[Server],
     given: &Given,

@@ -1,5 +1,5 @@
-//! What happened in a check, as a conversation in the notation of the lesson: `alice$` is a shell, `alice>` is
-//! typed, and `alice:` is seen. Anyone can play it again with netcat.
+//! What happened in a check, as a conversation in the notation of the lesson: `alice$` is a shell, `alice>`
+//! is typed, and `alice:` is seen. Anyone can play it again with netcat.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};

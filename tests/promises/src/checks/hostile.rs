@@ -165,8 +165,8 @@ fn http_is_not_heard(visit: &Visit) -> Outcome {
 const MOST_LINES: usize = 1000;
 const FLOOD: Duration = Duration::from_secs(3);
 
-/// All three keep up with the flood: at most so many of its lines are on their way to one of them. Otherwise a
-/// server that cuts slow readers off would end a connection on a busy machine, and not on another.
+/// All three keep up with the flood: at most so many of its lines are on their way to one of them. Otherwise
+/// a server that cuts slow readers off would end a connection on a busy machine, and not on another.
 const MOST_UNSEEN: usize = 500;
 
 pub const FLOODER_LEAVES_ROOM: Promise = Promise {
@@ -224,7 +224,7 @@ fn beside_a_flood(visit: &Visit, watch: Watch) -> Outcome {
         scope.spawn(|| read_to_the_end(&his, &by_mallory));
         let outcome = watch(&mut alice, &mut bob, &mark);
         done.store(true, Ordering::Relaxed);
-        // It ends these threads, whatever they wait for. An error means that the connection has ended already.
+        // It ends these threads, whatever they wait for. An error means that the connection has ended.
         for socket in [&hers, &his] {
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -244,8 +244,8 @@ fn read_to_the_end(mut screen: &TcpStream, count: &AtomicUsize) {
     }
 }
 
-/// Sends lines until it is done, or the server does not want them any more. `read` counts those that its readers
-/// have got.
+/// Sends lines until it is done, or the server does not want them any more. `read` counts the lines that each
+/// reader has got.
 fn flood(mut socket: &TcpStream, mark: &str, read: &[Arc<AtomicUsize>], done: &AtomicBool) {
     const BATCH: usize = 100;
     let batch = format!("{mark} {FLOOD_TEXT}\n").repeat(BATCH);
