@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::outcome::{Finding, broken};
 use crate::person::{BETWEEN_PACKETS, Next, Person, patience, shortened};
-use crate::text::{author, mentions, new_name, speaker, token};
+use crate::text::{author, has_token, mentions, new_name, speaker, token};
 use crate::transcript::Transcript;
 use crate::words::{Given, Words, with_name, with_text};
 
@@ -104,7 +104,12 @@ impl Manners {
             let (name, text) = (new_name("ada"), token());
             alice.says(&with_name(&words, &name))?;
             alice.says(&text)?;
-            alice.name = author(&bob.sees(&text)?, &text, &name);
+            let line = bob.sees(&text)?;
+            alice.name = if author(&line, &text, &name) == name {
+                name.clone()
+            } else {
+                alice.author_in(&line, &text)
+            };
             exchange(alice, bob)?;
             if alice.name == name {
                 bob.says(&with_name(&words, &bob.name.clone()))?;
@@ -124,7 +129,7 @@ impl Manners {
         for word in given.list() {
             alice.says(&word)?;
             let (to_alice, to_bob) = exchange(alice, bob)?;
-            let is_talk = |line: &String| to_bob.contains(line) || line.ends_with(&word);
+            let is_talk = |line: &String| to_bob.contains(line) || line.ends_with(&word) || has_token(line);
             if to_alice.iter().any(|line| mentions(line, &alice.name) && !is_talk(line)) {
                 (self.list, self.words.list) = (true, word);
                 break;
@@ -141,7 +146,7 @@ impl Manners {
     ) -> Result<(), Finding> {
         let text = token();
         bob.says(&text)?;
-        bob.name = author(&alice.sees(&text)?, &text, &bob.name);
+        bob.name = bob.author_in(&alice.sees(&text)?, &text);
         exchange(alice, bob)?;
         for words in given.msg() {
             let secret = token();
@@ -173,7 +178,8 @@ impl Manners {
         }
         let text = token();
         carol.says(&text)?;
-        carol.name = author(&alice.sees(&text)?, &text, &name);
+        carol.name = name;
+        carol.name = carol.author_in(&alice.sees(&text)?, &text);
         exchange(alice, bob)?;
         let mut told = Vec::new();
         // What carol has typed is no news of her.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 
 use crate::outcome::{Finding, broken};
+use crate::text::{mentions, speaker};
 use crate::transcript::Transcript;
 
 /// `--timeout`.
@@ -98,6 +99,20 @@ impl Person {
 
     pub fn says(&mut self, line: &str) -> Result<(), Finding> {
         self.says_lines(&format!("{line}\n"))
+    }
+
+    /// The name under which this person's text stands in the line: its own, its address, or what is in that
+    /// place.
+    pub fn author_in(&self, line: &str, text: &str) -> String {
+        let before = line.split(text).next().unwrap_or_default();
+        let address = self.address();
+        let known = [&self.name, &address].into_iter().find(|name| mentions(before, name));
+        known.map_or_else(|| speaker(line, text), String::clone)
+    }
+
+    /// As some servers call it.
+    pub fn address(&self) -> String {
+        self.socket().local_addr().map_or(String::new(), |address| address.to_string())
     }
 
     /// Says several lines at once, or one after the other where the server takes each packet for a line.

@@ -125,13 +125,13 @@ struct Processes<'a> {
 
 impl Processes<'_> {
     fn judges(&mut self, promise: &Promise, is_again: bool) -> (Outcome, Transcript) {
-        let notes = Transcript::new();
         let may_share = matches!(promise.stage, Stage::Shared | Stage::Crowd | Stage::Flood);
         let shared = self.shared.take().filter(|_| self.server.starts_slowly && may_share && !is_again);
         let process = match shared.map_or_else(|| self.server.start(promise.stage), Ok) {
             Ok(process) => process,
-            Err(error) => return (Err(Finding::NotRun(format!("{error:#}"))), notes),
+            Err(error) => return (Err(Finding::NotRun(format!("{error:#}"))), Transcript::new()),
         };
+        let notes = Transcript::new();
         let visit = Visit {
             address: process.address,
             manners: self.manners,

@@ -29,9 +29,15 @@ pub fn new_name(stem: &str) -> String {
     name
 }
 
-/// Whether the line has this name as a word of its own: `guest3` is not in a line about `guest31`.
+/// Whether the line has this name, or this address, as a word of its own: `guest3` is not in a line about
+/// `guest31`.
 pub fn mentions(line: &str, name: &str) -> bool {
-    !name.is_empty() && as_seen(line).split(|c: char| !is_of_a_name(c)).any(|word| word == name)
+    let line = as_seen(line);
+    let stands_alone = |at: usize| {
+        let around = [line[..at].chars().next_back(), line[at + name.len()..].chars().next()];
+        !around.into_iter().flatten().any(is_of_a_name)
+    };
+    !name.is_empty() && line.match_indices(name).any(|(at, _)| stands_alone(at))
 }
 
 /// The name before the text in a line such as `<alice> text`; empty if there is none.
@@ -66,6 +72,8 @@ mod tests {
         assert!(mentions("*** guest3 left", "guest3"));
         assert!(!mentions("*** guest31 left", "guest3"));
         assert!(!mentions("*** guest31 left", ""));
+        assert!(mentions("127.0.0.1:4711 has left", "127.0.0.1:4711"));
+        assert!(!mentions("127.0.0.1:47112 has left", "127.0.0.1:4711"));
     }
 
     #[test]

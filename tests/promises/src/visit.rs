@@ -10,7 +10,7 @@ use crate::manners::Manners;
 use crate::outcome::{Finding, broken};
 use crate::person::{Next, Person, patience, shortened};
 use crate::process::Process;
-use crate::text::{author, has_token, new_name, token};
+use crate::text::{has_token, new_name, token};
 use crate::transcript::Transcript;
 
 /// A check gets one of these to work with.
@@ -165,7 +165,7 @@ impl Visit<'_> {
             },
         };
         person.welcome = welcome;
-        person.name = author(&line, &hello, &person.name);
+        person.name = person.author_in(&line, &hello);
         if person.name.is_empty() || !self.manners.relays {
             stem.clone_into(&mut person.name);
         }

@@ -39,12 +39,13 @@ impl Default for Words {
 
 const NICK: [&str; 4] = ["/nick {}", "/name {}", "/rename {}", "/user {}"];
 const LIST: [&str; 4] = ["/list", "/users", "/who", "/names"];
-const MSG: [&str; 5] = [
+const MSG: [&str; 6] = [
     "/msg {name} {text}",
     "/tell {name} {text}",
     "/w {name} {text}",
     "/whisper {name} {text}",
     "/pm {name} {text}",
+    "@{name} {text}",
 ];
 const QUIT: [&str; 3] = ["/quit", "/exit", "/bye"];
 

@@ -35,14 +35,14 @@ const ROUNDS: u64 = 3;
 fn endless_line_bounded(visit: &Visit) -> Outcome {
     let process = visit.needs_measured_process()?;
     let (mut alice, mut bob) = visit.alice_and_bob()?;
-    let mallory = visit.arrives("mallory")?;
+    let mut mallory = visit.arrives("mallory")?;
     let _ = mallory.socket().set_write_timeout(Some(patience() / 2));
     let before = process.resident();
     let mut highest = before;
     let mut sent_mib = 0;
     let start = Instant::now();
     while sent_mib < ROUND_MIB * ROUNDS {
-        let sent = send_mib(&mallory, &mut [&mut alice, &mut bob]);
+        let sent = send_mib(&mut mallory, &mut [&mut alice, &mut bob]);
         highest = highest.max(process.resident());
         let grown = highest.saturating_sub(before);
         let is_little = grown <= (sent_mib << 10) / 2;
@@ -68,11 +68,13 @@ fn endless_line_bounded(visit: &Visit) -> Outcome {
 /// A server that paces its clients may take a long time for a MiB.
 const SLOWEST: Duration = Duration::from_secs(15);
 
-/// The others read on meanwhile: some servers send them each piece as it comes.
-fn send_mib(mallory: &Person, others: &mut [&mut Person]) -> io::Result<()> {
+/// All three read on meanwhile: some servers send them each piece as it comes.
+fn send_mib(mallory: &mut Person, others: &mut [&mut Person]) -> io::Result<()> {
+    const A_MOMENT: Duration = Duration::from_millis(1);
     let chunk = [b'x'; 64 << 10];
     (0..16).try_for_each(|_| {
-        others.iter_mut().for_each(|other| drop(other.reads_for(Duration::from_millis(1))));
+        mallory.reads_for(A_MOMENT);
+        others.iter_mut().for_each(|other| drop(other.reads_for(A_MOMENT)));
         mallory.socket().write_all(&chunk)
     })
 }

@@ -62,7 +62,8 @@ fn is_for(newcomer: &mut Person, greeting: &str, alice: &mut Person, visit: &Vis
     }
     let seen = alice.reads_until(&text)?;
     let name = speaker(&seen[seen.len() - 1], &text);
-    Ok(mentions(greeting, &name) || !seen.iter().any(|line| line == greeting))
+    Ok([name, newcomer.address()].iter().any(|name| mentions(greeting, name))
+        || !seen.iter().any(|line| line == greeting))
 }
 
 pub const EVERYONE_HEARS: Promise = Promise {
