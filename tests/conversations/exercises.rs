@@ -126,9 +126,9 @@ fn exercise_8_nobody_hears_whom_they_ignore() {
         alice.sees_next("!!! bob ignores you.");
     }
     // It is alice who is ignored, not her name; and what the server says of her is not what she says.
-    alice.says("/nick alicia");
+    // Both lines come in one turn: who misses the second one still gets the first.
+    alice.says("/nick alicia\nthree");
     all_see_next([&mut alice, &mut bob, &mut carol], "*** alice is now alicia");
-    alice.says("three");
     all_see_next([&mut alice, &mut carol], "<alicia> three");
     carol.says("four");
     all_see_next([&mut alice, &mut bob, &mut carol], "<carol> four");
@@ -139,8 +139,10 @@ fn exercise_8_nobody_hears_whom_they_ignore() {
     alice.says("/echo off");
     alice.sees_one_that(|line| line.starts_with("*** Echo is off"));
     alice.says("five");
+    alice.says("/msg carol psst");
+    alice.sees_next("!!! carol ignores you.");
     alice.says("/echo on");
-    alice.sees_one_that(|line| line.starts_with("*** Echo is on"));
+    alice.sees_next("*** Echo is on: your own lines come back to you.");
     alice.says("six");
     alice.sees_next("<alicia> six");
     bob.says("seven");

@@ -144,6 +144,12 @@ impl Person {
         let _ = self.socket().shutdown(Shutdown::Write);
     }
 
+    /// Goes away with nothing unread: some servers do not bear a reset.
+    pub fn leaves_in_order(mut self) {
+        self.ends_input();
+        self.reads_to_the_end(Duration::from_millis(500));
+    }
+
     /// Closes the connection, with what it has got unread.
     pub fn hangs_up(self) {
         self.notes.notes(&self.label, '$', "(closes the connection)");

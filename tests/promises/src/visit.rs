@@ -51,7 +51,10 @@ impl Visit<'_> {
         loop {
             let mut witness = if self.manners.echoes { None } else { Some(self.connects("witness")?) };
             match self.tries_to_arrive(stem, connects()?, witness.as_mut())? {
-                Arrival::In(person) => return Ok(person),
+                Arrival::In(person) => {
+                    witness.into_iter().for_each(Person::leaves_in_order);
+                    return Ok(person);
+                }
                 Arrival::Refused(last) if Instant::now() > deadline => {
                     return broken!("{stem} was refused: {last}");
                 }

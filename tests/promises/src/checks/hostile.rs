@@ -70,13 +70,14 @@ const SLOWEST: Duration = Duration::from_secs(15);
 
 /// All three read on meanwhile: some servers send them each piece as it comes.
 fn send_mib(mallory: &mut Person, others: &mut [&mut Person]) -> io::Result<()> {
-    const A_MOMENT: Duration = Duration::from_millis(1);
     let chunk = [b'x'; 64 << 10];
-    (0..16).try_for_each(|_| {
-        mallory.reads_for(A_MOMENT);
-        others.iter_mut().for_each(|other| drop(other.reads_for(A_MOMENT)));
-        mallory.socket().write_all(&chunk)
-    })
+    for number in 1..=16 {
+        mallory.socket().write_all(&chunk)?;
+        let moment = Duration::from_millis(if number < 16 { 1 } else { 20 });
+        mallory.reads_for(moment);
+        others.iter_mut().for_each(|other| drop(other.reads_for(moment)));
+    }
+    Ok(())
 }
 
 pub const NO_ESCAPE_SEQUENCES: Promise = Promise {
