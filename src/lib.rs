@@ -165,6 +165,7 @@ pub mod guide {
             #[doc = "[to_the_program]: crate::guide::to_the_program"]
             #[doc = "[teaching]: crate::guide::teaching"]
             #[doc = "[promises]: crate::guide::promises"]
+            #[doc = "[field]: crate::guide::field"]
             #[doc = "[running]: crate::guide::running"]
             #[doc = "[service]: crate::guide::service"]
             #[doc = "[survives]: crate::guide::survives"]
@@ -189,7 +190,7 @@ pub mod guide {
             pub mod $page {}
         )*};
     }
-    pages! { lesson to_the_program teaching promises running scripts service survives siege security how_it_works how_fast when_not side_by_side exercises }
+    pages! { lesson to_the_program teaching promises field running scripts service survives siege security how_it_works how_fast when_not side_by_side exercises }
 }
 
 pub use config::{Allow, Config, DEFAULT_PORT, Listen};

@@ -251,7 +251,7 @@ fn log(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-// Still wrong: what waits for bob has a bound, and three other things have none. The events: clients that talk
-// faster than the dispatcher listens fill that channel. The line: one that never ends is kept until the
+// Still wrong: what waits for bob has a bound, and three other things have none. The events: clients that
+// talk faster than the dispatcher listens fill that channel. The line: one that never ends is kept until the
 // memory is full. The end: who has left and does not read keeps its last lines here for ever. And when there
 // is no descriptor left, `accept` fails, and the server ends. Nobody gets a goodbye then, nor at Ctrl-C.
