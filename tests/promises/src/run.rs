@@ -66,9 +66,8 @@ pub fn run_running(
         Ok(manners) => manners,
         Err(finding) => return not_run(name, promises, &sentence(finding)),
     };
-    let visit = || Visit { address, manners: &manners, process: None, notes: Transcript::new() };
     let try_once = |promise: &Promise| {
-        let visit = visit();
+        let visit = Visit { address, manners: &manners, process: None, notes: Transcript::new() };
         (check(promise, &visit), visit.notes)
     };
     promises.iter().map(|promise| judge(name, promise, true, |_| try_once(promise))).collect()
@@ -142,9 +141,9 @@ impl Processes<'_> {
         if let (Err(Finding::Broken(seen)), true) = (&mut outcome, process.has_ended()) {
             *seen = format!("the server ended: {seen}");
         }
+        let may_go_on = self.server.starts_slowly && may_share && !process.has_ended();
         let other = Visit { notes: Transcript::new(), ..visit };
-        let is_well = may_share && (outcome.is_ok() || other.alice_and_bob().is_ok());
-        if self.server.starts_slowly && is_well && !process.has_ended() {
+        if may_go_on && (outcome.is_ok() || other.alice_and_bob().is_ok()) {
             self.shared = Some(process);
         }
         (outcome, notes)
