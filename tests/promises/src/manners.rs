@@ -17,9 +17,8 @@ pub struct Manners {
     pub echoes: bool,
     /// Others see what you say.
     pub relays: bool,
-    /// What it makes of lines that are cut, or come together, if that is not lines: it takes each packet for
-    /// a message.
-    pub packets: Option<String>,
+    /// It takes each packet for a message.
+    pub packets: bool,
     /// The first line of a client is its name.
     pub name_first: bool,
     /// Its words for what follows; those of chat-server where it has none.
@@ -62,9 +61,9 @@ impl Manners {
         if manners.relays {
             let text = token();
             alice.says(&text)?;
-            manners.name_first = author(&bob.sees(&text)?, &text, &alice.name) == alice.name;
+            manners.name_first = author(&bob.sees(&text)?, &text, &[&alice.name]) == alice.name;
             exchange(&mut alice, &mut bob)?;
-            manners.packets = what_packets_become(&mut alice, &mut bob)?;
+            manners.packets = what_packets_become(&mut alice, &mut bob)?.is_some();
             manners.look_for_names(given, &mut alice, &mut bob)?;
             manners.look_for_a_list(given, &mut alice, &mut bob)?;
             manners.look_for_private_lines(given, &mut alice, &mut bob)?;
@@ -105,11 +104,7 @@ impl Manners {
             alice.says(&with_name(&words, &name))?;
             alice.says(&text)?;
             let line = bob.sees(&text)?;
-            alice.name = if author(&line, &text, &name) == name {
-                name.clone()
-            } else {
-                alice.author_in(&line, &text)
-            };
+            alice.name = author(&line, &text, &[&name, &alice.name, &alice.address()]);
             exchange(alice, bob)?;
             if alice.name == name {
                 bob.says(&with_name(&words, &bob.name.clone()))?;
@@ -258,11 +253,8 @@ pub fn what_packets_become(alice: &mut Person, bob: &mut Person) -> Result<Optio
 /// The word before the text: a name, or the end of a time, which differs from line to line.
 fn author_mark(line: &str, text: &str) -> String {
     let word = speaker(line, text);
-    if word.bytes().all(|byte| byte.is_ascii_digit()) {
-        word.chars().take(1).map(|_| '0').collect()
-    } else {
-        word
-    }
+    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { "0".to_owned() } else { word }
 }
 
 /// alice speaks, bob answers, and alice hears it: what alice said before has been dealt with. Returns the

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 
 use crate::outcome::{Finding, broken};
-use crate::text::{mentions, speaker};
+use crate::text::author;
 use crate::transcript::Transcript;
 
 /// `--timeout`.
@@ -104,10 +104,7 @@ impl Person {
     /// The name under which this person's text stands in the line: its own, its address, or what is in that
     /// place.
     pub fn author_in(&self, line: &str, text: &str) -> String {
-        let before = line.split(text).next().unwrap_or_default();
-        let address = self.address();
-        let known = [&self.name, &address].into_iter().find(|name| mentions(before, name));
-        known.map_or_else(|| speaker(line, text), String::clone)
+        author(line, text, &[&self.name, &self.address()])
     }
 
     /// As some servers call it.

@@ -263,8 +263,8 @@ fn free_address() -> Result<SocketAddr> {
     bail!("no port is free")
 }
 
-#[cfg(target_os = "linux")]
 /// The sockets that listen on this port, in the words of a link in /proc/PID/fd.
+#[cfg(target_os = "linux")]
 fn listening_inodes(port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";
     let port = format!(":{port:04X}");
@@ -282,9 +282,9 @@ fn listening_inodes(port: u16) -> Vec<String> {
     inodes
 }
 
-#[cfg(target_os = "linux")]
 /// A field of /proc/PID/stat, counted from 1 as in proc(5). The name of the program, the second, may hold
 /// blanks.
+#[cfg(target_os = "linux")]
 fn stat_field(pid: Pid, number: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = stat.rsplit_once(')')?.1;

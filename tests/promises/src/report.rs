@@ -25,14 +25,13 @@ pub fn terminal(servers: &[Server], promises: &[&Promise], cells: &[Cell]) -> St
     if !shorts.is_empty() {
         text.push_str(&format!("{}\n", shorts.join(", ")));
     }
-    let is_one = promises.len() == 1;
+    let most = match (servers.len(), promises.len()) {
+        (1, 1) => usize::MAX,
+        (1, _) => SHOWN,
+        _ => 0,
+    };
     for server in servers {
-        text.push_str(&remarks(
-            &server.name,
-            cells,
-            servers.len() == 1,
-            if is_one { usize::MAX } else { SHOWN },
-        ));
+        text.push_str(&remarks(&server.name, cells, most));
     }
     if let Some(broken) = cells.iter().find(|cell| cell.result == Verdict::Broken) {
         let name = broken.promise;
@@ -47,9 +46,9 @@ pub fn terminal(servers: &[Server], promises: &[&Promise], cells: &[Cell]) -> St
 /// How much of a transcript stands below the table of one server. `--promise` and `--json` have all of it.
 const SHOWN: usize = 10;
 
-/// The reasons why promises of this server are broken or were not checked, and the last lines of what
-/// happened.
-fn remarks(server: &str, cells: &[Cell], with_transcripts: bool, most: usize) -> String {
+/// The reasons why promises of this server are broken or were not checked, each with the last lines of what
+/// happened, `most` of them.
+fn remarks(server: &str, cells: &[Cell], most: usize) -> String {
     let row: Vec<&Cell> = cells.iter().filter(|cell| cell.server == server).collect();
     if let Some(first) = row.first() {
         if row.iter().all(|cell| cell.result == Verdict::NotRun && cell.seen == first.seen) {
@@ -62,10 +61,8 @@ fn remarks(server: &str, cells: &[Cell], with_transcripts: bool, most: usize) ->
         .filter(worth_it)
         .map(|cell| {
             let Cell { result, promise, seen, transcript, .. } = cell;
-            let skipped =
-                if with_transcripts { transcript.len().saturating_sub(most) } else { transcript.len() };
-            let shown: Vec<String> =
-                transcript[skipped..].iter().map(|line| format!("    {line}\n")).collect();
+            let last = &transcript[transcript.len().saturating_sub(most)..];
+            let shown: Vec<String> = last.iter().map(|line| format!("    {line}\n")).collect();
             format!("  {} {promise}: {seen}\n{}", result.symbol(), shown.concat())
         })
         .collect();

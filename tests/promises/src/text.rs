@@ -48,10 +48,11 @@ pub fn speaker(line: &str, text: &str) -> String {
     word.unwrap_or_default().to_owned()
 }
 
-/// The same, if the name is expected to be this one: `alice says: text` has a word after it.
-pub fn author(line: &str, text: &str, expected: &str) -> String {
-    let is_expected = line.split(text).next().is_some_and(|before| mentions(before, expected));
-    if is_expected { expected.to_owned() } else { speaker(line, text) }
+/// The same, if one of these names is expected: `alice says: text` has a word after it.
+pub fn author(line: &str, text: &str, expected: &[&str]) -> String {
+    let before = line.split(text).next().unwrap_or_default();
+    let known = expected.iter().find(|name| mentions(before, name));
+    known.map_or_else(|| speaker(line, text), |name| (*name).to_owned())
 }
 
 /// The line as a terminal shows it: without its colours.
@@ -83,8 +84,8 @@ mod tests {
         assert_eq!(speaker("Echo: hello", "hello"), "Echo");
         assert_eq!(speaker("hello", "hello"), "");
         assert_eq!(speaker("\x1b[31malice\x1b[0m: hello", "hello"), "alice");
-        assert_eq!(author("[09:02] alice says: hello", "hello", "alice"), "alice");
-        assert_eq!(author("[09:02] bob says: hello", "hello", "alice"), "says");
+        assert_eq!(author("[09:02] alice says: hello", "hello", &["alice"]), "alice");
+        assert_eq!(author("[09:02] bob says: hello", "hello", &["alice"]), "says");
     }
 
     #[test]

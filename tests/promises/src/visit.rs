@@ -71,10 +71,7 @@ impl Visit<'_> {
     pub fn connects_with_small_buffer(&self, stem: &str) -> Result<Person, Finding> {
         let cannot = |error| Finding::Broken(format!("{stem} cannot connect: {error}"));
         let socket = small_socket(self.address).map_err(cannot)?;
-        let mut person = Person::at(socket, &self.notes.introduces(stem), &self.notes);
-        self.notes.notes(&person.label, '$', "(connects, with a receive buffer of 4 KiB)");
-        person.sends_packets = self.manners.packets.is_some();
-        Ok(self.named(person, stem))
+        Ok(self.named(self.at(socket, stem, "(connects, with a receive buffer of 4 KiB)"), stem))
     }
 
     /// A person on another machine, as far as the server can see.
@@ -89,14 +86,21 @@ impl Visit<'_> {
         bind(&socket, &other).map_err(|_| not_run("and 127.0.0.2 is none here"))?;
         let connected = connect(&socket, &self.address);
         connected.map_err(|error| Finding::Broken(format!("{stem} cannot connect: {error}")))?;
-        let mut person = Person::at(TcpStream::from(socket), &self.notes.introduces(stem), &self.notes);
-        self.notes.notes(
-            &person.label,
-            '$',
-            &format!("nc -s 127.0.0.2 {} {}", self.address.ip(), self.address.port()),
-        );
-        person.sends_packets = self.manners.packets.is_some();
-        Ok(self.named(person, stem))
+        let how = format!("nc -s 127.0.0.2 {} {}", self.address.ip(), self.address.port());
+        Ok(self.named(self.at(TcpStream::from(socket), stem, &how), stem))
+    }
+
+    /// A person at this connection, which came about in this way.
+    fn at(&self, socket: TcpStream, stem: &str, how: &str) -> Person {
+        let label = self.notes.introduces(stem);
+        self.notes.notes(&label, '$', how);
+        self.polite(Person::at(socket, &label, &self.notes))
+    }
+
+    /// The person sends as this server wants it.
+    fn polite(&self, mut person: Person) -> Person {
+        person.sends_packets = self.manners.packets;
+        person
     }
 
     fn named(&self, mut person: Person, stem: &str) -> Person {
@@ -111,13 +115,11 @@ impl Visit<'_> {
 
     /// A person at a new connection, who has not said anything.
     pub fn connects_silently(&self, stem: &str) -> Result<Person, Finding> {
-        let mut person = Person::connect(stem, self.address, &self.notes)?;
-        person.sends_packets = self.manners.packets.is_some();
-        Ok(person)
+        Ok(self.polite(Person::connect(stem, self.address, &self.notes)?))
     }
 
     /// The line with a name that a client says before all others, if the server wants that.
-    pub fn name_first(&self, stem: &str) -> String {
+    fn name_first(&self, stem: &str) -> String {
         if self.manners.name_first { new_name(stem) + "\n" } else { String::new() }
     }
 

@@ -42,7 +42,7 @@ fn unique_names(visit: &Visit) -> Outcome {
         let texts = race(&mut racers, &visit.manners.words.nick(&name))?;
         let seen = witness.reads_until_all(&texts)?;
         let is_bearers = |line: &&String| {
-            texts.iter().any(|text| line.contains(text) && author(line, text, &name) == name)
+            texts.iter().any(|text| line.contains(text) && author(line, text, &[&name]) == name)
         };
         let bearers = seen.iter().filter(is_bearers).count();
         if bearers > 1 {

@@ -125,7 +125,7 @@ fn script_gets_receipt(visit: &Visit) -> Outcome {
     for run in 1..=RUNS {
         let lines: Vec<String> = (0..SCRIPT).map(|_| token()).collect();
         let (seen, ended) = visit.runs_script((lines.join("\n") + "\n").as_bytes(), patience())?;
-        let came = lines.iter().filter(|line| seen.iter().any(|seen| seen.contains(*line))).count();
+        let came = how_many(&lines, &seen);
         if came < SCRIPT {
             return broken!("in run {run}, {came} of its {SCRIPT} lines came back");
         }
@@ -137,6 +137,11 @@ fn script_gets_receipt(visit: &Visit) -> Outcome {
         }
     }
     Ok(String::new())
+}
+
+/// How many of these texts stand in one of these lines.
+fn how_many(texts: &[String], lines: &[String]) -> usize {
+    texts.iter().filter(|text| lines.iter().any(|line| line.contains(*text))).count()
 }
 
 /// How often somebody hangs up, or quits. Some servers lose a line in five, others one in fifty.
@@ -211,7 +216,7 @@ fn quit_loses_nothing(visit: &Visit) -> Outcome {
             let _ = bob.says("one word more");
         }
         let (seen, ended) = bob.reads_to_the_end(patience());
-        let got = said.iter().filter(|text| seen.iter().any(|line| line.contains(*text))).count();
+        let got = how_many(&said, &seen);
         if got < WAITING {
             return broken!("of {WAITING} lines that were said before he left, bob got {got}");
         }

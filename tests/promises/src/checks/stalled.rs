@@ -58,26 +58,21 @@ impl Talk {
     fn round(&mut self, visit: &Visit) -> Round {
         let start = Instant::now();
         let mut bytes = 0;
-        let before = self.said;
+        let one_by_one = visit.manners.packets;
+        let lines = if one_by_one { 1 } else { BATCH / LINE };
         self.longest = Duration::ZERO;
         while bytes < ROUND {
             if start.elapsed() > SLOWEST && bytes < ENOUGH {
                 return Round::Paced(bytes);
             }
-            let (first, lines) = (self.said, if visit.manners.packets.is_some() { 1 } else { BATCH / LINE });
+            let first = self.said;
             let begun = Instant::now();
-            let up_to = if lines == 1 { first + 1 } else { first };
-            let step = self
-                .alice_says(lines)
-                .and_then(|()| if up_to > before { self.both_read_up_to(up_to, visit) } else { Ok(()) });
-            if let Err(finding) = step {
+            let end = if one_by_one { first + lines } else { first };
+            if let Err(finding) = self.alice_says(lines).and_then(|()| self.both_read_up_to(end, visit)) {
                 return Round::StoodStill(bytes, finding);
             }
             bytes += lines * LINE;
             self.longest = self.longest.max(begun.elapsed());
-        }
-        if self.seen == self.said {
-            return Round::Seen;
         }
         match self.both_read_up_to(self.said, visit) {
             Ok(()) => Round::Seen,
@@ -97,6 +92,9 @@ impl Talk {
 
     /// They read all lines before the one with this number, and bob misses none.
     fn both_read_up_to(&mut self, end: usize, visit: &Visit) -> Result<(), Finding> {
+        if end == self.seen {
+            return Ok(());
+        }
         let last = format!("{} {:08} ", self.mark, end - 1);
         let seen = self.bob.reads_until_one("alice's next lines", |line| line.contains(&last))?;
         if visit.manners.echoes {
